@@ -1,0 +1,1 @@
+"""Other protocols to the bus: MQTT, the broker itself, and the host."""

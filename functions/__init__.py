@@ -1,0 +1,1 @@
+"""The hub itself: every function, and what functions are made of."""

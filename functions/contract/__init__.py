@@ -1,0 +1,1 @@
+"""What crosses a process border: subjects, headers, messages and the fault catalogue."""

@@ -1,0 +1,144 @@
+"""The bus as gateway, bridges and commands use it: requests that answer or raise a fault, and events.
+
+The functions themselves are served by ``functions.runtime``; this is the
+calling side.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import nats
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from functions.contract import subjects
+from functions.contract.faults import decode_fault
+from functions.contract.messages import Message
+from functions.domain.callers import Caller
+from functions.domain.faults import Reason, Unavailable
+
+M = TypeVar("M", bound=Message)
+
+# Several calls of one process are in flight at once on one connection; the
+# client's own buffer while the server is away is bounded, so that a long
+# outage is felt by the callers instead of by memory.
+_PENDING_BYTES = 4 * 1024 * 1024
+
+
+async def connect(
+    url: str,
+    *,
+    user: str,
+    password: str,
+    closed: Callable[[], Awaitable[None]] | None = None,
+    disconnected: Callable[[], Awaitable[None]] | None = None,
+    reconnected: Callable[[], Awaitable[None]] | None = None,
+    failed: Callable[[Exception], Awaitable[None]] | None = None,
+) -> Client:
+    """Connect as one of the hub's parts; reconnects for ever once connected.
+
+    The inbox prefix is the user's own, which is all that its permissions let
+    it listen on. ``closed`` is awaited when the client has given up for good
+    (a subject over 4,096 bytes does that): the process should end then.
+
+    Raises:
+        Unavailable: the server does not answer or refuses the user.
+    """
+    try:
+        return await nats.connect(
+            url,
+            user=user,
+            password=password,
+            name=user,
+            inbox_prefix=f"_INBOX_{user}".encode(),
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.2,
+            connect_timeout=2,
+            ping_interval=10,
+            max_outstanding_pings=2,
+            pending_size=_PENDING_BYTES,
+            allow_reconnect=True,
+            closed_cb=closed,
+            disconnected_cb=disconnected,
+            reconnected_cb=reconnected,
+            error_cb=failed,
+        )
+    except (OSError, nats.errors.Error, TimeoutError) as problem:
+        raise Unavailable(detail=f"The NATS server at {url} cannot be reached: {problem}") from problem
+
+
+class Bus:
+    """Calls functions and hears events, over a connection that its maker closes."""
+
+    def __init__(self, client: Client, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self._client = client
+        self._now = now
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the server is there now."""
+        return self._client.is_connected
+
+    async def call(self, subject: str, body: Message, answer: type[M], *, caller: Caller, within: float = 5.0) -> M:
+        """Call a function and give its answer; ``within`` in seconds.
+
+        Raises:
+            Fault: what the function answered instead, or Unavailable.
+        """
+        data = await self.request(subject, body.encode(), caller=caller, within=within)
+        return answer.model_validate_json(data)
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        caller: Caller,
+        within: float = 5.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Call a function with a payload as it is, and give its answer as it is.
+
+        Raises:
+            Fault: what the function answered instead; ``unavailable`` when no
+                function serves the subject or the server is away, ``timeout``
+                when none answered in time: the call may have been done.
+        """
+        deadline = self._now() + timedelta(seconds=within)
+        stamped = {
+            subjects.CALLER: str(caller),
+            subjects.DEADLINE: str(int(deadline.timestamp() * 1000)),
+            **(headers or {}),
+        }
+        try:
+            reply = await self._client.request(subject, payload, timeout=within, headers=stamped)
+        except nats.errors.NoRespondersError as problem:
+            raise Unavailable(detail="No function answers this call now.") from problem
+        except (TimeoutError, nats.errors.TimeoutError) as problem:
+            raise Unavailable(Reason.TIMEOUT) from problem
+        except (nats.errors.Error, OSError) as problem:
+            raise Unavailable(detail="The bus cannot be reached now.") from problem
+        fault = decode_fault(reply.headers, reply.data)
+        if fault is not None:
+            raise fault
+        return reply.data
+
+    async def publish(self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> None:
+        """Publish an event.
+
+        Raises:
+            Unavailable: the server is away and the client's buffer is full.
+        """
+        try:
+            await self._client.publish(subject, payload, headers=dict(headers) if headers else None)
+        except (nats.errors.Error, OSError) as problem:
+            raise Unavailable(detail="The bus cannot be reached now.") from problem
+
+    async def subscribe(
+        self, subject: str, heard: Callable[[Msg], Awaitable[None]], *, queue: str = ""
+    ) -> Subscription:
+        """Hear a subject; one message at a time is handed over."""
+        return await self._client.subscribe(subject, queue=queue, cb=heard)

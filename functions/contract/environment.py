@@ -1,0 +1,80 @@
+"""Settings read from the environment, with every fault found before any is reported.
+
+Names start with ``HUB_`` and carry their unit; secrets come as paths of files.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class SettingsError(Exception):
+    """One or more settings are missing or wrong; the message names each, a line apiece."""
+
+
+class Environment:
+    """Reads settings one by one and collects what is wrong with them.
+
+    Call ``done()`` after the last one: it raises if anything was wrong. Until
+    then a faulty setting reads as a harmless value of its type.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._faults: list[str] = []
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A setting as it is; required where there is no default."""
+        value = self._environ.get(name, "").strip()
+        if value:
+            return value
+        if default is None:
+            self._faults.append(f"{name} is not set")
+            return ""
+        return default
+
+    def choice(self, name: str, allowed: tuple[str, ...], default: str) -> str:
+        """One of the allowed words."""
+        value = self.text(name, default)
+        if value not in allowed:
+            self._faults.append(f"{name} is '{value}'; it must be one of: {', '.join(allowed)}")
+            return default
+        return value
+
+    def number(self, name: str, default: int, *, least: int, most: int) -> int:
+        """A whole number within bounds."""
+        value = self.text(name, str(default))
+        if not value.isdecimal() or not least <= int(value) <= most:
+            self._faults.append(f"{name} is '{value}'; it must be a number from {least} to {most}")
+            return default
+        return int(value)
+
+    def path(self, name: str, default: str | None = None) -> Path:
+        """A path; whether it exists is not asked."""
+        return Path(self.text(name, default))
+
+    def secret(self, name: str) -> str:
+        """The content of the file that the setting names, without the newline at its end."""
+        path = self.text(name)
+        if not path:
+            return ""
+        try:
+            secret = Path(path).read_text(encoding="utf-8").rstrip("\n")
+        except (OSError, UnicodeDecodeError) as problem:
+            self._faults.append(f"{name} names a file that cannot be read: {problem}")
+            return ""
+        if not secret:
+            self._faults.append(f"{name} names an empty file: {path}")
+        return secret
+
+    def fault(self, text: str) -> None:
+        """Add a fault that the caller found by itself."""
+        self._faults.append(text)
+
+    def done(self) -> None:
+        """Finish reading.
+
+        Raises:
+            SettingsError: something was missing or wrong.
+        """
+        if self._faults:
+            raise SettingsError("\n".join(self._faults))

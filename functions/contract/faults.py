@@ -1,0 +1,114 @@
+"""The fault catalogue: for each reason its HTTP status, its public sentence and whether a retry can help.
+
+Replies on the bus, ``rejected`` messages and problem pages all come from it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from pydantic_core import from_json
+
+from functions.domain.faults import Conflict, Denied, Fault, Malformed, NotFound, Reason, Unavailable
+
+ERROR_HEADER = "Nats-Service-Error"
+CODE_HEADER = "Nats-Service-Error-Code"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a reason means: its class, status and sentence; ``retry`` if the same call may succeed later."""
+
+    fault: type[Fault]
+    status: int
+    sentence: str
+    retry: bool = False
+
+
+CATALOGUE: Mapping[Reason, Entry] = {
+    Reason.BAD_REQUEST: Entry(Malformed, 400, "The request is not what this operation takes."),
+    Reason.TOO_DEEP: Entry(Malformed, 400, "The document is nested too deeply."),
+    Reason.BAD_CSR: Entry(Malformed, 400, "The certificate signing request cannot be accepted."),
+    Reason.CN_MISMATCH: Entry(Malformed, 400, "The common name of the CSR is not the device id."),
+    Reason.UUID_MISMATCH: Entry(Malformed, 400, "The UUID in the message is not the one of the topic."),
+    Reason.TOO_LARGE: Entry(Malformed, 413, "The payload is over the limit of this operation."),
+    Reason.DENIED: Entry(Denied, 403, "The caller may not do this."),
+    Reason.DESIRED_IS_READ_ONLY: Entry(Denied, 403, "A device may change only the reported half of its twin."),
+    Reason.ENROLMENT_CLOSED: Entry(
+        Denied, 403, "Enrolment is closed. Open it with 'devicehub enrolment open --minutes 30'.", retry=True
+    ),
+    Reason.UUID_NOT_WHITELISTED: Entry(
+        Denied,
+        403,
+        "The hardware UUID is not on the whitelist. Add it with 'devicehub whitelist add UUID'.",
+        retry=True,
+    ),
+    Reason.DEVICE_SUSPENDED: Entry(Denied, 403, "The device is suspended.", retry=True),
+    Reason.DEVICE_RETIRED: Entry(Denied, 403, "The device is retired."),
+    Reason.NOT_FOUND: Entry(NotFound, 404, "There is no such thing."),
+    Reason.UNKNOWN_DEVICE: Entry(NotFound, 404, "The registry has no such device."),
+    Reason.NO_CLAIM_IN_PROGRESS: Entry(
+        Conflict, 409, "No claim is in progress for this UUID. Send a request without a CSR first."
+    ),
+    Reason.DEVICE_EXISTS: Entry(
+        Conflict, 409, "A device with this id exists, and the request does not prove to be it."
+    ),
+    Reason.NAME_TAKEN: Entry(Conflict, 409, "The name is taken."),
+    Reason.VERSION_CONFLICT: Entry(
+        Conflict, 409, "The record has changed since it was read. Read it again, then decide."
+    ),
+    Reason.SUPERSEDED: Entry(Conflict, 409, "A later message of the same device has been applied already."),
+    Reason.RATE_LIMITED: Entry(
+        Unavailable, 429, "Too many messages at once. Slow down, then send it again.", retry=True
+    ),
+    Reason.UNAVAILABLE: Entry(Unavailable, 503, "The hub cannot answer now. Try again in a moment.", retry=True),
+    Reason.TIMEOUT: Entry(
+        Unavailable, 504, "The call ran out of time; it may have been done. Read, then decide.", retry=True
+    ),
+    Reason.INTERNAL: Entry(Fault, 500, "Something unforeseen went wrong in the hub; its log has the call id."),
+}
+
+
+def fault_body(fault: Fault, now: datetime, echo: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The JSON body of a fault: ``{error, message, code, timestamp}`` and what of the request is echoed."""
+    entry = CATALOGUE[fault.reason]
+    return {
+        "error": str(fault.reason),
+        "message": fault.detail or entry.sentence,
+        "code": entry.status,
+        "timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        **(echo or {}),
+    }
+
+
+def encode_fault(fault: Fault, now: datetime, echo: Mapping[str, Any] | None = None) -> tuple[dict[str, str], bytes]:
+    """Headers and body of the reply that carries a fault."""
+    headers = {ERROR_HEADER: str(fault.reason), CODE_HEADER: str(CATALOGUE[fault.reason].status)}
+    return headers, orjson.dumps(fault_body(fault, now, echo))
+
+
+def decode_fault(headers: Mapping[str, str] | None, body: bytes) -> Fault | None:
+    """The fault that a reply carries, or None if it is an answer.
+
+    A reason this catalogue does not know (a newer hub's, or another
+    service's) becomes the class its status tells, with its own sentence.
+    """
+    if not headers or ERROR_HEADER not in headers:
+        return None
+    try:
+        told = from_json(body) if body else {}
+    except ValueError:
+        told = {}
+    detail = str(told.get("message", "")) if isinstance(told, dict) else ""
+    try:
+        reason = Reason(headers[ERROR_HEADER])
+    except ValueError:
+        reason = _reason_of_status(headers.get(CODE_HEADER, ""))
+    return CATALOGUE[reason].fault(reason, detail)
+
+
+def _reason_of_status(status: str) -> Reason:
+    known = {"400": Reason.BAD_REQUEST, "403": Reason.DENIED, "404": Reason.NOT_FOUND, "409": Reason.VERSION_CONFLICT}
+    return known.get(status, Reason.UNAVAILABLE if status in ("429", "503", "504") else Reason.INTERNAL)

@@ -1,0 +1,461 @@
+"""Messages: the payloads of every function, both ways.
+
+JSON with camelCase names, ISO 8601 UTC times. What a device sends may hold
+fields that the hub does not know (published clients send some) and they are
+ignored; what operators, applications and the hub's own parts send may not.
+Replies leave out what was not set; ``null`` means that it is known to be none.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
+from pydantic.alias_generators import to_camel
+
+from functions.domain.certificates import MAX_CSR_CHARACTERS
+
+# At most 64 bytes in UTF-8 as the contract says; 64 characters is checked here, the bytes by the twin rules.
+ClientToken = Annotated[str, Field(max_length=64)]
+RequestId = Annotated[str, Field(max_length=128)]
+Pem = Annotated[str, Field(max_length=MAX_CSR_CHARACTERS)]
+# Requests are checked strictly on what JSON parsed to, where a time is still text.
+Time = Annotated[datetime, Field(strict=False)]
+
+
+class Message(BaseModel):
+    """What every message has in common."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, strict=True, frozen=True)
+
+    def encode(self) -> bytes:
+        """The message as JSON; what was never set is left out."""
+        return self.model_dump_json(by_alias=True, exclude_unset=True).encode()
+
+
+class FromDevice(Message):
+    """A payload that a device sends: unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+class Request(Message):
+    """A payload from inside the hub or its operators: an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Nothing(Request):
+    """A request without content: an empty payload or ``{}``."""
+
+
+class Done(Message):
+    """A reply that says only that it is done and durable."""
+
+    done: Literal[True] = True
+
+    def encode(self) -> bytes:
+        """``{"done":true}``."""
+        return b'{"done":true}'
+
+
+# --- Onboarding -------------------------------------------------------------
+
+
+class CreateFromCsr(FromDevice):
+    """``certificates/create-from-csr``: the device id is the CSR's common name."""
+
+    csr_pem: Pem
+    request_id: RequestId | None = None
+    uuid: Annotated[str, Field(max_length=64)] | None = None
+    meta: dict[str, JsonValue] | None = None
+
+
+class CertificateCreated(Message):
+    """``certificates/create-from-csr/accepted``."""
+
+    request_id: str | None
+    device_id: str
+    certificate_id: str
+    cert_pem: str
+    ca_chain_pem: str
+    expires_at: datetime
+
+
+class ProvisionRequest(FromDevice):
+    """``provision/request``, both handshakes; ``token`` is ignored, kept for published clients."""
+
+    uuid: Annotated[str, Field(max_length=64)] | None = None
+    csr_pem: Pem | None = None
+    device_id: Annotated[str, Field(max_length=64)] | None = None
+    name: Annotated[str, Field(max_length=128)] | None = None
+    token: str | None = None
+    meta: dict[str, JsonValue] | None = None
+
+
+class Provisioned(Message):
+    """``provision/accepted``: the name alone in the first round, with the certificate in the last."""
+
+    device_id: str
+    cert_pem: str | None = None
+    ca_chain_pem: str | None = None
+    expires_at: datetime | None = None
+
+
+# --- Twin ---------------------------------------------------------------------
+
+
+class TwinGet(FromDevice):
+    """``twin/get``: empty or ``{clientToken?}``."""
+
+    client_token: ClientToken | None = None
+
+
+class TwinReport(FromDevice):
+    """``twin/update``: a patch of the reported half. ``desired`` is there to be refused."""
+
+    reported: dict[str, Any] | None = None
+    desired: Any = None
+    expected_version: Annotated[int, Field(ge=0)] | None = None
+    client_token: ClientToken | None = None
+
+
+class TwinHalf(Message):
+    """A half as sent: its version and the whole document."""
+
+    version: int
+    doc: dict[str, Any]
+
+
+class TwinUpdated(Message):
+    """Which halves changed, each whole, or null."""
+
+    desired: TwinHalf | None
+    reported: TwinHalf | None
+
+
+class TwinAccepted(Message):
+    """``twin/update/accepted``, the answer to both ``get`` and ``update``."""
+
+    device_id: str
+    operation: Literal["get", "update"]
+    desired: TwinHalf
+    reported: TwinHalf
+    updated: TwinUpdated
+    client_token: str | None = None
+    timestamp: datetime
+
+
+class TwinDelta(Message):
+    """``twin/update/delta``: all of ``desired`` that ``reported`` does not show; never empty.
+
+    ``metadata`` mirrors ``delta`` with ``{timestamp}`` at each leaf.
+    """
+
+    device_id: str
+    delta: dict[str, Any]
+    desired_version: int
+    reported_version: int
+    metadata: dict[str, Any]
+    timestamp: datetime
+
+
+class TwinDocuments(Message):
+    """Event after a change: both halves before and after, and who changed it."""
+
+    device_id: str
+    before: TwinUpdated
+    after: TwinUpdated
+    by: str
+    timestamp: datetime
+
+
+class TwinDesire(Request):
+    """A patch of the desired half, from an operator or application."""
+
+    desired: dict[str, Any]
+    expected_version: Annotated[int, Field(ge=0)] | None = None
+
+
+class TwinView(Message):
+    """The twin as operators and applications see it: documents, not wrapped."""
+
+    device_id: str
+    desired: dict[str, Any]
+    reported: dict[str, Any]
+    delta: dict[str, Any]
+    desired_version: int
+    reported_version: int
+    metadata: dict[str, Any]
+    last_updated: datetime | None
+
+
+# --- Telemetry, events, presence ------------------------------------------------
+
+
+class Telemetry(FromDevice):
+    """Any JSON object; ``timestamp`` (ISO 8601 or milliseconds) is the device's time."""
+
+    model_config = ConfigDict(extra="allow")
+
+    timestamp: Any = None
+
+
+class DeviceEvent(RootModel[JsonValue]):
+    """Any JSON, on ``events/{type}`` and ``messages/events``."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class Heartbeat(FromDevice):
+    """Evidence of presence; nothing of it is kept."""
+
+    timestamp: Any = None
+
+
+class SessionOpened(Request):
+    """A connect line of the broker's log."""
+
+    broker: str
+    client_id: str
+    common_name: str
+    address: str
+    at: Time
+
+
+class SessionClosed(Request):
+    """A disconnect line of the broker's log; ``evidence`` as in ``functions.domain.sessions``."""
+
+    broker: str
+    client_id: str
+    evidence: str
+    at: Time
+
+
+class BrokerRestarted(Request):
+    """The broker was started at ``at``: no session from before it lives."""
+
+    broker: str
+    at: Time
+
+
+class BrokerName(Request):
+    """Asks about one broker."""
+
+    broker: str
+
+
+class SessionFact(Message):
+    """One open session."""
+
+    client_id: str
+    common_name: str
+    address: str
+    since: datetime
+
+
+class SessionList(Message):
+    """Every open session of a broker."""
+
+    sessions: list[SessionFact]
+
+
+class PresenceChanged(Message):
+    """Event: a device came or went."""
+
+    device_id: str
+    online: bool
+    evidence: str
+    timestamp: datetime
+
+
+# --- Access: what the broker's keeper applies -------------------------------------
+
+
+class Cut(Message):
+    """A common name whose sessions from before ``at`` must end."""
+
+    common_name: str
+    at: datetime
+
+
+class Access(Message):
+    """What the broker must enforce: claim roles, denied devices, the CRL, and sessions to end."""
+
+    claims: list[str]
+    suspended: list[str]
+    crl_number: int
+    crl_pem: str
+    cut: list[Cut]
+
+
+class AccessChanged(Message):
+    """Event: the keeper should fetch the access state now; ``end`` names who must lose their sessions."""
+
+    end: list[str]
+
+
+class BridgeName(Request):
+    """A bridge that starts; names are stable across its restarts."""
+
+    bridge: str
+
+
+class BridgeEpoch(Message):
+    """The epoch of the orders that this run of the bridge stamps."""
+
+    epoch: int
+
+
+# --- Registry ----------------------------------------------------------------------
+
+
+class CertificateFact(Message):
+    """A certificate in short."""
+
+    serial: str
+    fingerprint: str
+    not_after: datetime
+
+
+class DeviceView(Message):
+    """A device as lists and pages show it (``Device`` of the HTTP contract)."""
+
+    device_id: str
+    device_name: str
+    display_name: str
+    role: str | None
+    groups: list[str]
+    tags: dict[str, str]
+    uuid: None = None
+    status: Literal["online", "offline", "unknown"]
+    presence: dict[str, Any] | None
+    last_seen: datetime | None
+    model: str
+    firmware: str
+    metadata: dict[str, Any]
+    certificate: CertificateFact | None
+    lifecycle: str
+    created_at: datetime
+    updated_at: datetime
+
+
+class RegistryQuery(Request):
+    """A question to the inventory: ``q`` is found in id, name or role; empty asks for all."""
+
+    q: Annotated[str, Field(max_length=1024)] = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    offset: Annotated[int, Field(ge=0)] = 0
+
+
+class DevicePage(Message):
+    """A page of devices, and how many match in all."""
+
+    devices: list[DeviceView]
+    total: int
+
+
+class DeviceCreate(Request):
+    """Registers a device and signs its first certificate; the key stays with the caller."""
+
+    csr_pem: Pem
+    days: Annotated[int, Field(ge=1, le=36500)] | None = None
+
+
+class Issued(Message):
+    """A certificate for a key the caller holds."""
+
+    common_name: str
+    serial: str
+    cert_pem: str
+    ca_chain_pem: str
+    expires_at: datetime
+
+
+class DeviceRevoke(Request):
+    """Revokes the device's certificate, ends its sessions and retires its record."""
+
+
+# --- Enrolment, whitelist, claim certificates -----------------------------------------
+
+
+class EnrolmentOpen(Request):
+    """Opens enrolment, for ``minutes`` or until it is closed."""
+
+    minutes: Annotated[int, Field(ge=1, le=525_600)] | None = None
+
+
+class WhitelistEnforce(Request):
+    """Switches the whitelist gate."""
+
+    enforced: bool
+
+
+class EnrolmentView(Message):
+    """The enrolment settings as they now hold."""
+
+    is_open: bool
+    open_until: datetime | None
+    whitelist_enforced: bool
+
+
+class WhitelistAdd(Request):
+    """Adds hardware UUIDs; a UUID already there is left as it is."""
+
+    uuids: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=10_000)]
+    note: Annotated[str, Field(max_length=256)] = ""
+
+
+class WhitelistAdded(Message):
+    """How many were new, and how many were there already."""
+
+    added: int
+    present: int
+
+
+class WhitelistFact(Message):
+    """An entry; the UUID itself is not kept, only the last four characters."""
+
+    uuid_hash: str
+    hint: str
+    note: str
+    disabled: bool
+    added_at: datetime
+    first_used_at: datetime | None
+    last_used_at: datetime | None
+
+
+class WhitelistView(Message):
+    """The whole whitelist."""
+
+    enforced: bool
+    entries: list[WhitelistFact]
+
+
+class ClaimCreate(Request):
+    """Signs a claim certificate for a key the caller holds; its CN will be ``claim-NAME``."""
+
+    name: Annotated[str, Field(max_length=58)]
+    csr_pem: Pem
+    days: Annotated[int, Field(ge=1, le=36500)] | None = None
+
+
+class ClaimFact(Message):
+    """A claim certificate in short."""
+
+    name: str
+    serial: str
+    created_at: datetime
+    not_after: datetime
+    revoked_at: datetime | None
+
+
+class ClaimList(Message):
+    """Every claim certificate, with the revoked ones."""
+
+    claims: list[ClaimFact]
+
+
+class ClaimRevoke(Request):
+    """Revokes a claim certificate: its role goes, its sessions end."""
+
+    name: Annotated[str, Field(max_length=58)]

@@ -1,0 +1,103 @@
+"""Certificates the hub signs: what may be asked for, and what the register keeps."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from functions.domain.faults import Malformed, Reason
+
+# Longer than any CSR of an accepted key: an RSA-8192 one is about 3 KiB of PEM.
+MAX_CSR_CHARACTERS = 16 * 1024
+_MIN_RSA_BITS = 2048
+# Checking a signature costs more than linearly in the key size.
+_MAX_RSA_BITS = 8192
+_CURVES = frozenset({"secp256r1", "secp384r1"})
+_WEAK_HASHES = frozenset({"md5", "sha1"})
+
+
+class Purpose(StrEnum):
+    """What a certificate is for."""
+
+    DEVICE = "device"
+    CLAIM = "claim"
+    BROKER = "broker"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningRequest:
+    """What a CSR (PKCS #10, RFC 2986) says, read but not yet judged.
+
+    ``key`` is ``ec``, ``rsa``, ``ed25519`` or the name of another type;
+    ``curve`` only for ``ec``, ``bits`` only for ``rsa``; ``signature_hash`` is
+    empty where the signature has none of its own (Ed25519). ``digest`` is the
+    SHA-256 of the DER in hex: the same CSR has the same digest.
+    """
+
+    common_name: str
+    key: str
+    curve: str
+    bits: int
+    signature_hash: str
+    signature_valid: bool
+    asks_for_ca: bool
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """A certificate just signed, with the facts the register keeps."""
+
+    serial: str
+    pem: str
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The register's entry of a certificate; kept also when its device goes.
+
+    ``serial`` and ``fingerprint`` (SHA-256) are lower-case hex; ``gate`` is
+    how it came to be issued (``create-from-csr``, ``provision``, ``operator``,
+    ``setup``); ``csr_digest`` finds the answer to a repeated request.
+    """
+
+    serial: str
+    purpose: Purpose
+    common_name: str
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+    issued_at: datetime
+    gate: str
+    issued_to: str
+    csr_digest: str
+    pem: str
+    revoked_at: datetime | None = None
+
+
+def judge_request(request: SigningRequest) -> None:
+    """Refuse what the hub will not sign, whoever asks.
+
+    Raises:
+        Malformed: ``bad_csr``, with what is wrong and what to do.
+    """
+    if not request.signature_valid:
+        raise Malformed(Reason.BAD_CSR, "The signature of the CSR does not match its key.")
+    if request.signature_hash in _WEAK_HASHES:
+        raise Malformed(Reason.BAD_CSR, f"The CSR is signed with {request.signature_hash}; use SHA-256 or better.")
+    if request.asks_for_ca:
+        raise Malformed(Reason.BAD_CSR, "The CSR asks for a CA certificate; leave basicConstraints out.")
+    if request.key == "rsa":
+        if not _MIN_RSA_BITS <= request.bits <= _MAX_RSA_BITS:
+            raise Malformed(
+                Reason.BAD_CSR, f"The RSA key has {request.bits} bits; {_MIN_RSA_BITS} to {_MAX_RSA_BITS} are accepted."
+            )
+    elif request.key == "ec":
+        if request.curve not in _CURVES:
+            raise Malformed(Reason.BAD_CSR, f"The curve {request.curve} is not accepted; use P-256 or P-384.")
+    elif request.key != "ed25519":
+        raise Malformed(
+            Reason.BAD_CSR, f"Keys of type {request.key} are not accepted; use P-256, P-384, Ed25519 or RSA."
+        )

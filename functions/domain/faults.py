@@ -1,0 +1,83 @@
+"""What can go wrong in a call, named for what the caller can do about it.
+
+A fault has a class (what kind of answer it is), a reason (a stable code that
+clients match on) and a detail (one public sentence about this very case).
+What each reason means to a reader, to HTTP and to a retry stands in one
+table, ``functions.contract.faults``.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Stable codes of the interface; a published code never changes its meaning."""
+
+    BAD_REQUEST = "bad_request"
+    TOO_DEEP = "too_deep"
+    BAD_CSR = "bad_csr"
+    CN_MISMATCH = "cn_mismatch"
+    UUID_MISMATCH = "uuid_mismatch"
+    TOO_LARGE = "too_large"
+    DENIED = "denied"
+    DESIRED_IS_READ_ONLY = "desired_is_read_only"
+    ENROLMENT_CLOSED = "enrolment_closed"
+    UUID_NOT_WHITELISTED = "uuid_not_whitelisted"
+    DEVICE_SUSPENDED = "device_suspended"
+    DEVICE_RETIRED = "device_retired"
+    NOT_FOUND = "not_found"
+    UNKNOWN_DEVICE = "unknown_device"
+    NO_CLAIM_IN_PROGRESS = "no_claim_in_progress"
+    DEVICE_EXISTS = "device_exists"
+    NAME_TAKEN = "name_taken"
+    VERSION_CONFLICT = "version_conflict"
+    SUPERSEDED = "superseded"
+    RATE_LIMITED = "rate_limited"
+    UNAVAILABLE = "unavailable"
+    TIMEOUT = "timeout"
+    INTERNAL = "internal"
+
+
+class Fault(Exception):
+    """A refusal or failure that the caller is told about.
+
+    Args:
+        reason: the stable code.
+        detail: one public sentence on this case; empty for the table's own.
+    """
+
+    default = Reason.INTERNAL
+
+    def __init__(self, reason: Reason | None = None, detail: str = "") -> None:
+        self.reason = reason or self.default
+        self.detail = detail
+        super().__init__(f"{self.reason}: {detail}" if detail else str(self.reason))
+
+
+class Malformed(Fault):
+    """The request itself is wrong; the same request will never be accepted."""
+
+    default = Reason.BAD_REQUEST
+
+
+class Denied(Fault):
+    """The caller may not do this, or the hub is set not to allow it now."""
+
+    default = Reason.DENIED
+
+
+class NotFound(Fault):
+    """What the request names does not exist."""
+
+    default = Reason.NOT_FOUND
+
+
+class Conflict(Fault):
+    """The request does not fit the present state; read again, then decide."""
+
+    default = Reason.VERSION_CONFLICT
+
+
+class Unavailable(Fault):
+    """The hub cannot answer now; the same request may succeed later."""
+
+    default = Reason.UNAVAILABLE

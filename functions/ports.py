@@ -1,0 +1,214 @@
+"""All that a handler may touch, on one page.
+
+A handler is ``async (call, hub) -> reply``: ``Call`` is decoded and admitted,
+``Hub`` is a frozen record of the ports below. ``functions/adapters`` makes
+them real; ``functions/testing.py`` has the checks that any adapter must pass.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, Generic, Protocol, TypeVar
+
+from functions.domain.callers import Caller
+from functions.domain.certificates import Certificate, Purpose, Signed, SigningRequest
+from functions.domain.devices import Device
+from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
+from functions.domain.names import DeviceId
+from functions.domain.order import Order
+from functions.domain.sessions import Presence, Session
+from functions.domain.twins import Half
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One call of a function.
+
+    ``names`` are the subject's tokens that stood for the route's ``*``, in
+    order; ``payload`` the body as it came, for recognising a repeat.
+    """
+
+    body: T
+    caller: Caller
+    id: str
+    names: tuple[str, ...] = ()
+    order: Order | None = None
+    payload: bytes = b""
+
+    @property
+    def device(self) -> DeviceId:
+        """The device that the subject names: its first ``*``, of the form that the route checked."""
+        return DeviceId(self.names[0])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the payload in hex: the same message sent twice has the same digest."""
+        return sha256(self.payload).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[T_co]):
+    """A stored value with its revision (1 or more, growing) and the time it was written."""
+
+    value: T_co
+    revision: int
+    at: datetime
+
+
+class Store(Protocol[T]):
+    """Values of one type under keys, each with a revision, written only over the revision that was read.
+
+    A key is 1 to 128 of ``[A-Za-z0-9_-]``. A write is durable before it returns.
+
+    Every method raises ``Unavailable`` when the storage cannot be reached in
+    time; a write that raised it may have been done.
+    """
+
+    async def get(self, key: str) -> Kept[T] | None:
+        """The value now kept, or None."""
+        ...
+
+    async def create(self, key: str, value: T) -> int:
+        """Keep a first value and give its revision. Raises Conflict if the key has one."""
+        ...
+
+    async def replace(self, key: str, value: T, *, expect: int) -> int:
+        """Write over revision ``expect`` and give the new one. Raises Conflict if another came first."""
+        ...
+
+    async def remove(self, key: str, *, expect: int) -> None:
+        """Remove what revision ``expect`` is. Raises Conflict if another came first. The key can be created again."""
+        ...
+
+    async def history(self, key: str) -> list[Kept[T]]:
+        """What was kept under the key, oldest first: at most the last 64 values, fewer where the store says so."""
+        ...
+
+    def entries(self) -> AsyncIterator[tuple[str, Kept[T]]]:
+        """Every key with its value, in no order.
+
+        It reads the whole store: for timers and start-up, never for a query.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Time of day, aware and in UTC."""
+
+    def now(self) -> datetime:
+        """The time now."""
+        ...
+
+
+class Authority(Protocol):
+    """The certificate authority. Its private key never leaves it."""
+
+    @property
+    def chain_pem(self) -> str:
+        """The issuing certificate and those above it, in PEM."""
+        ...
+
+    def inspect(self, csr_pem: str) -> SigningRequest:
+        """Read a CSR. Raises Malformed (``bad_csr``) when it is none."""
+        ...
+
+    async def sign(self, csr_pem: str, *, common_name: str, purpose: Purpose, not_after: datetime) -> Signed:
+        """Sign the key of a judged CSR; of its other contents only the key is taken over."""
+        ...
+
+    async def sign_crl(self, revoked: Iterable[tuple[str, datetime]], *, number: int, next_update: datetime) -> str:
+        """The CRL in PEM of ``(serial, revoked at)`` pairs; its thisUpdate lies an hour back."""
+        ...
+
+
+class UuidHasher(Protocol):
+    """Keyed hash of a hardware UUID, so that the stored form tells nothing without the hub's secret."""
+
+    def hash(self, uuid: str) -> str:
+        """HMAC-SHA-256 in lower-case hex of a canonical UUID."""
+        ...
+
+
+class Events(Protocol):
+    """Tells the rest of the hub that something changed. May be lost: an event is never the only carrier of a fact."""
+
+    async def publish(self, subject: str, body: Any) -> None:
+        """Publish a body (a message or mapping, encoded as JSON) on a full subject."""
+        ...
+
+
+class Streams(Protocol):
+    """Append-only streams. An append is durable before it returns."""
+
+    async def append(self, stream: str, device: DeviceId, payload: bytes, headers: Mapping[str, str]) -> None:
+        """Append a device's message to ``telemetry`` or ``events``; one device's messages keep their order."""
+        ...
+
+
+class Index(Protocol):
+    """The inventory's index: answers what a store cannot, and never scans one."""
+
+    async def query(self, text: str, *, limit: int, offset: int) -> tuple[list[Device], int]:
+        """A page of devices whose id, name or role holds the text, by id, and how many there are in all."""
+        ...
+
+    def presence(self, device: str) -> Presence | None:
+        """The presence last told of a device."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeStart:
+    """How often a bridge has started: the epoch of the orders it stamps."""
+
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revocations:
+    """The state of the revocation list: its number, and the CRL in PEM as published last."""
+
+    number: int
+    crl_pem: str
+    this_update: datetime
+    next_update: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A revoked certificate: whose it was, since when, and until when the CRL must name it."""
+
+    common_name: str
+    at: datetime
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Everything a handler may touch. Stores are keyed by what their comment says."""
+
+    clock: Clock
+    authority: Authority
+    hasher: UuidHasher
+    events: Events
+    streams: Streams
+    index: Index
+    devices: Store[Device]  # device id
+    desired: Store[Half]  # device id
+    reported: Store[Half]  # device id
+    presence: Store[Presence]  # device id
+    sessions: Store[Session]  # SHA-256 of broker and client id
+    names: Store[Reservation]  # "id-" or "uuid-" and what is reserved
+    claims: Store[Claim]  # UUID hash
+    certificates: Store[Certificate]  # serial
+    claim_certificates: Store[ClaimCertificate]  # claim name
+    whitelist: Store[Whitelisted]  # UUID hash
+    enrolment: Store[Enrolment]  # "enrolment"
+    revoked: Store[Revoked]  # serial
+    revocations: Store[Revocations]  # "crl"
+    bridges: Store[BridgeStart]  # bridge name

@@ -1,0 +1,56 @@
+"""One line of the route table: which subject calls which handler, who may call, and within what bounds."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from functions.contract.subjects import ROOT
+from functions.domain.callers import Kind
+from functions.ports import Call, Hub
+
+DEFAULT_LIMIT_BYTES = 256 * 1024
+
+
+class Role(StrEnum):
+    """Which function process serves a route: a worker, or the one per node that keeps the index."""
+
+    WORKER = "worker"
+    INDEX = "index"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A function and the terms of calling it.
+
+    Args:
+        subject: below ``devicehub.``; each ``*`` becomes one of the call's names.
+        handler: ``async (call, hub) -> reply``; the reply is a message model.
+        body: the message model that the payload must be.
+        allow: the kinds of caller admitted.
+        within: seconds from arrival to reply, at most.
+        echo: fields of the request that its fault repeats (in the payload's own spelling).
+        limit_bytes: largest payload taken.
+        role: which process serves it.
+        own: whether a device may call it only where the first ``*`` is its own id.
+    """
+
+    subject: str
+    handler: Callable[[Call[Any], Hub], Awaitable[Any]]
+    body: type[Any]
+    allow: Kind
+    within: float
+    echo: tuple[str, ...] = ()
+    limit_bytes: int = DEFAULT_LIMIT_BYTES
+    role: Role = Role.WORKER
+    own: bool = True
+
+    @property
+    def full_subject(self) -> str:
+        """The subject as subscribed."""
+        return f"{ROOT}.{self.subject}"
+
+    @property
+    def name(self) -> str:
+        """A name for tools: the subject without its wildcards, ``-`` for ``.``."""
+        return "-".join(part for part in self.subject.split(".") if part != "*")

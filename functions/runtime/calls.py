@@ -1,0 +1,82 @@
+"""One call, from payload and headers to the reply that carries its answer or its fault.
+
+It needs no bus: ``devicehub invoke`` and the tests of the edges call it in
+process, and ``functions.runtime.serving`` calls it for every message.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from functions.contract import subjects
+from functions.contract.faults import encode_fault
+from functions.domain.faults import Fault, Reason, Unavailable
+from functions.ports import Call, Hub
+from functions.route import Route
+from functions.runtime.decoding import admit, caller_of, deadline_of, decode, echo, names_in, order_of, parse
+
+log = structlog.get_logger("functions")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What goes back: the body, and headers that say whether it is a fault."""
+
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+    reason: Reason | None = None
+
+
+async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: Mapping[str, str]) -> Reply:
+    """Answer one call; whatever happens, there is a reply and one log line.
+
+    When the deadline passes the handler is cancelled where it waits, so no
+    write or retry of it starts later.
+    """
+    started = time.perf_counter()
+    call_id = headers.get(subjects.CALL) or secrets.token_hex(8)
+    told: dict[str, Any] = {}
+    facts: dict[str, Any] = {"subject": subject, "call": call_id, "caller": headers.get(subjects.CALLER)}
+    reason: Reason | None = None
+    try:
+        arrived = hub.clock.now().timestamp()
+        names = names_in(route, subject)
+        caller = caller_of(headers)
+        facts["caller"] = str(caller)
+        admit(route, caller, names)
+        values = parse(route, payload)
+        told = echo(route, values)
+        call = Call(decode(route, values), caller, call_id, names, order_of(headers), payload)
+        remaining = deadline_of(headers, arrived, route.within) - arrived
+        if remaining <= 0:
+            raise Unavailable(Reason.TIMEOUT)
+        async with asyncio.timeout(remaining):
+            reply = await route.handler(call, hub)
+        return Reply(reply.encode())
+    except Fault as fault:
+        reason = fault.reason
+        if fault.__cause__ is not None:
+            facts["cause"] = repr(fault.__cause__)
+        return _refuse(fault, hub, told)
+    except TimeoutError:
+        reason = Reason.TIMEOUT
+        return _refuse(Unavailable(reason), hub, told)
+    except Exception:
+        # The one place where the unforeseen is caught: the caller learns the
+        # call id and nothing else, the log has the rest.
+        reason = Reason.INTERNAL
+        log.exception("call failed", subject=subject, call=call_id)
+        return _refuse(Fault(reason, f"Something unforeseen went wrong; call {call_id} in the hub's log."), hub, told)
+    finally:
+        outcome = str(reason or "ok")
+        log.info("call", **facts, outcome=outcome, ms=round((time.perf_counter() - started) * 1000, 2))
+
+
+def _refuse(fault: Fault, hub: Hub, told: Mapping[str, Any]) -> Reply:
+    headers, body = encode_fault(fault, hub.clock.now(), told)
+    return Reply(body, headers, fault.reason)

@@ -1,0 +1,142 @@
+"""From bytes and headers to a call: size, JSON, message model, names, caller and order.
+
+Every refusal here is a ``Fault`` that says what is wrong with the request;
+nothing of the input is repeated in it but field names.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from functions.contract import subjects
+from functions.domain.callers import APP, DEVICE, Caller, parse_caller
+from functions.domain.faults import Denied, Malformed, Reason
+from functions.domain.names import is_token
+from functions.domain.order import Order
+from functions.route import Route
+
+_SHOWN_PROBLEMS = 3
+_MAX_ECHO_CHARACTERS = 128
+
+
+def parse(route: Route, payload: bytes) -> Any:
+    """The payload as JSON values; an empty one is an empty object.
+
+    NaN, infinities, lone surrogates, bytes that are not UTF-8 and nesting
+    beyond 200 levels are refused by the parser itself.
+
+    Raises:
+        Malformed: too large, or no JSON.
+    """
+    if len(payload) > route.limit_bytes:
+        raise Malformed(Reason.TOO_LARGE, f"The payload has {len(payload)} bytes; {route.limit_bytes} are accepted.")
+    if not payload:
+        return {}
+    try:
+        return from_json(payload, allow_inf_nan=False)
+    except ValueError as problem:
+        if "recursion limit" in str(problem):
+            raise Malformed(Reason.TOO_DEEP) from problem
+        raise Malformed(detail=f"The payload is not JSON: {problem}.") from problem
+
+
+def decode(route: Route, values: Any) -> Any:
+    """The route's message model made of parsed JSON.
+
+    Raises:
+        Malformed: a field is missing, of a wrong type, or unknown.
+    """
+    try:
+        return route.body.model_validate(values)
+    except ValidationError as problem:
+        errors = problem.errors(include_url=False, include_context=False, include_input=False)
+        shown = "; ".join(f"{_place(error['loc'])}: {error['msg']}" for error in errors[:_SHOWN_PROBLEMS])
+        raise Malformed(detail=shown) from problem
+
+
+def echo(route: Route, values: Any) -> dict[str, Any]:
+    """What of a request its fault repeats, so that the sender can match the two."""
+    if not isinstance(values, dict):
+        return {}
+    told = {name: values.get(name) for name in route.echo}
+    return {name: text for name, text in told.items() if isinstance(text, str) and len(text) <= _MAX_ECHO_CHARACTERS}
+
+
+def names_in(route: Route, subject: str) -> tuple[str, ...]:
+    """The tokens of a subject that stand for the route's ``*``, in order.
+
+    Raises:
+        Malformed: a token does not have the form of a name.
+    """
+    tokens = subject.split(".")
+    wanted = route.full_subject.split(".")
+    names = tuple(token for token, want in zip(tokens, wanted, strict=True) if want == "*")
+    if not all(is_token(name) for name in names):
+        raise Malformed(detail="A name in the subject has characters that no name may have.")
+    return names
+
+
+def caller_of(headers: Mapping[str, str]) -> Caller:
+    """Who calls, on the word of the server before that of the sender.
+
+    A call from another account carries ``Nats-Request-Info``, written by the
+    server itself; what such a caller says of itself in ``Hub-Caller`` is
+    ignored. Within the hub's own account only the hub's parts can publish, and
+    their permissions keep them to the subjects they vouch for.
+
+    Raises:
+        Denied: no caller is named.
+    """
+    info = headers.get(subjects.REQUEST_INFO)
+    if info is None:
+        return parse_caller(headers.get(subjects.CALLER, ""))
+    try:
+        told = from_json(info)
+    except ValueError as problem:
+        raise Denied(detail="The server's account of the caller cannot be read.") from problem
+    user = told.get("user") if isinstance(told, dict) else None
+    if not isinstance(user, str) or not is_token(user):
+        raise Denied(detail="The calling account names no user.")
+    return Caller(APP, user)
+
+
+def admit(route: Route, caller: Caller, names: tuple[str, ...]) -> None:
+    """Refuse a caller that the route does not admit, and a device that speaks for another.
+
+    Raises:
+        Denied: the caller may not call this.
+    """
+    if caller.kind not in route.allow:
+        raise Denied()
+    if caller.kind is DEVICE and route.own and names[:1] != (caller.name,):
+        raise Denied(detail="A device may speak only for itself.")
+
+
+def order_of(headers: Mapping[str, str]) -> Order | None:
+    """The place of a device's message among those its bridge took, if it has one.
+
+    Raises:
+        Malformed: the header has another form.
+    """
+    text = headers.get(subjects.ORDER)
+    return Order.parse(text) if text else None
+
+
+def deadline_of(headers: Mapping[str, str], arrived: float, within: float) -> float:
+    """The time (seconds since 1970) after which nothing may be begun for the call.
+
+    Raises:
+        Malformed: the header is no number of milliseconds.
+    """
+    text = headers.get(subjects.DEADLINE)
+    if text is None:
+        return arrived + within
+    if not text.isdecimal() or len(text) > 15:
+        raise Malformed(detail="The deadline of the call is no number of milliseconds.")
+    return min(arrived + within, int(text) / 1000)
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(step) for step in location) or "payload"

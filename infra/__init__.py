@@ -1,0 +1,1 @@
+"""Running the hub: the devicehub command and the local stack."""
