@@ -1,0 +1,128 @@
+"""The composition root of a function process: settings, connections, hub, routes, and a clean end.
+
+The only place of this part that names ``os.environ``.
+"""
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+from importlib.metadata import version
+
+import structlog
+import uvloop
+from nats.aio.client import Client
+
+from functions.adapters.authority import LocalAuthority
+from functions.adapters.clock import SystemClock
+from functions.adapters.events import NatsEvents
+from functions.adapters.hasher import HmacHasher
+from functions.adapters.index import SqliteIndex
+from functions.adapters.layout import open_stores
+from functions.adapters.streams import JetStreamStreams
+from functions.contract import bus
+from functions.contract.environment import SettingsError
+from functions.contract.logs import configure
+from functions.domain.faults import Fault
+from functions.handlers import provisioning
+from functions.plugins import PluginError, load_routes
+from functions.ports import Hub
+from functions.route import Role
+from functions.routes import ROUTES
+from functions.runtime.serving import Runtime
+from functions.settings import Settings
+
+log = structlog.get_logger("functions")
+
+_SERVICE_NAMES = {Role.WORKER: "functions", Role.INDEX: "index"}
+_CHORES_EVERY_SECONDS = 60
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; exit 1 when it cannot start or the bus is lost for good, 2 on wrong settings."""
+    try:
+        settings = Settings.from_env(os.environ)
+    except SettingsError as problem:
+        sys.exit(_complain(str(problem), status=2))
+    configure(settings.log_level, settings.log_format)
+    try:
+        lost = uvloop.run(serve(settings))
+    except (Fault, PluginError, OSError, ValueError) as problem:
+        sys.exit(_complain(str(problem), status=1))
+    sys.exit(1 if lost else 0)
+
+
+async def serve(settings: Settings) -> bool:
+    """Serve the role's routes until a signal; True if the connection was lost for good instead.
+
+    Raises:
+        Fault: the bus or its buckets cannot be reached.
+        PluginError: an installed package's routes cannot be served.
+        OSError: a file of the certificate authority cannot be read.
+    """
+    routes = [route for route in load_routes(ROUTES) if route.role is settings.role]
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    async def closed() -> None:
+        stop.set()
+
+    client = await bus.connect(
+        settings.nats_url, user="functions", password=settings.nats_password, closed=closed, failed=_tell
+    )
+    index = SqliteIndex(client)
+    hub = make_hub(settings, client, index)
+    if settings.role is Role.INDEX:
+        await index.start()
+        await index.ready()
+    runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"))
+    await runtime.start()
+    log.info("serving", role=settings.role, routes=len(routes))
+    chores = asyncio.create_task(_do_chores(hub)) if settings.role is Role.WORKER else None
+    await stop.wait()
+    if chores is not None:
+        chores.cancel()
+    if client.is_closed:
+        log.error("the bus closed the connection for good")
+        return True
+    log.info("draining")
+    await runtime.drain()
+    return False
+
+
+def make_hub(settings: Settings, client: Client, index: SqliteIndex) -> Hub:
+    """The ports made real over one connection."""
+    clock = SystemClock()
+    authority = LocalAuthority(settings.ca_certificate.read_text(), settings.ca_key.read_text(), clock)
+    return Hub(
+        clock=clock,
+        authority=authority,
+        hasher=HmacHasher(settings.uuid_key),
+        events=NatsEvents(client),
+        streams=JetStreamStreams(client),
+        index=index,
+        **open_stores(client),
+    )
+
+
+async def _do_chores(hub: Hub) -> None:
+    """Finish now and then what calls left unfinished; every worker may, as each step is safe to repeat."""
+    while True:
+        try:
+            await provisioning.finish_claims(hub)
+        except Fault as fault:
+            log.warning("chores put off", reason=fault.reason, cause=repr(fault.__cause__))
+        # Spread, so that workers started together do not do the same at once.
+        await asyncio.sleep(_CHORES_EVERY_SECONDS * (0.5 + secrets.randbelow(1000) / 1000))
+
+
+async def _tell(problem: Exception) -> None:
+    log.warning("bus", problem=repr(problem))
+
+
+def _complain(text: str, *, status: int) -> int:
+    print(f"functions: {text}", file=sys.stderr)  # noqa: T201
+    return status

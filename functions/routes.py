@@ -1,0 +1,68 @@
+"""The route table: read this first. Each line is a function of the hub and the terms of calling it.
+
+Subjects stand below ``devicehub.``; each ``*`` is one of the call's names.
+Devices' operations and those of operators have subjects of their own, so that
+the bus's permissions keep the bridge and the gateway apart.
+"""
+
+from functions.contract import messages as m
+from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM
+from functions.handlers import (
+    access,
+    bridges,
+    certificates,
+    claims,
+    enrolment,
+    presence,
+    provisioning,
+    registry,
+    telemetry,
+    twins,
+    whitelist,
+)
+from functions.route import Role, Route
+
+_STAFF = OPERATOR | SYSTEM
+_READERS = OPERATOR | APP | SYSTEM
+
+# Seconds from arrival to reply. A device's call fits into the time that the
+# bridge waits before it tries again (5 s).
+_QUICK = 2.0
+_SLOW = 4.0
+
+ROUTES = (
+    # Onboarding: what holders of a claim certificate may ask.
+    Route("certificates.create-from-csr", certificates.create_from_csr, m.CreateFromCsr, CLAIM, _SLOW, ("requestId",)),
+    Route("devices.*.provision.request", provisioning.request, m.ProvisionRequest, CLAIM | DEVICE, _SLOW, own=False),
+    # What a device says of itself.
+    Route("devices.*.twin.get", twins.get, m.TwinGet, DEVICE, _QUICK, ("clientToken",)),
+    Route("devices.*.twin.update", twins.update, m.TwinReport, DEVICE, _QUICK, ("clientToken",)),
+    Route("devices.*.telemetry", telemetry.telemetry, m.Telemetry, DEVICE, _QUICK),
+    Route("devices.*.events.*", telemetry.event, m.DeviceEvent, DEVICE, _QUICK),
+    Route("devices.*.messages.events", telemetry.message_event, m.DeviceEvent, DEVICE, _QUICK),
+    Route("devices.*.heartbeat", telemetry.heartbeat, m.Heartbeat, DEVICE, _QUICK),
+    Route("devices.*.status", telemetry.status, m.DeviceEvent, DEVICE, _QUICK),
+    # What operators and applications ask and wish.
+    Route("twins.*.get", twins.view, m.Nothing, _READERS, _QUICK),
+    Route("twins.*.desire", twins.desire, m.TwinDesire, _READERS, _QUICK),
+    Route("registry.query", registry.query, m.RegistryQuery, _READERS, _SLOW, role=Role.INDEX),
+    Route("registry.devices.*.get", registry.read, m.Nothing, _READERS, _QUICK),
+    Route("registry.devices.*.create", certificates.create_device, m.DeviceCreate, _STAFF, _SLOW),
+    Route("registry.devices.*.revoke", certificates.revoke_device, m.DeviceRevoke, _STAFF, _SLOW),
+    Route("enrolment.get", enrolment.read, m.Nothing, _STAFF, _QUICK),
+    Route("enrolment.open", enrolment.open_, m.EnrolmentOpen, _STAFF, _QUICK),
+    Route("enrolment.close", enrolment.close, m.Nothing, _STAFF, _QUICK),
+    Route("enrolment.enforce", enrolment.enforce, m.WhitelistEnforce, _STAFF, _QUICK),
+    Route("whitelist.add", whitelist.add, m.WhitelistAdd, _STAFF, 30.0, limit_bytes=1024 * 1024),
+    Route("whitelist.list", whitelist.list_, m.Nothing, _STAFF, _SLOW),
+    Route("claims.create", claims.create, m.ClaimCreate, _STAFF, _SLOW),
+    Route("claims.list", claims.list_, m.Nothing, _STAFF, _SLOW),
+    Route("claims.revoke", claims.revoke, m.ClaimRevoke, _STAFF, _SLOW),
+    # What the broker's keeper tells and asks.
+    Route("broker.access.get", access.read, m.Nothing, SYSTEM, _SLOW),
+    Route("broker.sessions.opened", presence.opened, m.SessionOpened, SYSTEM, _SLOW),
+    Route("broker.sessions.closed", presence.closed, m.SessionClosed, SYSTEM, _SLOW),
+    Route("broker.sessions.list", presence.sessions, m.BrokerName, SYSTEM, _SLOW),
+    Route("broker.restarted", presence.broker_restarted, m.BrokerRestarted, SYSTEM, 30.0),
+    Route("broker.bridges.start", bridges.start, m.BridgeName, SYSTEM, _QUICK),
+)

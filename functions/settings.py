@@ -1,0 +1,51 @@
+"""Settings of a function process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from functions.contract.environment import Environment
+from functions.contract.logs import FORMATS, LEVELS
+from functions.route import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a function process is told; secrets are read from the files that the environment names."""
+
+    role: Role
+    nats_url: str
+    nats_password: str = field(repr=False)
+    ca_certificate: Path
+    ca_key: Path
+    uuid_key: bytes = field(repr=False)
+    log_level: str
+    log_format: str
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read ``HUB_*``.
+
+        Raises:
+            SettingsError: with every fault found.
+        """
+        env = Environment(environ)
+        uuid_key = env.secret("HUB_UUID_KEY_FILE")
+        try:
+            key = bytes.fromhex(uuid_key)
+        except ValueError:
+            key = b""
+            env.fault("HUB_UUID_KEY_FILE names a file that is not hexadecimal")
+        settings = cls(
+            role=Role(env.choice("HUB_FUNCTIONS_ROLE", tuple(Role), Role.WORKER)),
+            nats_url=env.text("HUB_NATS_URL", "nats://127.0.0.1:4222"),
+            nats_password=env.secret("HUB_NATS_PASSWORD_FILE"),
+            ca_certificate=env.path("HUB_CA_CERTIFICATE_FILE"),
+            ca_key=env.path("HUB_CA_KEY_FILE"),
+            uuid_key=key,
+            log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
+            log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
+        )
+        env.done()
+        return settings
