@@ -1,0 +1,56 @@
+"""Changing one record when others may change it too: read, decide, write over what was read, and again if lost."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from functions.domain.faults import Conflict
+from functions.ports import Store
+
+T = TypeVar("T")
+
+# Two writers of one key meet now and then, five times in a row means that
+# something writes it all the time: then the caller should know.
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[T]):
+    """What a key holds after a rewrite, with its revision; ``before`` is what it held, None for nothing."""
+
+    value: T
+    revision: int
+    before: T | None
+
+    @property
+    def changed(self) -> bool:
+        """Whether the rewrite wrote anything."""
+        return self.value != self.before
+
+
+async def rewrite(store: Store[T], key: str, change: Callable[[T | None], T]) -> Written[T]:
+    """Put ``change(value)`` in the place of the value, or of None where there is none yet.
+
+    ``change`` is a pure decision and may be asked several times. What it
+    raises ends the rewrite; what equals the old value is not written.
+
+    Raises:
+        Conflict: others changed the key at every one of five attempts.
+    """
+    lost: Conflict | None = None
+    for _ in range(_ATTEMPTS):
+        kept = await store.get(key)
+        before = kept.value if kept is not None else None
+        value = change(before)
+        if kept is not None and value == before:
+            return Written(value, kept.revision, before)
+        try:
+            if kept is None:
+                revision = await store.create(key, value)
+            else:
+                revision = await store.replace(key, value, expect=kept.revision)
+        except Conflict as conflict:
+            lost = conflict
+            continue
+        return Written(value, revision, before)
+    raise Conflict(detail="Others changed the same record at every attempt. Try again in a moment.") from lost
