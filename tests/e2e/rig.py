@@ -149,8 +149,20 @@ class RunningHub:
     ) -> dict[str, Any]:
         """Publish and wait for one answer, in one session."""
         done = subprocess.run(
-            ["mosquitto_rr", *self.address(who, client_id or who.name), "-V", version, "-W", str(wait)]
-            + ["-t", topic, "-e", answer, "-m", payload],
+            [
+                "mosquitto_rr",
+                *self.address(who, client_id or who.name),
+                "-V",
+                version,
+                "-W",
+                str(wait),
+                "-t",
+                topic,
+                "-e",
+                answer,
+                "-m",
+                payload,
+            ],
             capture_output=True,
             text=True,
             timeout=wait + 15,
@@ -212,8 +224,20 @@ def make_csr(directory: Path, name: str, *, key: str = "ec:P-256", extra: tuple[
     options = ["-pkeyopt", f"ec_paramgen_curve:{size}"] if kind == "ec" else []
     algorithm = f"rsa:{size}" if kind == "rsa" else kind
     done = subprocess.run(
-        ["openssl", "req", "-new", "-nodes", "-newkey", algorithm, *options, "-keyout", str(key_path)]
-        + ["-subj", f"/CN={name}", *extra],
+        [
+            "openssl",
+            "req",
+            "-new",
+            "-nodes",
+            "-newkey",
+            algorithm,
+            *options,
+            "-keyout",
+            str(key_path),
+            "-subj",
+            f"/CN={name}",
+            *extra,
+        ],
         capture_output=True,
         text=True,
         check=True,
@@ -233,6 +257,7 @@ def keep(directory: Path, name: str, key: Path, answer: dict[str, Any]) -> Ident
 async def until(condition: Callable[[], Awaitable[T]], *, seconds: float = 20.0) -> T:
     """Ask again until the condition gives something true."""
     async with asyncio.timeout(seconds):
-        while not (found := await condition()):
+        # Another process has no event to await.
+        while not (found := await condition()):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
     return found

@@ -1,0 +1,116 @@
+"""A device and an operator meet in the twin, over the real path."""
+
+import json
+import uuid
+from pathlib import Path
+
+from tests.e2e.rig import Identity, RunningHub
+
+
+def topic(device: Identity, rest: str) -> str:
+    return f"$devicehub/devices/{device.name}/{rest}"
+
+
+def report(hub: RunningHub, device: Identity, body: object, answer: str = "accepted") -> dict[str, object]:
+    return hub.ask(device, topic(device, "twin/update"), json.dumps(body), topic(device, f"twin/update/{answer}"))
+
+
+def test_what_a_device_reports_the_operator_reads(hub: RunningHub, tmp_path: Path) -> None:
+    device = hub.device(f"twin-{uuid.uuid4().hex[:8]}", tmp_path)
+
+    accepted = report(hub, device, {"reported": {"led": "off", "temp": {"cpu": 41.5}}, "clientToken": "t1"})
+
+    assert accepted["operation"] == "update"
+    assert accepted["clientToken"] == "t1"
+    assert accepted["reported"] == {"version": 1, "doc": {"led": "off", "temp": {"cpu": 41.5}}}
+    kept = hub.json("twin", "get", device.name)
+    assert kept["reported"] == {"led": "off", "temp": {"cpu": 41.5}}
+    assert kept["reportedVersion"] == 1
+
+
+def test_what_an_operator_wishes_the_device_hears(hub: RunningHub, tmp_path: Path) -> None:
+    device = hub.device(f"twin-{uuid.uuid4().hex[:8]}", tmp_path)
+    listener = hub.listen(device, topic(device, "twin/update/delta"))
+    try:
+        hub.cli("twin", "set", device.name, '{"led":"on","blink":{"ms":250}}')
+        heard = listener.next()
+    finally:
+        listener.close()
+
+    assert heard is not None
+    assert heard[0] == topic(device, "twin/update/delta")
+    assert heard[1]["delta"] == {"led": "on", "blink": {"ms": 250}}
+    assert heard[1]["desiredVersion"] == 1
+    assert set(heard[1]["metadata"]["blink"]["ms"]) == {"timestamp"}
+
+
+def test_a_wish_made_while_the_device_was_away_reaches_it_when_it_connects(hub: RunningHub, tmp_path: Path) -> None:
+    device = hub.device(f"twin-{uuid.uuid4().hex[:8]}", tmp_path)
+    hub.cli("twin", "set", device.name, '{"led":"on"}')
+
+    listener = hub.listen(device, topic(device, "twin/update/delta"))
+    try:
+        heard = listener.next()
+    finally:
+        listener.close()
+
+    assert heard is not None
+    assert heard[1]["delta"] == {"led": "on"}
+
+
+def test_a_device_that_does_as_wished_has_no_delta_left(hub: RunningHub, tmp_path: Path) -> None:
+    device = hub.device(f"twin-{uuid.uuid4().hex[:8]}", tmp_path)
+    hub.cli("twin", "set", device.name, '{"led":"on"}')
+
+    report(hub, device, {"reported": {"led": "on"}})
+
+    assert hub.json("twin", "get", device.name)["delta"] == {}
+
+
+def test_refusals_carry_the_contracts_codes(hub: RunningHub, tmp_path: Path) -> None:
+    device = hub.device(f"twin-{uuid.uuid4().hex[:8]}", tmp_path)
+    refused = {
+        "not json": report_raw(hub, device, "{"),
+        "wrong type": report(hub, device, {"reported": [1]}, "rejected"),
+        "desired": report(hub, device, {"desired": {"a": 1}, "clientToken": "t9"}, "rejected"),
+        "stale": report(hub, device, {"reported": {"a": 1}, "expectedVersion": 7}, "rejected"),
+        "large": report(hub, device, {"reported": {"a": "x" * 40_000}}, "rejected"),
+        "deep": report(hub, device, {"reported": nested(11)}, "rejected"),
+        "integer": report(hub, device, {"reported": {"a": 2**60}}, "rejected"),
+    }
+
+    assert {name: (body["error"], body["code"]) for name, body in refused.items()} == {
+        "not json": ("bad_request", 400),
+        "wrong type": ("bad_request", 400),
+        "desired": ("desired_is_read_only", 403),
+        "stale": ("version_conflict", 409),
+        "large": ("too_large", 413),
+        "deep": ("too_deep", 400),
+        "integer": ("bad_request", 400),
+    }
+    assert refused["desired"]["clientToken"] == "t9"
+    assert hub.json("twin", "get", device.name)["reportedVersion"] == 0
+
+
+def report_raw(hub: RunningHub, device: Identity, payload: str) -> dict[str, object]:
+    return hub.ask(device, topic(device, "twin/update"), payload, topic(device, "twin/update/rejected"))
+
+
+def nested(depth: int) -> dict[str, object]:
+    document: dict[str, object] = {"leaf": 1}
+    for _ in range(depth):
+        document = {"a": document}
+    return document
+
+
+def test_the_hub_comes_back_from_a_restart_with_everything(own_hub: RunningHub, tmp_path: Path) -> None:
+    device = own_hub.device("keeps-1", tmp_path)
+    report(own_hub, device, {"reported": {"n": 1}})
+    own_hub.cli("twin", "set", "keeps-1", '{"led":"on"}')
+
+    own_hub.down()
+    own_hub.up()
+
+    kept = own_hub.json("twin", "get", "keeps-1")
+    assert (kept["reported"], kept["desired"]) == ({"n": 1}, {"led": "on"})
+    assert report(own_hub, device, {"reported": {"n": 2}})["reported"] == {"version": 2, "doc": {"n": 2}}
