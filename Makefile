@@ -1,0 +1,45 @@
+# From a fresh clone: 'make up' starts the hub, 'make test' tries it.
+# Each target first installs what it lacks (see .ci/prepare) and says so.
+
+.DEFAULT_GOAL := help
+.PHONY: help up install test check format soak lock
+
+bin := .venv/bin
+lock_options := --quiet --allow-unsafe --strip-extras --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+help: ## say what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+up: install ## start the hub in the foreground; Ctrl-C stops it
+	@exec $(bin)/devicehub up
+
+install: ## install what the hub needs, and the hub into .venv
+	@.ci/prepare run
+
+dependencies:
+	@.ci/prepare dev
+.PHONY: dependencies
+
+test: dependencies ## run every test except the long ones
+	@$(bin)/python -m pytest -m "not soak"
+
+check: dependencies ## what CI runs: format, lint, types, layers, tests
+	@$(bin)/ruff format --check .
+	@$(bin)/ruff check .
+	@$(bin)/mypy
+	@$(bin)/python -m pytest -m "not soak"
+
+soak: dependencies ## run the long kill and endurance tests
+	@$(bin)/python -m pytest -m soak
+
+format: dependencies ## put the code into the form that check wants
+	@$(bin)/ruff format .
+	@$(bin)/ruff check --fix .
+
+lock: dependencies ## pin the newest allowed versions of what pyproject.toml names
+	@$(bin)/pip-compile --upgrade $(lock_options) --output-file=requirements.lock pyproject.toml
+	@$(bin)/pip-compile --upgrade $(lock_options) --extra=dev --constraint=requirements.lock \
+		--output-file=requirements-dev.lock pyproject.toml
+	@$(bin)/pip-compile --upgrade $(lock_options) --build-deps-for=editable --only-build-deps \
+		--constraint=requirements-dev.lock --output-file=requirements-build.lock pyproject.toml
