@@ -1,0 +1,163 @@
+"""A hub in memory, a clock you set, and the checks that any adapter must pass.
+
+Handlers run against ``memory_hub()``: real adapters without a server.
+"""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from tinydb import TinyDB
+from tinydb.storages import MemoryStorage
+
+from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.hasher import HmacHasher
+from functions.adapters.index import TinyIndex
+from functions.adapters.layout import open_tables
+from functions.contract.messages import Message
+from functions.domain.callers import parse_caller
+from functions.domain.faults import Fault
+from functions.domain.names import DeviceId
+from functions.domain.order import Order
+from functions.ports import Authority, Call, Hub
+
+B = TypeVar("B", bound=BaseModel)
+
+# A constant, so that expectations can be written down. The CA of a hub in
+# memory is valid for twenty years from the day of the run, so also then.
+START = datetime(2035, 1, 1, 12, tzinfo=UTC)
+
+
+class SettableClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime = START) -> None:
+        self._now = now
+
+    def now(self) -> datetime:
+        """The time that was set."""
+        return self._now
+
+    def set(self, now: datetime) -> None:
+        """Set the time."""
+        self._now = now
+
+    def advance(self, by: timedelta | float) -> None:
+        """Move the time on, by a duration or by seconds."""
+        self._now += by if isinstance(by, timedelta) else timedelta(seconds=by)
+
+
+class RecordingEvents:
+    """Keeps what is published, as ``(subject, body)`` in the order of publishing."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Any]] = []
+
+    async def publish(self, subject: str, body: Any) -> None:
+        """Keep one event."""
+        self.sent.append((subject, body))
+
+    def on(self, subject: str) -> list[Any]:
+        """The bodies published on a subject."""
+        return [body for name, body in self.sent if name == subject]
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """A message that was appended to a stream."""
+
+    stream: str
+    device: DeviceId
+    payload: bytes
+    headers: Mapping[str, str]
+
+
+class MemoryStreams:
+    """Keeps what is appended, in order."""
+
+    def __init__(self) -> None:
+        self.appended: list[Appended] = []
+
+    async def append(self, stream: str, device: DeviceId, payload: bytes, headers: Mapping[str, str]) -> None:
+        """Keep one message."""
+        self.appended.append(Appended(stream, device, payload, dict(headers)))
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryHub(Hub):
+    """A hub whose clock can be set, and which keeps the events and messages it was told."""
+
+    clock: SettableClock
+    events: RecordingEvents
+    streams: MemoryStreams
+
+
+def memory_hub(
+    *, clock: SettableClock | None = None, authority: Authority | None = None, **kept: Mapping[str, Any]
+) -> MemoryHub:
+    """A hub of memory adapters, with values in its stores.
+
+    Args:
+        clock: by default one that stands at ``START``.
+        authority: by default a CA made once for the process, which works by the hub's clock.
+        kept: for stores by their names, what they begin with: ``memory_hub(devices={"EDGB-0001": device})``.
+    """
+    clock = clock or SettableClock()
+    stores = open_tables(TinyDB(storage=MemoryStorage), clock)
+    for name, values in kept.items():
+        for key, value in values.items():
+            stores[name].seed(key, value)
+    return MemoryHub(
+        clock=clock,
+        authority=authority or LocalAuthority(*_root(), clock),
+        hasher=HmacHasher(b"the key of a hub in memory"),
+        events=RecordingEvents(),
+        streams=MemoryStreams(),
+        index=TinyIndex(stores["devices"], stores["presence"]),
+        **stores,
+    )
+
+
+@cache
+def _root() -> tuple[str, str]:
+    return make_root()
+
+
+def call(
+    body: B,
+    *,
+    caller: str = "system:test",
+    names: tuple[str, ...] = (),
+    order: Order | None = None,
+    payload: bytes | None = None,
+) -> Call[B]:
+    """A call as the runtime would hand it over; the payload is the body's JSON unless given."""
+    if payload is None:
+        payload = body.encode() if isinstance(body, Message) else body.model_dump_json().encode()
+    return Call(body, parse_caller(caller), "test-call", names, order, payload)
+
+
+F = TypeVar("F", bound=Fault)
+
+
+@contextmanager
+def refused(kind: type[F]) -> Iterator[None]:
+    """Demand that what is inside ends in this fault."""
+    try:
+        yield
+    except kind:
+        return
+    raise AssertionError(f"{kind.__name__} was not raised")
+
+
+async def collect(entries: AsyncIterator[tuple[str, Any]]) -> dict[str, Any]:
+    """The entries of a store as a mapping; no key may come twice."""
+    found: dict[str, Any] = {}
+    async for key, kept in entries:
+        assert key not in found, f"{key} came twice"
+        found[key] = kept
+    return found
