@@ -1,0 +1,66 @@
+"""What the command says: answers to standard output, what went wrong to standard error."""
+
+import json
+import sys
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from functions.contract.environment import SettingsError
+from functions.domain.faults import Fault, Unavailable
+from infra.problem import Problem, Problems
+
+FAILED = 1
+USAGE = 2
+
+
+class Reporting(TyperGroup):
+    """A group of commands whose refusals and faults end as a sentence and an exit code, not as a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a foreseen failure is told and becomes the exit code."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as problem:
+            complain("The settings are wrong:", *(f"  {line}" for line in str(problem).splitlines()))
+            raise typer.Exit(USAGE) from problem
+        except Problems as found:
+            for each in found.problems:
+                complain(each.what, each.mend)
+            raise typer.Exit(FAILED) from found
+        except Problem as problem:
+            complain(problem.what, problem.mend)
+            raise typer.Exit(FAILED) from problem
+        except Fault as fault:
+            complain(*describe(fault))
+            raise typer.Exit(FAILED) from fault
+
+
+def say(*lines: str) -> None:
+    """Print lines of the answer."""
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def say_json(value: Any) -> None:
+    """Print the answer for a script: JSON, keys in the given order."""
+    sys.stdout.write(f"{json.dumps(value, indent=2, ensure_ascii=False)}\n")
+
+
+def complain(*lines: str) -> None:
+    """Print lines about what went wrong; empty ones are left out."""
+    for line in lines:
+        if line:
+            sys.stderr.write(f"{line}\n")
+
+
+def describe(fault: Fault) -> tuple[str, str]:
+    """What a function answered instead, and what to do next."""
+    from functions.contract.faults import CATALOGUE
+
+    what = fault.detail or CATALOGUE[fault.reason].sentence
+    if isinstance(fault, Unavailable):
+        return what, "Is the hub up? 'devicehub status' tells; 'devicehub up' starts it."
+    return what, ""
