@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from tests.e2e.rig import CLI, RunningHub, until
 
 DEVICES = 6
 KEYS = 10
+# How often the soak run kills every part.
+ROUNDS = int(os.environ.get("HUB_SOAK_ROUNDS", "15"))
 PARTS = ("functions", "bridge", "nats", "mosquitto")
 
 
@@ -82,8 +85,9 @@ async def numbers_in_history(hub: RunningHub, name: str) -> list[int]:
     return [number for _, number in sorted(found)]
 
 
+@pytest.mark.parametrize("rounds", [1, pytest.param(ROUNDS, marks=pytest.mark.soak)])
 async def test_every_answered_update_survives_the_killing_of_every_part(
-    own_hub: RunningHub, devices: list[Device]
+    own_hub: RunningHub, devices: list[Device], rounds: int
 ) -> None:
     load = Load(devices)
 
@@ -94,7 +98,7 @@ async def test_every_answered_update_survives_the_killing_of_every_part(
         runs = [pool.submit(load.run, device) for device in devices]
         try:
             await until(lambda: advanced([0] * DEVICES, 20), seconds=30)
-            for part in PARTS:
+            for part in PARTS * rounds:
                 before = load.counts()
                 await asyncio.to_thread(own_hub.kill, part)
                 # The hub has come back when every device is answered again.
