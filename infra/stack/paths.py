@@ -1,0 +1,127 @@
+"""Where everything of one hub lies: the data directory, and the directory of its sockets."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+# The names are those of the files in secrets/.
+NATS_USERS = ("admin", "functions", "bridge", "gateway", "cli")
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """The files of a hub by name.
+
+    Args:
+        data: the data directory, absolute.
+        run: sockets and pid files; ``data/run`` unless that path is too long for a socket.
+    """
+
+    data: Path
+    run: Path
+
+    @property
+    def node(self) -> Path:
+        """The node file."""
+        return self.data / "node.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one ``devicehub up`` that may work here."""
+        return self.data / "up.lock"
+
+    @property
+    def secrets(self) -> Path:
+        """Directory of passwords and keys."""
+        return self.data / "secrets"
+
+    def secret(self, name: str) -> Path:
+        """The file of one secret."""
+        return self.secrets / name
+
+    def nats_password(self, user: str) -> Path:
+        """The password of a NATS user."""
+        return self.secret(f"nats-{user}")
+
+    @property
+    def ca(self) -> Path:
+        """Directory of the root CA."""
+        return self.data / "ca"
+
+    @property
+    def ca_certificate(self) -> Path:
+        """The root certificate."""
+        return self.ca / "root.crt"
+
+    @property
+    def ca_key(self) -> Path:
+        """The root's private key."""
+        return self.ca / "root.key"
+
+    @property
+    def broker(self) -> Path:
+        """Directory of the broker: its configuration, certificate and sessions."""
+        return self.data / "broker"
+
+    @property
+    def broker_config(self) -> Path:
+        """The broker's configuration."""
+        return self.broker / "mosquitto.conf"
+
+    @property
+    def broker_crl(self) -> Path:
+        """The revocation list the broker reads; the bridge replaces it."""
+        return self.broker / "crl.pem"
+
+    @property
+    def broker_socket(self) -> Path:
+        """Where the bridge meets the broker."""
+        return self.run / "bridge.sock"
+
+    @property
+    def broker_pid(self) -> Path:
+        """The broker's process id."""
+        return self.run / "mosquitto.pid"
+
+    @property
+    def nats(self) -> Path:
+        """Directory of the NATS server."""
+        return self.data / "nats"
+
+    @property
+    def nats_config(self) -> Path:
+        """The NATS server's configuration."""
+        return self.nats / "nats.conf"
+
+    @property
+    def nats_pid(self) -> Path:
+        """The NATS server's process id."""
+        return self.run / "nats.pid"
+
+    @property
+    def supervisor_config(self) -> Path:
+        """The supervisor's configuration."""
+        return self.data / "supervisord.conf"
+
+    @property
+    def supervisor_socket(self) -> Path:
+        """Where the supervisor takes orders."""
+        return self.run / "supervisor.sock"
+
+    @property
+    def supervisor_pid(self) -> Path:
+        """The supervisor's process id."""
+        return self.run / "supervisor.pid"
+
+    @property
+    def logs(self) -> Path:
+        """Directory of one log a part."""
+        return self.data / "log"
+
+    def log(self, part: str) -> Path:
+        """The log of one part."""
+        return self.logs / f"{part}.log"
+
+    @property
+    def default_claim(self) -> Path:
+        """The bundle of the claim certificate made at the first start."""
+        return self.data / "claims" / "default"
