@@ -61,10 +61,9 @@ def read_node(file: Path) -> Node | None:
             document = database.table(_TABLE).get(doc_id=1)
     except (OSError, ValueError, AttributeError, TypeError) as problem:
         raise Problem(f"The node file {file} cannot be read: {problem}.", "Restore it from a backup.") from problem
-    if not isinstance(document, dict):
+    if not isinstance(document, dict) or not isinstance(schema := document.get("schema"), int):
         raise Problem(f"The node file {file} holds no node.", "Restore it from a backup.")
-    schema = document.get("schema")
-    if not isinstance(schema, int) or schema > SCHEMA:
+    if schema > SCHEMA:
         raise Problem(
             f"The node file {file} has schema {schema}; this version of Device Hub knows up to {SCHEMA}.",
             "Use the newer version that wrote it, or restore a backup made with this one.",
