@@ -8,10 +8,14 @@ bridge's epoch (higher at each of its starts) and a running number, and what is
 older than the last applied message of the same bridge is refused.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Self
 
 from functions.domain.faults import Malformed
+
+# Bounded, because Python refuses to read a number of more than 4,300 digits.
+_FORM = re.compile(r"([^/]{1,128})/([0-9]{1,19})/([0-9]{1,19})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,10 @@ class Order:
         Raises:
             Malformed: the text has another form.
         """
-        parts = text.split("/")
-        if len(parts) != 3 or not parts[0] or not parts[1].isdecimal() or not parts[2].isdecimal():
+        form = _FORM.fullmatch(text)
+        if form is None:
             raise Malformed(detail="The order of the call is not 'bridge/epoch/number'.")
-        return cls(parts[0], int(parts[1]), int(parts[2]))
+        return cls(form[1], int(form[2]), int(form[3]))
 
     def is_before(self, other: Self | None) -> bool:
         """Whether this message was taken before ``other``, by the same bridge.
