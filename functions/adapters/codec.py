@@ -1,7 +1,8 @@
-"""Keys and values as they are stored: what a key may be, and values of one type as JSON."""
+"""Keys and values as they are stored: what a key may be, where it lies, and values of one type as JSON."""
 
 import re
 from typing import Generic, TypeVar
+from zlib import crc32
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -27,6 +28,11 @@ def check_key(key: str) -> str:
     if _KEY.fullmatch(key) is None:
         raise Malformed(detail="A key is 1 to 128 letters, digits, '_' or '-'.")
     return key
+
+
+def shard_of(key: str, shards: int) -> int:
+    """The number of the shard that holds a key."""
+    return crc32(key.encode()) % shards
 
 
 class Codec(Generic[T]):

@@ -1,20 +1,95 @@
-"""Which buckets the hub keeps: the one place that says so."""
+"""Which buckets and streams the hub keeps in JetStream: the one place that says so.
 
-from collections.abc import Mapping
+=====================  ========  =======  =============================================
+store                  shards    history  buckets
+=====================  ========  =======  =============================================
+desired, reported      8         64       ``hub-desired-0`` …, ``hub-reported-0`` …
+devices, presence,
+sessions,
+certificates           4         1        ``hub-devices-0`` …
+the others             1         1        ``hub-names``, ``hub-claim-certificates``, …
+=====================  ========  =======  =============================================
+
+The shard of a key is its CRC-32 modulo the number of shards. Buckets have no
+age limit: one would remove current values too.
+
+========== ====== =============================================== ======= ================
+stream     shards subjects                                        age     bytes of a shard
+========== ====== =============================================== ======= ================
+telemetry  4      ``devicehub.stored.telemetry.<shard>.<device>``  7 days  2 GiB
+events     2      ``devicehub.stored.events.<shard>.<device>``    30 days  512 MiB
+========== ====== =============================================== ======= ================
+
+The oldest messages go first. A server counts those bytes as taken from the
+start (9 GiB in all), so its ``max_file_store`` must allow for them.
+
+``devicehub up`` makes all this as the admin user. The functions' own user
+needs no more than ``PUBLISH`` and ``SUBSCRIBE`` below to work on it:
+
+- ``$KV.*.>`` writes values,
+- ``$JS.API.DIRECT.GET.>`` reads values and histories,
+- ``$JS.API.CONSUMER.CREATE.>`` and ``$JS.API.CONSUMER.MSG.NEXT.>`` read whole
+  buckets and follow them (the index, and timers),
+- ``devicehub.stored.>`` appends to the streams,
+- ``_INBOX_functions.>`` hears the answers, as the connection's inbox prefix is
+  ``_INBOX_functions``.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from zlib import crc32
 
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from tinydb import TinyDB
 
-from functions.adapters.codec import DEFAULT_LIMIT_BYTES, Codec
+from functions.adapters.codec import DEFAULT_LIMIT_BYTES, Codec, shard_of
+from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.tinydb_store import TinyStore
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
+from functions.domain.faults import Unavailable
 from functions.domain.sessions import Presence, Session
 from functions.domain.twins import Half
 from functions.ports import BridgeStart, Clock, Revocations, Revoked
+
+PUBLISH = (
+    "$KV.*.>",
+    "$JS.API.DIRECT.GET.>",
+    "$JS.API.CONSUMER.CREATE.>",
+    "$JS.API.CONSUMER.MSG.NEXT.>",
+    "devicehub.stored.>",
+)
+SUBSCRIBE = ("_INBOX_functions.>",)
+
+_GIB = 1024**3
+_DAY_SECONDS = 24 * 3600.0
+# A message's size counts its headers.
+_HEADER_BYTES = 4096
+_PREPARE_SECONDS = 10.0
+
+# What is written into a stream's metadata, to know it again.
+_MADE_AS = "hub-made-as"
+_SHARDS = "hub-shards"
+
+# What may be set anew on an existing stream.
+_SETTINGS = (
+    "max_msgs_per_subject",
+    "max_msg_size",
+    "max_age",
+    "max_bytes",
+    "max_msgs",
+    "discard",
+    "allow_rollup_hdrs",
+    "allow_direct",
+    "deny_delete",
+    "duplicate_window",
+    "num_replicas",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +112,7 @@ class Bucket:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of its shards, by their number."""
+        """The names of its shards, in order of their number."""
         if self.shards == 1:
             return (self.name,)
         return tuple(f"{self.name}-{number}" for number in range(self.shards))
@@ -45,6 +120,56 @@ class Bucket:
     def codec(self) -> Codec[Any]:
         """How its values are kept."""
         return Codec(self.kind, limit_bytes=self.limit_bytes)
+
+    def configs(self, replicas: int) -> list[StreamConfig]:
+        """The streams of its shards, as any NATS tool makes a key-value bucket."""
+        return [
+            StreamConfig(
+                name=f"KV_{name}",
+                subjects=[f"$KV.{name}.>"],
+                max_msgs_per_subject=self.history,
+                max_msg_size=self.limit_bytes + _HEADER_BYTES,
+                max_age=0,
+                max_bytes=-1,
+                discard=DiscardPolicy.NEW,
+                allow_rollup_hdrs=True,
+                deny_delete=True,
+                **_common(self.name, self.shards, replicas),
+            )
+            for name in self.names
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An append-only stream of devices' messages, bounded in age and bytes."""
+
+    name: str
+    shards: int
+    max_age_seconds: float
+    max_bytes: int
+
+    def subject(self, device: str) -> str:
+        """Where a device's messages are appended."""
+        return f"devicehub.stored.{self.name}.{shard_of(device, self.shards)}.{device}"
+
+    def configs(self, replicas: int) -> list[StreamConfig]:
+        """The streams of its shards."""
+        return [
+            StreamConfig(
+                name=f"{self.name}-{number}",
+                subjects=[f"devicehub.stored.{self.name}.{number}.>"],
+                max_msgs_per_subject=-1,
+                max_msg_size=-1,
+                max_age=self.max_age_seconds,
+                max_bytes=self.max_bytes,
+                discard=DiscardPolicy.OLD,
+                allow_rollup_hdrs=False,
+                deny_delete=True,
+                **_common(self.name, self.shards, replicas),
+            )
+            for number in range(self.shards)
+        ]
 
 
 # By the name of the Hub's field.
@@ -61,15 +186,25 @@ BUCKETS: Mapping[str, Bucket] = {
     "whitelist": Bucket("hub-whitelist", Whitelisted),
     "enrolment": Bucket("hub-enrolment", Enrolment),
     "revoked": Bucket("hub-revoked", Revoked),
-    # Holds the whole CRL: 53 bytes an entry in DER, 72 in PEM.
-    "revocations": Bucket("hub-revocations", Revocations, limit_bytes=8 * 1024 * 1024),
+    # Holds the whole CRL, 72 bytes of PEM an entry. A server takes no more
+    # than its max_payload, which is 1 MiB (14,000 entries) unless set higher.
+    "revocations": Bucket("hub-revocations", Revocations, limit_bytes=7 * 1024 * 1024),
     "bridges": Bucket("hub-bridges", BridgeStart),
 }
 
+STREAMS: Mapping[str, Stream] = {
+    "telemetry": Stream("telemetry", shards=4, max_age_seconds=7 * _DAY_SECONDS, max_bytes=2 * _GIB),
+    "events": Stream("events", shards=2, max_age_seconds=30 * _DAY_SECONDS, max_bytes=_GIB // 2),
+}
 
-def shard_of(key: str, shards: int) -> int:
-    """The shard that holds a key."""
-    return crc32(key.encode()) % shards
+
+class LayoutError(Exception):
+    """The server's buckets or streams are not, and cannot become, what this version works on."""
+
+
+def open_stores(client: Client) -> dict[str, JetStreamStore[Any]]:
+    """The Hub's stores on the server, by the names of its fields."""
+    return {field: JetStreamStore(client, bucket.names, bucket.codec()) for field, bucket in BUCKETS.items()}
 
 
 def open_tables(database: TinyDB, clock: Clock) -> dict[str, TinyStore[Any]]:
@@ -78,3 +213,89 @@ def open_tables(database: TinyDB, clock: Clock) -> dict[str, TinyStore[Any]]:
         field: TinyStore(database.table(bucket.name), bucket.codec(), clock, history=bucket.history)
         for field, bucket in BUCKETS.items()
     }
+
+
+async def prepare(
+    client: Client,
+    *,
+    replicas: int = 1,
+    buckets: Iterable[Bucket] = tuple(BUCKETS.values()),
+    streams: Iterable[Stream] = tuple(STREAMS.values()),
+) -> None:
+    """Make the buckets and streams that are missing, and set the limits of those that are there.
+
+    What they hold stays as it is; a second run changes nothing.
+
+    Args:
+        client: a connection of the admin user.
+        replicas: 1 on one server, 3 in a cluster.
+        buckets: what to keep, the hub's own unless a test has less.
+        streams: likewise.
+
+    Raises:
+        LayoutError: something there has another shape, or the server has no room.
+        Unavailable: the server did not answer.
+    """
+    wanted = [config for bucket in buckets for config in bucket.configs(replicas)]
+    wanted += [config for stream in streams for config in stream.configs(replicas)]
+    context = client.jetstream(timeout=_PREPARE_SECONDS)
+    try:
+        found = await _existing(context)
+        _check_shards(wanted, found)
+        for config in wanted:
+            await _make(context, config, found.get(str(config.name)))
+    except nats.js.errors.APIError as problem:
+        raise LayoutError(f"The NATS server refused to make the hub's storage: {problem.description}.") from problem
+    except (nats.errors.Error, OSError) as problem:
+        raise Unavailable(detail="The NATS server did not answer while its storage was prepared.") from problem
+
+
+def _common(name: str, shards: int, replicas: int) -> dict[str, Any]:
+    return {
+        "storage": StorageType.FILE,
+        "retention": RetentionPolicy.LIMITS,
+        "num_replicas": replicas,
+        "allow_direct": True,
+        "max_consumers": -1,
+        "max_msgs": -1,
+        "duplicate_window": 120.0,
+        "metadata": {_MADE_AS: name, _SHARDS: str(shards)},
+    }
+
+
+async def _existing(context: JetStreamContext) -> dict[str, StreamConfig]:
+    found: dict[str, StreamConfig] = {}
+    while page := await context.streams_info(offset=len(found)):
+        found |= {str(info.config.name): info.config for info in page}
+    return found
+
+
+def _check_shards(wanted: Iterable[StreamConfig], found: Mapping[str, StreamConfig]) -> None:
+    """Refuse shards of another number: keys would be looked for where they are not."""
+    shards = {(config.metadata or {})[_MADE_AS]: (config.metadata or {})[_SHARDS] for config in wanted}
+    for name, config in found.items():
+        told = config.metadata or {}
+        base = told.get(_MADE_AS)
+        if base in shards and told.get(_SHARDS) != shards[base]:
+            raise LayoutError(
+                f"'{name}' was made when '{base}' had {told.get(_SHARDS)} shards; this version has {shards[base]}."
+                " Run the version that made it, or move its data first."
+            )
+
+
+async def _make(context: JetStreamContext, wanted: StreamConfig, found: StreamConfig | None) -> None:
+    if found is None:
+        await context.add_stream(wanted)
+        return
+    if (found.metadata or {}).get(_MADE_AS) != (wanted.metadata or {})[_MADE_AS]:
+        raise LayoutError(f"The server has a stream '{wanted.name}' that this hub did not make.")
+    if (found.storage, found.retention, found.subjects) != (wanted.storage, wanted.retention, wanted.subjects):
+        raise LayoutError(f"The stream '{wanted.name}' keeps other subjects, or keeps them otherwise, than the hub's.")
+    if found.max_msgs_per_subject > wanted.max_msgs_per_subject > 0:
+        raise LayoutError(
+            f"'{wanted.name}' keeps {found.max_msgs_per_subject} revisions of a key; this version would drop all but"
+            f" {wanted.max_msgs_per_subject}."
+        )
+    merged = found.evolve(**{name: getattr(wanted, name) for name in _SETTINGS})
+    if merged != found:
+        await context.update_stream(merged)

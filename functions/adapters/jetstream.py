@@ -1,0 +1,173 @@
+"""The storage port on NATS JetStream key-value buckets.
+
+One bucket is one stream, and a server syncs a stream's writes one after the
+other; so a store spreads its keys over several buckets (``layout`` says how
+many). Each put is a compare-and-swap on the key's last revision. A revision
+is the number of a write within its bucket, so two revisions can be compared
+only if they are of the same key.
+
+With replicas, a read may come from a replica that is a moment behind. That
+costs a writer a lost race, never a lost write.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from pydantic_core import to_json
+
+from functions.adapters.codec import Codec, check_key, shard_of
+from functions.adapters.durable import (
+    EXPECTED_REVISION,
+    REQUEST_SECONDS,
+    ask,
+    refusal,
+    require_connection,
+    status_of,
+    write,
+)
+from functions.adapters.feed import Feed, is_removal
+from functions.domain.faults import Conflict, Unavailable
+from functions.ports import Kept
+
+T = TypeVar("T")
+
+# The most revisions that a bucket keeps of a key.
+_HISTORY = 64
+_NOT_FOUND = "404"
+_END_OF_BATCH = "204"
+_DELETE = {"KV-Operation": "DEL"}
+
+
+class JetStreamStore(Generic[T]):
+    """Values under keys in one or more buckets (``functions.ports.Store``).
+
+    The buckets must exist; ``layout.prepare`` makes them.
+
+    Args:
+        client: the connection.
+        shards: names of the buckets that share the keys, in their order.
+        codec: how the values are kept.
+    """
+
+    def __init__(self, client: Client, shards: Sequence[str], codec: Codec[T]) -> None:
+        self._client = client
+        self._shards = tuple(shards)
+        self._codec = codec
+
+    async def get(self, key: str) -> Kept[T] | None:
+        """The value now kept, or None."""
+        last = await self._last(key)
+        return None if last is None or is_removal(last) else self._kept(last)
+
+    async def create(self, key: str, value: T) -> int:
+        """Keep a first value and give its revision. Raises Conflict if the key has one."""
+        data = self._codec.encode(value)
+        try:
+            return await self._write(key, data, 0)
+        except Conflict:
+            last = await self._last(key)
+            if last is None or not is_removal(last):
+                raise
+        return await self._write(key, data, _revision(last))
+
+    async def replace(self, key: str, value: T, *, expect: int) -> int:
+        """Write over revision ``expect`` and give the new one. Raises Conflict if another came first."""
+        if expect < 1:
+            raise Conflict
+        return await self._write(key, self._codec.encode(value), expect)
+
+    async def remove(self, key: str, *, expect: int) -> None:
+        """Remove what revision ``expect`` is. Raises Conflict if another came first.
+
+        The mark of the removal stays as the key's last revision, so that they
+        go on growing when the key is created again.
+        """
+        if expect < 1:
+            raise Conflict
+        await self._write(key, b"", expect, _DELETE)
+
+    async def history(self, key: str) -> list[Kept[T]]:
+        """What was kept under the key, oldest first, removals left out: one request for all revisions."""
+        messages = await self._revisions(key)
+        return [self._kept(message) for message in messages[-_HISTORY:] if not is_removal(message)]
+
+    async def entries(self) -> AsyncIterator[tuple[str, Kept[T]]]:
+        """Every key with its value, one shard after the other, each as it is when it is reached."""
+        for bucket in self._shards:
+            last: dict[str, Kept[T]] = {}
+            async with Feed(self._client, bucket) as feed:
+                while not feed.caught_up:
+                    for change in await feed.batch():
+                        last.pop(change.key, None)
+                        if change.data is not None:
+                            last[change.key] = Kept(self._codec.decode(change.data), change.revision, change.at)
+            for key, kept in last.items():
+                yield key, kept
+
+    def _bucket(self, key: str) -> str:
+        return self._shards[shard_of(check_key(key), len(self._shards))]
+
+    async def _write(self, key: str, data: bytes, expect: int, headers: dict[str, str] | None = None) -> int:
+        subject = f"$KV.{self._bucket(key)}.{key}"
+        return await write(self._client, subject, data, {EXPECTED_REVISION: str(expect), **(headers or {})})
+
+    async def _last(self, key: str) -> Msg | None:
+        bucket = self._bucket(key)
+        reply = await ask(self._client, f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.{key}")
+        status = status_of(reply)
+        if status is None:
+            return reply
+        if status == _NOT_FOUND:
+            return None
+        raise refusal(reply)
+
+    async def _revisions(self, key: str) -> list[Msg]:
+        """Every message the bucket has of a key, by a batch of direct gets (ADR-31)."""
+        bucket = self._bucket(key)
+        found: list[Msg] = []
+        inbox = self._client.new_inbox()
+        require_connection(self._client)
+        came: asyncio.Queue[Msg] = asyncio.Queue()
+        subscription = await self._client.subscribe(inbox, cb=came.put)
+        try:
+            pending, start = True, 1
+            while pending:
+                wanted = {"seq": start, "next_by_subj": f"$KV.{bucket}.{key}", "batch": _HISTORY}
+                await self._client.publish(f"$JS.API.DIRECT.GET.KV_{bucket}", to_json(wanted), reply=inbox)
+                pending = await self._read_batch(came, found)
+                start = _revision(found[-1]) + 1 if found else 0
+        except (nats.errors.Error, OSError, TimeoutError) as problem:
+            raise Unavailable(detail="The storage did not answer in time.") from problem
+        finally:
+            if not self._client.is_closed:
+                await subscription.unsubscribe()
+        return found
+
+    async def _read_batch(self, came: asyncio.Queue[Msg], found: list[Msg]) -> bool:
+        """Add the messages of one batch; whether there are more than it held."""
+        while True:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                message = await came.get()
+            status = status_of(message)
+            if status is None:
+                found.append(message)
+            elif status == _END_OF_BATCH:
+                return (message.headers or {})["Nats-Num-Pending"] != "0"
+            elif status == _NOT_FOUND:
+                return False
+            else:
+                raise refusal(message)
+
+    def _kept(self, message: Msg) -> Kept[T]:
+        headers = message.headers or {}
+        at = datetime.fromisoformat(headers["Nats-Time-Stamp"])
+        return Kept(self._codec.decode(message.data), _revision(message), at)
+
+
+def _revision(message: Msg) -> int:
+    return int((message.headers or {})["Nats-Sequence"])
