@@ -112,6 +112,9 @@ def _covers(prefix: str, name: str) -> bool:
 
 
 def _called(node: ast.Call) -> str:
+    """The last word of what is called: ``command`` of both ``app.command()`` and ``app.command()(f)``."""
+    if isinstance(node.func, ast.Call):
+        return _called(node.func)
     if isinstance(node.func, ast.Attribute):
         return node.func.attr
     return node.func.id if isinstance(node.func, ast.Name) else ""
@@ -138,8 +141,8 @@ def pure_domain(module: Module) -> Iterator[str]:
 
 
 def environment(module: Module) -> Iterator[str]:
-    """Only composition roots name os.environ."""
-    if module.file in COMPOSITION_ROOTS or module.name == "infra.cli.main":
+    """Only composition roots, which the commands are too, name os.environ."""
+    if module.file in COMPOSITION_ROOTS or _covers("infra.cli", module.name):
         return
     for node in ast.walk(module.tree):
         words: list[tuple[int, str]] = []
@@ -305,7 +308,7 @@ SOUND = {
     "functions/app.py": "import os\nfrom functions.routes import ROUTES\nx = os.environ\n",
     "bridge/mqtt/pump.py": "import paho\nfrom functions.contract import bus\nfrom bridge.broker import keeper\n",
     "gateway/app.py": "def f():\n    return open('x')\n",
-    "infra/cli/twin.py": "import typer\napp = typer.Typer()\napp.add_typer(app)\n\ndef f():\n    print('x')\n",
+    "infra/cli/twin.py": "app = make()\napp.add_typer(app)\napp.command()(print)\n\ndef f():\n    print('x')\n",
 }
 
 

@@ -1,0 +1,156 @@
+"""Bundles: what a device needs to connect, in one directory.
+
+The key is made here and never leaves the directory. It and the CSR are on the
+disk before the certificate is asked for: when a crash or a silent hub comes in
+between, the same command takes the request up where it was left, and the hub
+answers a repeated CSR with the same certificate.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from functions.domain.faults import Fault, Unavailable
+from infra.problem import Problem
+
+if TYPE_CHECKING:
+    from functions.contract.messages import Issued
+    from infra.node import Node
+
+CA = "ca.crt"
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The files of one bundle: ``ca.crt``, ``NAME.crt``, ``NAME.key`` and ``config.json`` in a directory."""
+
+    folder: Path
+    name: str
+
+    @property
+    def certificate(self) -> Path:
+        """The client certificate."""
+        return self.folder / f"{self.name}.crt"
+
+    @property
+    def key(self) -> Path:
+        """The private key, readable by its owner only."""
+        return self.folder / f"{self.name}.key"
+
+    @property
+    def request(self) -> Path:
+        """The CSR, there until it is answered."""
+        return self.folder / f"{self.name}.csr"
+
+    def begin(self, common_name: str) -> str:
+        """Make the directory, the key and its CSR, durable when it returns; the CSR in PEM.
+
+        A key and a CSR that were left unanswered are taken up again.
+
+        Raises:
+            Problem: the directory holds a file of the bundle already, or cannot be written.
+        """
+        from functions.adapters.authority import make_request
+
+        finished = (self.certificate, self.folder / CA, self.folder / CONFIG)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self.key.is_file() and self.request.is_file() and not any(map(os.path.lexists, finished)):
+                return self.request.read_text(encoding="utf-8")
+            taken = [file.name for file in (self.key, *finished) if os.path.lexists(file)]
+            if taken:
+                raise Problem(
+                    f"{self.folder} holds {', '.join(taken)} already, and no key is ever overwritten.",
+                    "Name another directory with --out, or move what lies there away.",
+                )
+            csr, key = make_request(common_name)
+            _create(self.key, key)
+            self.request.unlink(missing_ok=True)
+            _create(self.request, csr)
+        except OSError as problem:
+            raise Problem(
+                f"The bundle cannot be written to {self.folder}: {problem.strerror or problem}.",
+                "Name a directory that you may write to with --out.",
+            ) from problem
+        return csr
+
+    def finish(self, issued: "Issued", config: dict[str, Any]) -> None:
+        """Write certificate, CA and configuration beside the key.
+
+        Raises:
+            Problem: the disk refuses; key and CSR stay.
+        """
+        from infra.files import write_file
+
+        try:
+            write_file(self.certificate, issued.cert_pem.encode(), mode=0o644)
+            write_file(self.folder / CA, issued.ca_chain_pem.encode(), mode=0o644)
+            write_file(self.folder / CONFIG, f"{json.dumps(config, indent=2)}\n".encode(), mode=0o644)
+            self.request.unlink(missing_ok=True)
+        except OSError as problem:
+            raise Problem(
+                f"The certificate was signed but cannot be written to {self.folder}: {problem.strerror or problem}."
+                f" Its key lies in {self.key}; this is the certificate:\n{issued.cert_pem}",
+                "Make room, then save it beside the key.",
+            ) from problem
+
+    def abandon(self) -> None:
+        """Remove the key and the CSR that the hub refused, and the directory if nothing else is in it."""
+        self.request.unlink(missing_ok=True)
+        self.key.unlink(missing_ok=True)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+
+def make_bundle(
+    bundle: Bundle, common_name: str, node: "Node", sign: "Callable[[str], Issued]", *, device: str | None = None
+) -> "Issued":
+    """Make a key, have it signed and write the bundle; ``sign`` is given the CSR.
+
+    Raises:
+        Problem: the directory will not do, or the hub cannot be reached.
+        Fault: the hub refuses; nothing is left behind.
+    """
+    csr = bundle.begin(common_name)
+    try:
+        issued = sign(csr)
+    except Unavailable as fault:
+        raise Problem(
+            f"The hub did not answer, so the certificate may have been signed or not; the key is kept in {bundle.key}.",
+            "Run the same command again when 'devicehub status' says that all is well: it takes the request up.",
+        ) from fault
+    except (Fault, Problem):
+        bundle.abandon()
+        raise
+    bundle.finish(issued, configuration(node, bundle, device))
+    return issued
+
+
+def configuration(node: "Node", bundle: Bundle, device: str | None) -> dict[str, Any]:
+    """What ``config.json`` says: where the broker is, under which prefix, and which files to use."""
+    return {
+        "host": node.mqtt_host,
+        "port": node.mqtt_port,
+        **({"deviceId": device} if device else {}),
+        "topicPrefix": node.topic_prefixes[0],
+        "caFile": CA,
+        "certFile": bundle.certificate.name,
+        "keyFile": bundle.key.name,
+    }
+
+
+def _create(path: Path, text: str) -> None:
+    """Write a file that must not exist yet, for its owner only; durable when it returns."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,124 @@
+"""``devicehub device``: the registry."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.cli.connection import ask, data_directory, node_of, plain
+from infra.cli.console import say, say_json
+from infra.cli.options import AsJson, Data, Days, Device, Out
+
+if TYPE_CHECKING:
+    from functions.contract.messages import DeviceView
+
+app = typer.Typer(no_args_is_help=True, help="Devices: register, list, look at and revoke them.")
+
+
+@app.command(epilog="Example: devicehub device create pump-0007 --out ./pump-0007")
+def create(
+    device: Device,
+    out: Out,
+    days: Days = None,
+    data: Data = None,
+) -> None:
+    """Register a device and write its bundle: ca.crt, ID.crt, ID.key, config.json.
+
+    The key is made here and stays in the bundle. Enrolment need not be open.
+    """
+    from functions.contract.messages import DeviceCreate, Issued
+    from infra.cli.bundles import Bundle, make_bundle
+    from infra.cli.tables import moment
+
+    node = node_of(data_directory(data))
+    subject = f"devicehub.registry.devices.{device}.create"
+    issued = make_bundle(
+        Bundle(out, device),
+        device,
+        node,
+        lambda csr: ask(data, subject, DeviceCreate(csr_pem=csr, days=days), Issued),
+        device=device,
+    )
+    say(
+        f"The device {device} is registered; its bundle is in {out}, valid until {moment(issued.expires_at)}.",
+        f"It connects to {node.mqtt_host}:{node.mqtt_port} with the client id {device}.",
+    )
+
+
+@app.command("list", epilog="Example: devicehub device list --q pump --limit 20 --json")
+def list_(
+    q: Annotated[str, typer.Option("--q", metavar="TEXT", help="What id, name or role must hold.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
+    offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """List devices by id, a page at a time."""
+    from functions.contract.messages import DevicePage, RegistryQuery
+    from infra.cli.tables import moment, show_table
+
+    page = ask(data, "devicehub.registry.query", RegistryQuery(q=q, limit=limit, offset=offset), DevicePage)
+    if as_json:
+        say_json(plain(page))
+        return
+    rows = [
+        (
+            view.device_name,
+            view.display_name,
+            view.role or "",
+            view.status,
+            view.lifecycle,
+            view.model,
+            moment(view.last_seen),
+        )
+        for view in page.devices
+    ]
+    columns = ("Device", "Name", "Role", "Status", "Lifecycle", "Model", "Last seen")
+    show_table(columns, rows, empty="No device matches." if q or offset else "There is no device yet.")
+    if rows and page.total > len(rows):
+        say(f"{offset + 1} to {offset + len(rows)} of {page.total}; more with --offset {offset + len(rows)}")
+
+
+@app.command(epilog="Example: devicehub device show pump-0007 --json")
+def show(device: Device, as_json: AsJson = False, data: Data = None) -> None:
+    """Show what the registry keeps of a device."""
+    from functions.contract.messages import DeviceView, Nothing
+    from infra.cli.tables import show_facts
+
+    view = ask(data, f"devicehub.registry.devices.{device}.get", Nothing(), DeviceView)
+    if as_json:
+        say_json(plain(view))
+    else:
+        show_facts(_facts(view))
+
+
+@app.command(epilog="Example: devicehub device revoke pump-0007")
+def revoke(device: Device, data: Data = None) -> None:
+    """Revoke a device's certificate: its connection is cut and its record retired. This cannot be undone."""
+    from functions.contract.messages import DeviceRevoke, Done
+
+    ask(data, f"devicehub.registry.devices.{device}.revoke", DeviceRevoke(), Done)
+    say(f"The certificate of {device} is revoked, and the device is retired.")
+
+
+def _facts(view: "DeviceView") -> list[tuple[str, str]]:
+    from infra.cli.tables import moment
+
+    certificate = view.certificate
+    evidence = str((view.presence or {}).get("evidence", ""))
+    return [
+        ("Device", view.device_name),
+        ("Name", view.display_name),
+        ("Role", view.role or ""),
+        ("Status", f"{view.status} ({evidence})" if evidence else view.status),
+        ("Last seen", moment(view.last_seen)),
+        ("Lifecycle", view.lifecycle),
+        ("Groups", ", ".join(view.groups)),
+        ("Tags", ", ".join(f"{name}={value}" for name, value in view.tags.items())),
+        ("Model", view.model),
+        ("Firmware", view.firmware),
+        ("Certificate", certificate.serial if certificate else ""),
+        ("Fingerprint", certificate.fingerprint if certificate else ""),
+        ("Valid until", moment(certificate.not_after) if certificate else ""),
+        ("Created", moment(view.created_at)),
+        ("Updated", moment(view.updated_at)),
+    ]

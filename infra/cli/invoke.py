@@ -1,0 +1,189 @@
+"""``devicehub invoke``: one function, run here and now without any server.
+
+It goes the runtime's own way (size, JSON, caller, names, deadline, faults),
+over stores in a JSON file or in memory. Events and stream messages, which a
+server would carry on, are shown on standard error.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from infra.cli.console import FAILED, complain, say_json
+from infra.cli.functions import served_routes
+from infra.problem import Problem
+
+if TYPE_CHECKING:
+    from tinydb import TinyDB
+
+    from functions.domain.names import DeviceId
+    from functions.ports import Authority, Hub
+    from functions.route import Route
+    from functions.runtime.calls import Reply
+
+# Without a hub's secret beside the state: no secret, but the same in every run,
+# so that a UUID put on the whitelist in one run is found in the next.
+_KNOWN_UUID_KEY = b"no secret: devicehub invoke without a hub's uuid-key beside the state"
+
+
+def invoke(
+    function: Annotated[
+        str, typer.Argument(metavar="FUNCTION", help="Its subject, in full or below 'devicehub.', names filled in.")
+    ],
+    payload: Annotated[
+        Path | None, typer.Option("--payload", metavar="FILE", help="The request as JSON; - reads the input.")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option("--state", metavar="FILE", help="A JSON file that keeps the records; without it, none stay."),
+    ] = None,
+    caller: Annotated[str, typer.Option("--caller", metavar="KIND:NAME", help="Who calls.")] = "system:cli",
+) -> None:
+    """Run one function here, without a server, and print its reply. A fault goes to standard error, with exit code 1.
+
+    It never touches a running hub. The CA is ca/root.crt and ca/root.key
+    beside the state file if they are there.
+    """
+    route, subject = find_route(served_routes(), function)
+    request = _read(payload)
+    reply = asyncio.run(_run(route, subject, request, state, caller))
+    _show(reply)
+
+
+def find_route(routes: "Sequence[Route]", function: str) -> "tuple[Route, str]":
+    """The route that serves a subject, and the subject in full.
+
+    Raises:
+        Problem: none does, or the subject has wildcards.
+    """
+    from functions.contract.subjects import ROOT
+
+    subject = function if function.startswith(f"{ROOT}.") else f"{ROOT}.{function}"
+    tokens = subject.split(".")
+    if "*" in tokens or ">" in tokens:
+        raise Problem(
+            f"{subject} is a pattern.", "Put a name in the place of each '*', such as devicehub.twins.pump-0007.get."
+        )
+    for route in routes:
+        wanted = route.full_subject.split(".")
+        if len(wanted) == len(tokens) and all(want in ("*", token) for want, token in zip(wanted, tokens, strict=True)):
+            return route, subject
+    raise Problem(f"No function serves {subject}.", "'devicehub functions' lists them.")
+
+
+async def _run(route: "Route", subject: str, payload: bytes, state: Path | None, caller: str) -> "Reply":
+    import structlog
+
+    from functions.contract.subjects import CALLER
+    from functions.runtime.calls import answer
+
+    # Standard output is for the reply alone.
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger("warning"),
+    )
+    return await answer(route, _open_hub(state), subject, payload, {CALLER: caller})
+
+
+def _show(reply: "Reply") -> None:
+    import json
+
+    from pydantic_core import from_json
+
+    if reply.reason is not None:
+        complain(json.dumps(from_json(reply.body), indent=2, ensure_ascii=False))
+        raise typer.Exit(FAILED)
+    say_json(from_json(reply.body))
+
+
+def _read(payload: Path | None) -> bytes:
+    if payload is None:
+        return b""
+    try:
+        return sys.stdin.buffer.read() if str(payload) == "-" else payload.read_bytes()
+    except OSError as problem:
+        raise Problem(f"The payload cannot be read: {problem}.") from problem
+
+
+class _Shown:
+    """What a server would carry on, shown instead (``functions.ports.Events`` and ``Streams``)."""
+
+    async def publish(self, subject: str, body: Any) -> None:
+        """Show an event."""
+        from pydantic_core import to_json
+
+        complain(f"event {subject} {to_json(body, by_alias=True).decode()}")
+
+    async def append(self, stream: str, device: "DeviceId", payload: bytes, headers: Mapping[str, str]) -> None:
+        """Show a message for a stream."""
+        facts = " ".join(f"{name}={value}" for name, value in headers.items())
+        complain(f"stream {stream} {device} {facts} {payload.decode(errors='replace')}")
+
+
+def _open_hub(state: Path | None) -> "Hub":
+    from functions.adapters.clock import SystemClock
+    from functions.adapters.hasher import HmacHasher
+    from functions.adapters.index import TinyIndex
+    from functions.adapters.layout import open_tables
+    from functions.ports import Hub
+
+    clock, shown = SystemClock(), _Shown()
+    stores = open_tables(_open_state(state), clock)
+    return Hub(
+        clock=clock,
+        authority=_open_authority(state),
+        hasher=HmacHasher(_uuid_key(state)),
+        events=shown,
+        streams=shown,
+        index=TinyIndex(stores["devices"], stores["presence"]),
+        **stores,
+    )
+
+
+def _open_state(state: Path | None) -> "TinyDB":
+    from tinydb import TinyDB
+    from tinydb.storages import MemoryStorage
+
+    from functions.adapters.tinydb_store import FileStorage
+
+    if state is None:
+        complain("No --state: nothing of this run is kept.")
+        return TinyDB(storage=MemoryStorage)
+    if not state.parent.is_dir():
+        raise Problem(f"There is no directory {state.parent} for the state.", "Make it, or name another with --state.")
+    try:
+        tables: Any = FileStorage(state).read()
+    except (OSError, ValueError) as problem:
+        raise Problem(f"The state {state} cannot be read: {problem}.", "Name another with --state.") from problem
+    if tables is not None and not isinstance(tables, dict):
+        raise Problem(f"The state {state} is not what 'devicehub invoke' keeps.", "Name another with --state.")
+    return TinyDB(state, storage=FileStorage)
+
+
+def _open_authority(state: Path | None) -> "Authority":
+    from functions.adapters.authority import LocalAuthority, make_root
+    from functions.adapters.clock import SystemClock
+
+    folder = (state.parent if state else Path()) / "ca"
+    certificate, key = folder / "root.crt", folder / "root.key"
+    if state is None or not certificate.exists():
+        complain("No ca/root.crt beside the state: what is signed now is signed by a CA made for this run.")
+        return LocalAuthority(*make_root(), SystemClock())
+    try:
+        return LocalAuthority(certificate.read_text(), key.read_text(), SystemClock())
+    except (OSError, ValueError) as problem:
+        raise Problem(f"The CA in {folder} cannot be used: {problem}") from problem
+
+
+def _uuid_key(state: Path | None) -> bytes:
+    file = (state.parent if state else Path()) / "secrets" / "uuid-key"
+    if state is None or not file.exists():
+        return _KNOWN_UUID_KEY
+    try:
+        return bytes.fromhex(file.read_text(encoding="utf-8").strip())
+    except (OSError, ValueError) as problem:
+        raise Problem(f"The key of UUIDs {file} cannot be read: {problem}.") from problem

@@ -1,0 +1,40 @@
+"""Options and arguments that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from functions.domain.faults import Malformed
+from functions.domain.names import claim_name, device_id
+
+
+def _checked(check: Callable[[str], str]) -> Callable[[str], str]:
+    """The check of a name, as the command line wants it: a wrong name is wrong usage."""
+
+    def parse(text: str) -> str:
+        try:
+            return check(text)
+        except Malformed as fault:
+            raise typer.BadParameter(fault.detail) from fault
+
+    return parse
+
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        envvar="HUB_DATA_DIR",
+        help="The hub's data directory; by default ./data in a clone, else /var/lib/devicehub.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write the bundle.")]
+Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, help="How long the certificate is valid.")]
+Device = Annotated[str, typer.Argument(metavar="ID", parser=_checked(device_id), help="The device id.")]
+Claim = Annotated[
+    str, typer.Argument(metavar="NAME", parser=_checked(claim_name), help="The name, without 'claim-' before it.")
+]
