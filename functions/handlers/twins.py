@@ -1,0 +1,275 @@
+"""Twin functions: what a device reports of itself, and what it should be.
+
+Subjects   devicehub.devices.<device>.twin.get, .twin.update   (the device)
+           devicehub.twins.<device>.get, .desire               (operators, applications)
+Writes     reported (the device's own half) or desired, only over the revision it read
+Publishes  devicehub.devices.<device>.twin.update.delta, .documents
+
+A change is written first, and the other half read only then. Of a report and
+a wish that happen at once, at least one sees both halves as they now are, so
+no difference goes untold.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any, Literal
+
+from functions.contract.messages import (
+    Nothing,
+    TwinAccepted,
+    TwinDelta,
+    TwinDesire,
+    TwinDocuments,
+    TwinGet,
+    TwinHalf,
+    TwinReport,
+    TwinUpdated,
+    TwinView,
+)
+from functions.contract.subjects import subject
+from functions.domain.devices import Device, Lifecycle, admit
+from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reason
+from functions.domain.names import DeviceId
+from functions.domain.twins import Half, apply, check_client_token, delta, metadata
+from functions.ports import Call, Hub, Kept, Store
+
+_ATTEMPTS = 5
+_UNWRITTEN = Half()
+_NEITHER = TwinUpdated(desired=None, reported=None)
+
+
+@dataclass(frozen=True)
+class _Twin:
+    """Both halves, read one after the other."""
+
+    desired: Half
+    reported: Half
+
+    @cached_property
+    def delta(self) -> dict[str, Any]:
+        """What of ``desired`` the device does not report."""
+        return delta(self.desired.doc, self.reported.doc)
+
+
+async def get(call: Call[TwinGet], hub: Hub) -> TwinAccepted:
+    """Both halves of the calling device's twin.
+
+    Raises:
+        NotFound: no such device.
+        Denied: the device is suspended or retired.
+    """
+    device, desired, reported = await asyncio.gather(
+        hub.devices.get(call.device), hub.desired.get(call.device), hub.reported.get(call.device)
+    )
+    admit(_value(device))
+    check_client_token(call.body.client_token)
+    return _accepted(call, hub, "get", _Twin(_half(desired), _half(reported)), _NEITHER)
+
+
+async def update(call: Call[TwinReport], hub: Hub) -> TwinAccepted:
+    """Merge a device's report into the reported half.
+
+    A report that changes nothing gives version and document as they are; a
+    repeat of the report that made this version is answered as it was then.
+
+    Raises:
+        NotFound: no such device.
+        Denied: the device is suspended or retired, or sent ``desired``.
+        Malformed: there is no ``reported``, or it breaks a limit.
+        Conflict: the version is not the expected one, or a later report of
+            the device was applied already.
+    """
+    device, kept = await asyncio.gather(hub.devices.get(call.device), hub.reported.get(call.device))
+    admit(_value(device))
+    patch = _reported(call.body)
+    before, after = await _change(hub.reported, kept, call, _merging(call, hub, patch))
+    desired = _half(await hub.desired.get(call.device))
+    twin = _Twin(desired, after)
+    if after.version != before.version:
+        await _tell_delta(call.device, hub, twin)
+        await _tell_documents(call, hub, _Twin(desired, before), twin)
+    is_this_call = after.digest == call.digest
+    updated = TwinUpdated(desired=None, reported=_sent(after)) if is_this_call else _NEITHER
+    return _accepted(call, hub, "update", twin, updated)
+
+
+async def view(call: Call[Nothing], hub: Hub) -> TwinView:
+    """The twin of a device in any state; a device that never reported has an empty one.
+
+    Raises:
+        NotFound: no such device.
+    """
+    device, desired, reported = await asyncio.gather(
+        hub.devices.get(call.device), hub.desired.get(call.device), hub.reported.get(call.device)
+    )
+    _known(_value(device))
+    return _view(call.device, _Twin(_half(desired), _half(reported)))
+
+
+async def desire(call: Call[TwinDesire], hub: Hub) -> TwinView:
+    """Merge a wish into the desired half and tell the device what it does not show of it.
+
+    A suspended device is told when it may take part again. A repeat of the
+    wish that made this version tells the device once more: the first attempt
+    may have died between writing and telling. (A repeated report does not: its
+    answer has both halves, and a device that answers a delta with the same
+    report again and again would never come to rest.)
+
+    Raises:
+        NotFound: no such device.
+        Denied: the device is retired.
+        Malformed: the wish breaks a limit.
+        Conflict: the version is not the expected one.
+    """
+    record, kept = await asyncio.gather(hub.devices.get(call.device), hub.desired.get(call.device))
+    device = _known(_value(record))
+    if device.lifecycle is Lifecycle.RETIRED:
+        raise Denied(Reason.DEVICE_RETIRED)
+    before, after = await _change(hub.desired, kept, call, _merging(call, hub, call.body.desired))
+    reported = _half(await hub.reported.get(call.device))
+    twin = _Twin(after, reported)
+    if after.digest == call.digest and device.lifecycle is Lifecycle.ACTIVE:
+        await _tell_delta(call.device, hub, twin)
+    if after.version != before.version:
+        await _tell_documents(call, hub, _Twin(before, reported), twin)
+    return _view(call.device, twin)
+
+
+async def publish_open_delta(device: DeviceId, hub: Hub) -> None:
+    """Tell a device all that is desired and that it does not report, if there is any."""
+    desired, reported = await asyncio.gather(hub.desired.get(device), hub.reported.get(device))
+    await _tell_delta(device, hub, _Twin(_half(desired), _half(reported)))
+
+
+async def _change(
+    store: Store[Half], kept: Kept[Half] | None, call: Call[Any], merge: Callable[[Half], Half]
+) -> tuple[Half, Half]:
+    """Write the merged half over the one that was read; the half before and after.
+
+    It begins with a read that ran beside that of the device's record, which
+    saves the hot path one round trip over ``rewriting.rewrite``.
+    """
+    lost: Conflict | None = None
+    for _ in range(_ATTEMPTS):
+        before = _half(kept)
+        after = merge(before)
+        if after is before:
+            return before, after
+        try:
+            if kept is None:
+                await store.create(call.device, after)
+            else:
+                await store.replace(call.device, after, expect=kept.revision)
+        except Conflict as conflict:
+            lost = conflict
+            kept = await store.get(call.device)
+            continue
+        return before, after
+    raise Conflict(detail="Others changed the same twin at every attempt. Try again in a moment.") from lost
+
+
+def _merging(call: Call[TwinReport] | Call[TwinDesire], hub: Hub, patch: dict[str, Any]) -> Callable[[Half], Half]:
+    return partial(
+        apply,
+        patch=patch,
+        at=hub.clock.now(),
+        by=str(call.caller),
+        order=call.order,
+        digest=call.digest,
+        expected_version=call.body.expected_version,
+    )
+
+
+def _reported(report: TwinReport) -> dict[str, Any]:
+    if "desired" in report.model_fields_set:
+        raise Denied(Reason.DESIRED_IS_READ_ONLY)
+    if report.reported is None:
+        raise Malformed(detail="'reported' is missing: an object with what changed.")
+    check_client_token(report.client_token)
+    return report.reported
+
+
+async def _tell_documents(call: Call[Any], hub: Hub, before: _Twin, after: _Twin) -> None:
+    documents = TwinDocuments(
+        device_id=call.device,
+        before=_documents(before),
+        after=_documents(after),
+        by=str(call.caller),
+        timestamp=hub.clock.now(),
+    )
+    await hub.events.publish(subject("devices", call.device, "twin", "update", "documents"), documents)
+
+
+async def _tell_delta(device: DeviceId, hub: Hub, twin: _Twin) -> None:
+    if not twin.delta:
+        return
+    told = TwinDelta(
+        device_id=device,
+        delta=twin.delta,
+        desired_version=twin.desired.version,
+        reported_version=twin.reported.version,
+        metadata=metadata(twin.delta, twin.desired.times),
+        timestamp=hub.clock.now(),
+    )
+    await hub.events.publish(subject("devices", device, "twin", "update", "delta"), told)
+
+
+def _accepted(
+    call: Call[TwinGet] | Call[TwinReport],
+    hub: Hub,
+    operation: Literal["get", "update"],
+    twin: _Twin,
+    updated: TwinUpdated,
+) -> TwinAccepted:
+    token = call.body.client_token
+    return TwinAccepted(
+        device_id=call.device,
+        operation=operation,
+        desired=_sent(twin.desired),
+        reported=updated.reported or _sent(twin.reported),
+        updated=updated,
+        timestamp=hub.clock.now(),
+        # What is not set is not sent.
+        **({} if token is None else {"client_token": token}),
+    )
+
+
+def _view(device: DeviceId, twin: _Twin) -> TwinView:
+    times = [half.at for half in (twin.desired, twin.reported) if half.at is not None]
+    return TwinView(
+        device_id=device,
+        desired=twin.desired.doc,
+        reported=twin.reported.doc,
+        delta=twin.delta,
+        desired_version=twin.desired.version,
+        reported_version=twin.reported.version,
+        metadata={
+            "desired": metadata(twin.desired.doc, twin.desired.times),
+            "reported": metadata(twin.reported.doc, twin.reported.times),
+        },
+        last_updated=max(times, default=None),
+    )
+
+
+def _known(device: Device | None) -> Device:
+    if device is None:
+        raise NotFound(Reason.UNKNOWN_DEVICE)
+    return device
+
+
+def _documents(twin: _Twin) -> TwinUpdated:
+    return TwinUpdated(desired=_sent(twin.desired), reported=_sent(twin.reported))
+
+
+def _sent(half: Half) -> TwinHalf:
+    return TwinHalf(version=half.version, doc=half.doc)
+
+
+def _half(kept: Kept[Half] | None) -> Half:
+    return _UNWRITTEN if kept is None else kept.value
+
+
+def _value(kept: Kept[Device] | None) -> Device | None:
+    return None if kept is None else kept.value
