@@ -117,8 +117,17 @@ class Authority(Protocol):
         """Read a CSR. Raises Malformed (``bad_csr``) when it is none."""
         ...
 
-    async def sign(self, csr_pem: str, *, common_name: str, purpose: Purpose, not_after: datetime) -> Signed:
-        """Sign the key of a judged CSR; of its other contents only the key is taken over."""
+    def new_serial(self) -> str:
+        """A random serial number that no certificate has yet."""
+        ...
+
+    async def sign(
+        self, csr_pem: str, *, common_name: str, purpose: Purpose, not_after: datetime, serial: str | None = None
+    ) -> Signed:
+        """Sign the key of a judged CSR; of its other contents only the key is taken over.
+
+        ``serial`` is one of ``new_serial`` that was decided on before; without it, one is drawn.
+        """
         ...
 
     async def sign_crl(self, revoked: Iterable[tuple[str, datetime]], *, number: int, next_update: datetime) -> str:
@@ -171,12 +180,17 @@ class BridgeStart:
 
 @dataclass(frozen=True, slots=True)
 class Revocations:
-    """The state of the revocation list: its number, and the CRL in PEM as published last."""
+    """The state of the revocation list: its number, and the CRL in PEM as published last.
+
+    ``this_update`` is when it was made (the CRL itself says an hour earlier);
+    ``covers`` is a digest of its issuer and of the serials on it.
+    """
 
     number: int
     crl_pem: str
     this_update: datetime
     next_update: datetime
+    covers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +218,7 @@ class Hub:
     presence: Store[Presence]  # device id
     sessions: Store[Session]  # SHA-256 of broker and client id
     names: Store[Reservation]  # "id-" or "uuid-" and what is reserved
-    claims: Store[Claim]  # UUID hash
+    claims: Store[Claim]  # UUID hash, or "csr-" and the CSR's digest where no UUID was told
     certificates: Store[Certificate]  # serial
     claim_certificates: Store[ClaimCertificate]  # claim name
     whitelist: Store[Whitelisted]  # UUID hash

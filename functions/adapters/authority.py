@@ -127,7 +127,13 @@ class LocalAuthority:
         except _UNREADABLE as problem:
             raise Malformed(Reason.BAD_CSR, "The CSR holds something that cannot be read.") from problem
 
-    async def sign(self, csr_pem: str, *, common_name: str, purpose: Purpose, not_after: datetime) -> Signed:
+    def new_serial(self) -> str:
+        """127 random bits behind a one, in hex: positive, 17 bytes of DER (RFC 5280 allows 20), always 32 digits."""
+        return f"{_random_serial():x}"
+
+    async def sign(
+        self, csr_pem: str, *, common_name: str, purpose: Purpose, not_after: datetime, serial: str | None = None
+    ) -> Signed:
         """Sign the key of a judged CSR for a client; of its other contents only the key is taken over.
 
         ``not_after`` is cut to the CA's own.
@@ -139,7 +145,8 @@ class LocalAuthority:
         if purpose is Purpose.BROKER:
             raise ValueError("a certificate for the broker has host names: sign_server")
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-        return self._sign(_read(csr_pem).public_key(), common_name, not_after, [usage])
+        number = int(serial, 16) if serial is not None else _random_serial()
+        return self._sign(_read(csr_pem).public_key(), common_name, number, not_after, [usage])
 
     async def sign_server(self, csr_pem: str, *, hostnames: Sequence[str], not_after: datetime) -> Signed:
         """Sign the key of a CSR for a server that is reached under these names and IP addresses.
@@ -150,7 +157,7 @@ class LocalAuthority:
         """
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
         names = x509.SubjectAlternativeName([_general_name(name) for name in hostnames])
-        return self._sign(_read(csr_pem).public_key(), _BROKER_NAME, not_after, [usage, names])
+        return self._sign(_read(csr_pem).public_key(), _BROKER_NAME, _random_serial(), not_after, [usage, names])
 
     async def sign_crl(self, revoked: Iterable[tuple[str, datetime]], *, number: int, next_update: datetime) -> str:
         """The CRL in PEM of ``(serial, revoked at)`` pairs; its thisUpdate lies an hour back."""
@@ -173,6 +180,7 @@ class LocalAuthority:
         self,
         key: CertificatePublicKeyTypes,
         common_name: str,
+        serial: int,
         not_after: datetime,
         extensions: Sequence[x509.ExtensionType],
     ) -> Signed:
@@ -186,7 +194,7 @@ class LocalAuthority:
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
             .issuer_name(self._certificate.subject)
             .public_key(key)
-            .serial_number(_random_serial())
+            .serial_number(serial)
             .not_valid_before(begins)
             .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -275,7 +283,6 @@ def _hash_for(key: CertificateIssuerPrivateKeyTypes) -> hashes.SHA256 | None:
 
 
 def _random_serial() -> int:
-    """127 random bits behind a one: positive, 17 bytes of DER (RFC 5280 allows 20), always 32 hex digits."""
     return 1 << 127 | secrets.randbits(127)
 
 

@@ -1,7 +1,7 @@
 """Certificates the hub signs: what may be asked for, and what the register keeps."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from functions.domain.faults import Malformed, Reason
@@ -13,6 +13,24 @@ _MIN_RSA_BITS = 2048
 _MAX_RSA_BITS = 8192
 _CURVES = frozenset({"secp256r1", "secp384r1"})
 _WEAK_HASHES = frozenset({"md5", "sha1"})
+
+
+# How long a certificate is good for where its maker does not say.
+DEVICE_LIFETIME = timedelta(days=10 * 365)
+CLAIM_CERTIFICATE_LIFETIME = timedelta(days=5 * 365)
+
+# Past its nextUpdate a CRL locks out every device. It is renewed daily, so
+# that it outlives a hub that stands still for weeks.
+CRL_LIFETIME = timedelta(days=30)
+_CRL_RENEWED_AFTER = timedelta(days=1)
+_CRL_RENEWED_BEFORE = timedelta(days=7)
+# Workers' clocks differ a little; more than this, and the CRL was made by a
+# clock that has been set back since.
+_CLOCKS_DIFFER = timedelta(minutes=1)
+
+# A keeper that has not come for as long as a CRL lives has a broker that lets
+# nobody in, so what was revoked before then has no session left to end.
+CUT_FOR = CRL_LIFETIME
 
 
 class Purpose(StrEnum):
@@ -75,6 +93,21 @@ class Certificate:
     csr_digest: str
     pem: str
     revoked_at: datetime | None = None
+
+
+def is_usable(certificate: Certificate, now: datetime) -> bool:
+    """Whether a certificate may still be handed to its holder: neither revoked nor over."""
+    return certificate.revoked_at is None and now < certificate.not_after
+
+
+def revoke(certificate: Certificate, at: datetime) -> Certificate:
+    """Mark a certificate revoked; one that is keeps its time."""
+    return certificate if certificate.revoked_at is not None else replace(certificate, revoked_at=at)
+
+
+def crl_is_due(made: datetime, next_update: datetime, now: datetime) -> bool:
+    """Whether a revocation list must be made anew although nothing was revoked."""
+    return now - made >= _CRL_RENEWED_AFTER or next_update - now <= _CRL_RENEWED_BEFORE or made - now > _CLOCKS_DIFFER
 
 
 def judge_request(request: SigningRequest) -> None:
