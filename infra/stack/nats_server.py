@@ -1,0 +1,93 @@
+"""The NATS server: where its program is, and its configuration."""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.settings import Address
+from infra.stack.paths import Paths
+from infra.stack.permissions import FOR_INTEGRATIONS, HUB, INTEGRATIONS, USERS, Permissions
+
+OLDEST = (2, 10)
+
+# The largest record is the revocation list, up to 7 MiB, which also travels as
+# text in a JSON reply. Above 8 MiB the server warns that messages are slow.
+_MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
+
+
+def find_program() -> Path | None:
+    """The server that came with this environment, else one on the path."""
+    beside = Path(sys.executable).with_name("nats-server")
+    if beside.is_file():
+        return beside
+    found = shutil.which("nats-server")
+    return Path(found) if found else None
+
+
+def render(paths: Paths, *, name: str, listen: Address, passwords: Mapping[str, str]) -> str:
+    """The configuration: passwords are in it, so it is for the server's eyes only."""
+    users = [_user("admin", passwords["admin"], None)]
+    users += [_user(user, passwords[user], permissions) for user, permissions in USERS.items()]
+    exports = [f"{{ service: {_quote(subject)}, accounts: [{INTEGRATIONS}] }}" for subject in FOR_INTEGRATIONS]
+    imports = [
+        f"{{ service: {{ account: {HUB}, subject: {_quote(subject)} }}, share: true }}" for subject in FOR_INTEGRATIONS
+    ]
+    return f"""# Made by 'devicehub up'; changes are lost at the next start.
+server_name: {_quote(name)}
+listen: {_quote(str(listen))}
+pid_file: {_quote(str(paths.nats_pid))}
+max_payload: {_MAX_PAYLOAD_BYTES}
+
+jetstream {{
+  # The server makes jetstream/ in it.
+  store_dir: {_quote(str(paths.nats))}
+  # The default syncs every two minutes, after the acknowledgement: a power cut then loses what was promised.
+  sync_interval: always
+  # Streams reserve their limits, more than a small disk has free; the disk itself is the bound.
+  max_file_store: 1TB
+}}
+
+accounts {{
+  {HUB} {{
+    jetstream: enabled
+    users: [
+      {_lines(users, 6)}
+    ]
+    exports: [
+      {_lines(exports, 6)}
+    ]
+  }}
+  {INTEGRATIONS} {{
+    users: []
+    # 'share' makes the server say who called, in a header that it writes itself.
+    imports: [
+      {_lines(imports, 6)}
+    ]
+  }}
+}}
+"""
+
+
+def _user(name: str, password: str, permissions: Permissions | None) -> str:
+    if permissions is None:
+        return f"{{ user: {name}, password: {_quote(password)} }}"
+    return f"""{{ user: {name}, password: {_quote(password)}, permissions: {{
+          publish: {{ allow: [
+            {_lines([_quote(subject) for subject in permissions.publish], 12)}
+          ] }}
+          subscribe: {{ allow: [
+            {_lines([_quote(subject) for subject in permissions.subscribe], 12)}
+          ] }}
+          allow_responses: {{ max: 1, expires: "60s" }}
+      }} }}"""
+
+
+def _lines(items: list[str], indent: int) -> str:
+    return f"\n{' ' * indent}".join(items)
+
+
+def _quote(text: str) -> str:
+    """A string of the configuration language; what is no ASCII stays as it is."""
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,77 @@
+"""The hub's own parts as processes: how each is started, and the settings it is given.
+
+A part is told only what it needs, and secrets only as paths of files.
+"""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from infra.settings import Settings
+from infra.stack.mosquitto import BRIDGE_USER
+from infra.stack.paths import Paths
+
+# -P: nothing is imported from the directory that a part happens to start in.
+_PYTHON = (sys.executable, "-P", "-m")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One of the hub's parts.
+
+    Args:
+        name: as supervisor, log and service protocol call it.
+        command: what to run.
+        environment: the ``HUB_`` settings it gets.
+        processes: how many of it run.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    processes: int = 1
+
+    @property
+    def process_names(self) -> tuple[str, ...]:
+        """The names of its processes: numbered only where there are several."""
+        if self.processes == 1:
+            return (self.name,)
+        return tuple(f"{self.name}-{number}" for number in range(self.processes))
+
+
+def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, ...]:
+    """Every part, in the order of starting."""
+    common = {
+        "HUB_LOG_LEVEL": settings.log_level,
+        "HUB_LOG_FORMAT": settings.log_format,
+        "HUB_NATS_URL": nats_url,
+    }
+    functions = common | {
+        "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("functions")),
+        "HUB_CA_CERTIFICATE_FILE": str(paths.ca_certificate),
+        "HUB_CA_KEY_FILE": str(paths.ca_key),
+        "HUB_UUID_KEY_FILE": str(paths.secret("uuid-key")),
+    }
+    bridge = common | {
+        "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("bridge")),
+        "HUB_BROKER_URL": f"unix:{paths.broker_socket}",
+        "HUB_BROKER_USER": BRIDGE_USER,
+        "HUB_BROKER_PASSWORD_FILE": str(paths.secret("broker-bridge")),
+        "HUB_BRIDGE_CONTROL_ID_FILE": str(paths.secret("bridge-control")),
+        "HUB_BRIDGE_TELEMETRY_ID_FILE": str(paths.secret("bridge-telemetry")),
+        "HUB_TOPIC_PREFIXES": ",".join(settings.topic_prefixes),
+        "HUB_BROKER_CRL_FILE": str(paths.broker_crl),
+        "HUB_BROKER_PID_FILE": str(paths.broker_pid),
+        "HUB_MQTT_PORT": str(settings.mqtt_listen.port),
+    }
+    run_functions = (*_PYTHON, "functions")
+    return (
+        Part("functions", run_functions, functions | {"HUB_FUNCTIONS_ROLE": "worker"}, settings.workers),
+        Part("index", run_functions, functions | {"HUB_FUNCTIONS_ROLE": "index"}),
+        Part("bridge", (*_PYTHON, "bridge"), bridge),
+    )
+
+
+def nats_url(settings: Settings) -> str:
+    """Where the parts find the bus: the server that is set, else the embedded one."""
+    return settings.nats_url or f"nats://{settings.nats_listen.reach}"

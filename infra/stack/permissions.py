@@ -1,0 +1,88 @@
+"""Who may say and hear what on the bus: one user a part, each with no more than its work needs.
+
+Devices' operations and operators' operations have different subjects, so
+these lists keep the bridge from acting as an operator and the gateway from
+acting as a device, whatever caller either of them writes into its messages.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from functions.adapters import layout
+from functions.contract.subjects import ROOT
+
+HUB = "HUB"
+INTEGRATIONS = "INTEGRATIONS"
+
+# What applications in the other account reach, by service imports that carry
+# the caller's name as the server knows it. Which of these an application may
+# call, its route says.
+FOR_INTEGRATIONS = (f"{ROOT}.registry.>", f"{ROOT}.twins.>")
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Subjects a user may publish to and subscribe to, besides answering what it is asked."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+
+
+_STAFF = ("registry.>", "twins.>", "enrolment.*", "whitelist.*", "claims.*")
+
+
+def _hub(*subjects: str) -> tuple[str, ...]:
+    return tuple(f"{ROOT}.{subject}" for subject in subjects)
+
+
+# ``admin`` is not here: it may do all in its account, and only
+# ``devicehub up`` is it, to make buckets and streams.
+USERS: Mapping[str, Permissions] = {
+    "functions": Permissions(
+        publish=(
+            # Keys and streams: no stream can be made, changed or deleted.
+            *layout.PUBLISH,
+            *_hub(
+                "devices.*.twin.update.delta",
+                "devices.*.twin.update.documents",
+                "devices.*.presence",
+                "broker.access.changed",
+            ),
+        ),
+        subscribe=(f"{ROOT}.>", "$SRV.>", *layout.SUBSCRIBE),
+    ),
+    "bridge": Permissions(
+        publish=_hub(
+            "certificates.create-from-csr",
+            "devices.*.provision.request",
+            "devices.*.twin.get",
+            "devices.*.twin.update",
+            "devices.*.telemetry",
+            "devices.*.events.*",
+            "devices.*.messages.events",
+            "devices.*.heartbeat",
+            "devices.*.status",
+            "broker.access.get",
+            "broker.sessions.opened",
+            "broker.sessions.closed",
+            "broker.sessions.list",
+            "broker.restarted",
+            "broker.bridges.start",
+            "broker.alarm",
+        ),
+        subscribe=(
+            *_hub("devices.*.twin.update.delta", "broker.access.changed"),
+            "$SRV.>",
+            "_INBOX_bridge.>",
+        ),
+    ),
+    "gateway": Permissions(
+        publish=(*_hub(*_STAFF), "$SRV.>"),
+        subscribe=(
+            *_hub("devices.*.twin.update.delta", "devices.*.twin.update.documents", "devices.*.presence"),
+            "$SRV.>",
+            "_INBOX_gateway.>",
+        ),
+    ),
+    "cli": Permissions(publish=(*_hub(*_STAFF), "$SRV.>"), subscribe=("_INBOX_cli.>",)),
+}

@@ -1,0 +1,47 @@
+"""The directory of a hub's sockets: in the data directory, or a short private one elsewhere."""
+
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from infra.node import Node
+
+# A socket's path has at most 107 bytes (unix(7)); the supervisor binds under
+# a name with its process id first.
+_LONGEST = 100
+_LONGEST_NAME = len("/supervisor.sock.4194304")
+
+
+def choose_directory(data: Path, node: Node | None, environ: Mapping[str, str]) -> Path:
+    """Where the sockets go: ``data/run`` if its path will do, else the same place as last time, else a new one.
+
+    Nothing is made. Mosquitto ends the path of a socket at the first blank.
+    """
+    usual = data / "run"
+    if _will_do(usual):
+        return usual
+    if node is not None and Path(node.run) != usual and is_private(Path(node.run)):
+        return Path(node.run)
+    name = f"devicehub-{secrets.token_hex(4)}"
+    bases = (environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp")  # noqa: S108  # The last resort; the directory itself is private.
+    return next(
+        (Path(base) / name for base in bases if base and Path(base).is_dir() and _will_do(Path(base) / name)),
+        Path("/tmp") / name,  # noqa: S108
+    )
+
+
+def is_private(path: Path) -> bool:
+    """Whether a path is a directory of this user that no one else may enter."""
+    try:
+        found = path.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o077 == 0
+
+
+def _will_do(path: Path) -> bool:
+    text = str(path)
+    return len(os.fsencode(text)) + _LONGEST_NAME <= _LONGEST and not any(sign.isspace() for sign in text)
