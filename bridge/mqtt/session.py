@@ -1,10 +1,8 @@
-"""One MQTT 5 session with the broker, on the event loop and without a thread.
+"""One MQTT 5 session with the broker, over one connection after another.
 
-paho parses and writes the packets; the loop tells it when its socket can be
-read. The session outlives its connections: the broker keeps it and queues for
-it, and ``open()`` takes it up again. Each connection is a new paho client,
-so that nothing of the last one is sent again behind our back: what was not
-acknowledged either way is for the broker or for the caller to repeat.
+The broker keeps the session and queues for it while there is no connection;
+``open()`` takes it up again. What was not acknowledged either way when a
+connection ended is for the broker or for the caller to repeat.
 """
 
 import asyncio
@@ -15,22 +13,28 @@ from typing import Any, cast
 
 import structlog
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from bridge.mqtt.connection import Connection
 from bridge.mqtt.wire import BrokerAddress, Wire
-from functions.domain.faults import Unavailable
+from functions.domain.faults import Denied, Fault, Unavailable
 
 _ANSWER_SECONDS = 10.0
+_CLOSE_SECONDS = 1.0
 _NEVER = 0xFFFFFFFF
 # The most that MQTT 5 can say. Mosquitto 2.0.11 does not keep it anyway: the
 # lanes bound themselves by pausing.
 _RECEIVE_MAXIMUM = 65_535
 # Half of the message ids there are, so that none comes round again in flight.
 _WINDOW = 32_768
+
+# Told once of a message: None when the broker has taken it, Denied when it
+# refused it, Unavailable when the connection went first.
+Receipt = Callable[[Fault | None], None]
 
 log = structlog.get_logger("bridge")
 
@@ -48,15 +52,7 @@ class Incoming:
     generation: int
 
 
-class _Client(paho.Client):
-    """paho's client over a connection that was made before, because making one blocks."""
-
-    def __init__(self, wire: Wire, client_id: str) -> None:
-        super().__init__(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=True)
-        self._wire = wire
-
-    def _create_socket(self) -> Wire:
-        return self._wire
+_Outgoing = tuple[str, bytes, int | None, Receipt | None]
 
 
 class Session:
@@ -84,28 +80,25 @@ class Session:
         self._user = user
         self._password = password
         self._on_message = on_message
-        self._client: _Client | None = None
-        self._wire: Wire | None = None
+        self._connection: Connection | None = None
         self._opening: asyncio.Future[bool] | None = None
         self._subscribing: dict[int, asyncio.Future[None]] = {}
-        self._publishing: dict[int, asyncio.Future[None]] = {}
-        self._backlog: deque[tuple[str, bytes, int | None, asyncio.Future[None] | None]] = deque()
-        self._unacknowledged = 0
+        self._receipts: dict[int, Receipt | None] = {}
+        # What waits for room in the window, acknowledgements in their places.
+        self._backlog: deque[_Outgoing | Incoming] = deque()
         self._window = _WINDOW
-        self._paused = False
-        self._reading = False
-        self._flushing = False
         self._expiries: dict[int, Properties] = {}
-        self._tick: asyncio.TimerHandle | None = None
+        self._paused = False
         self.generation = 0
         self.refused = 0
+        self.connected = asyncio.Event()
         self.disconnected = asyncio.Event()
         self.disconnected.set()
 
     @property
     def is_connected(self) -> bool:
         """Whether the broker has accepted the present connection and it stands."""
-        return not self.disconnected.is_set()
+        return self.connected.is_set()
 
     async def open(self) -> bool:
         """Connect; whether the broker still had the session, with its subscriptions and its queue.
@@ -115,26 +108,18 @@ class Session:
         Raises:
             Unavailable: the broker is away or refuses us.
         """
-        if self._client is not None:
-            await self.close()
-        loop = asyncio.get_running_loop()
+        await self.close()
         try:
             connected = await asyncio.to_thread(self._address.connect)
         except OSError as problem:
             raise Unavailable(detail=f"The broker cannot be reached: {problem}") from problem
         self.generation += 1
-        self._wire = Wire(connected)
-        self._client = self._make(self._wire)
-        self._opening = loop.create_future()
+        self._opening = asyncio.get_running_loop().create_future()
+        self._connection = self._make(Wire(connected))
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
         properties.SessionExpiryInterval = _NEVER
         properties.ReceiveMaximum = _RECEIVE_MAXIMUM
-        keepalive = self._address.keepalive_seconds
-        self._client.connect(
-            self._address.host or "localhost", 1, keepalive=keepalive, clean_start=False, properties=properties
-        )
-        if keepalive:
-            self._tick = loop.call_later(1.0, self._misc)
+        self._connection.start(self._address.keepalive_seconds, properties)
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 return await self._opening
@@ -149,8 +134,7 @@ class Session:
             Unavailable: the broker refuses, or the connection goes.
         """
         options = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        client = self._connected()
-        _, mid = client.subscribe([(name, options) for name in filters])
+        _, mid = self._client().subscribe([(name, options) for name in filters])
         if mid is None:
             raise Unavailable(detail="The broker is away.")
         done = self._subscribing[mid] = asyncio.get_running_loop().create_future()
@@ -168,13 +152,21 @@ class Session:
         """Publish at QoS 1; returns when the broker has taken it.
 
         Raises:
-            Unavailable: the broker refused it, or the connection went first: it may have been taken.
+            Denied: the broker refused it.
+            Unavailable: the connection went first; the broker may have it.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._put(topic, payload, expiry_seconds, done)
+
+        def receipt(fault: Fault | None) -> None:
+            if not done.done():
+                done.set_result(None) if fault is None else done.set_exception(fault)
+
+        self.send(topic, payload, expiry_seconds=expiry_seconds, receipt=receipt)
         await done
 
-    def send(self, topic: str, payload: bytes, *, expiry_seconds: int | None = None) -> None:
+    def send(
+        self, topic: str, payload: bytes, *, expiry_seconds: int | None = None, receipt: Receipt | None = None
+    ) -> None:
         """Publish at QoS 1 without waiting.
 
         The broker handles what comes over one connection in its order: an
@@ -183,12 +175,22 @@ class Session:
         Raises:
             Unavailable: there is no connection.
         """
-        self._put(topic, payload, expiry_seconds, None)
+        client = self._client()
+        outgoing = (topic, payload, expiry_seconds, receipt)
+        if self._backlog or len(self._receipts) >= self._window:
+            self._backlog.append(outgoing)
+            self._watch()
+        else:
+            self._write(client, outgoing)
 
     def acknowledge(self, incoming: Incoming) -> None:
         """Let the broker forget a message; nothing, if it came over an earlier connection."""
-        if incoming.qos and incoming.generation == self.generation and self._client is not None:
-            self._client.ack(incoming.mid, incoming.qos)
+        if not incoming.qos or incoming.generation != self.generation or self._connection is None:
+            return
+        if self._backlog:
+            self._backlog.append(incoming)
+        else:
+            self._connection.client.ack(incoming.mid, incoming.qos)
 
     def pause(self) -> None:
         """Stop reading from the broker, over this connection and later ones."""
@@ -197,47 +199,36 @@ class Session:
 
     def resume(self) -> None:
         """Read again."""
-        if self._paused:
-            self._paused = False
-            self._watch()
-            # What is buffered here is not announced by the kernel.
-            asyncio.get_running_loop().call_soon(self._read)
+        self._paused = False
+        self._watch()
 
     async def close(self) -> None:
         """Disconnect; the broker keeps the session."""
-        if self._client is None:
+        if self._connection is None:
             return
-        self._client.disconnect()
+        self._connection.client.disconnect()
         try:
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.disconnected.wait()
         except TimeoutError:
-            self._abort()
+            log.warning("broker does not take the goodbye")
+        self._abort()
 
-    # --- sending --------------------------------------------------------------
+    def _abort(self) -> None:
+        if self._connection is not None:
+            self._connection.abort()
 
-    def _connected(self) -> _Client:
-        if self._client is None or self.disconnected.is_set():
+    def _client(self) -> paho.Client:
+        if self._connection is None or not self.connected.is_set():
             raise Unavailable(detail="The broker is away.")
-        return self._client
+        return self._connection.client
 
-    def _put(self, topic: str, payload: bytes, expiry: int | None, done: asyncio.Future[None] | None) -> None:
-        client = self._connected()
-        if self._backlog or self._unacknowledged >= self._window:
-            self._backlog.append((topic, payload, expiry, done))
-            self._watch()
-        else:
-            self._write(client, topic, payload, expiry, done)
-
-    def _write(
-        self, client: _Client, topic: str, payload: bytes, expiry: int | None, done: asyncio.Future[None] | None
-    ) -> None:
+    def _write(self, client: paho.Client, outgoing: _Outgoing) -> None:
+        topic, payload, expiry, receipt = outgoing
         info = client.publish(topic, payload, qos=1, properties=self._expiring(expiry))
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise Unavailable(detail="The broker cannot be written to.")
-        self._unacknowledged += 1
-        if done is not None:
-            self._publishing[info.mid] = done
+        self._receipts[info.mid] = receipt
 
     def _expiring(self, seconds: int | None) -> Properties | None:
         if seconds is None:
@@ -248,112 +239,24 @@ class Session:
             known.MessageExpiryInterval = seconds
         return known
 
-    def _published(self, _client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _more: Properties) -> None:
-        self._unacknowledged -= 1
-        done = self._publishing.pop(mid, None)
-        if reason.is_failure:
-            self.refused += 1
-            log.warning("broker refused a message", reason=reason.getName())
-        if done is not None and not done.done():
-            if reason.is_failure:
-                done.set_exception(Unavailable(detail=f"The broker refused the message: {reason.getName()}."))
-            else:
-                done.set_result(None)
-        while self._backlog and self._unacknowledged < self._window and self._client is not None:
-            self._write(self._client, *self._backlog.popleft())
-        if not self._backlog:
-            self._watch()
-
-    # --- the socket and the loop ------------------------------------------------
-
-    def _make(self, wire: Wire) -> _Client:
-        client = _Client(wire, self._client_id)
-        client.username_pw_set(self._user, self._password)
-        # 0: no bound of paho's own, which searches all messages at each acknowledgement.
-        client.max_inflight_messages_set(0)
-        client.on_connect = self._accepted
-        client.on_disconnect = self._gone
-        client.on_subscribe = self._subscribed
-        client.on_publish = self._published
-        client.on_message = self._received
-        client.on_socket_open = self._socket_opened
-        client.on_socket_close = self._socket_closed
-        client.on_socket_register_write = self._wants_to_write
-        return client
-
     def _watch(self) -> None:
-        """Watch the socket for reading, or not.
-
-        Paused, it is read all the same while something cannot go on without
-        the broker's acknowledgements, which come the same way.
-        """
-        if self._wire is None or self._wire.fileno() < 0:
-            return
-        wanted = not self._paused or bool(self._backlog) or bool(self._subscribing)
-        if wanted == self._reading:
-            return
-        self._reading = wanted
-        loop = asyncio.get_running_loop()
-        if wanted:
-            loop.add_reader(self._wire.fileno(), self._read)
-        else:
-            loop.remove_reader(self._wire.fileno())
-
-    def _read(self) -> None:
-        client, wire = self._client, self._wire
-        if client is None or wire is None or not self._reading:
-            return
-        client.loop_read()
-        while wire.has_more and self._reading and self._client is client:
-            client.loop_read()
-
-    def _socket_opened(self, _client: paho.Client, _data: Any, wire: Any) -> None:
-        # The answer to CONNECT must be read even if the session is paused.
-        self._reading = True
-        asyncio.get_running_loop().add_reader(wire.fileno(), self._read)
-
-    def _socket_closed(self, _client: paho.Client, _data: Any, wire: Any) -> None:
-        loop = asyncio.get_running_loop()
-        loop.remove_reader(wire.fileno())
-        loop.remove_writer(wire.fileno())
-        self._reading = False
-
-    def _wants_to_write(self, _client: paho.Client, _data: Any, _wire: Any) -> None:
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
-
-    def _flush(self) -> None:
-        self._flushing = False
-        client, wire = self._client, self._wire
-        if client is None or wire is None:
-            return
-        client.loop_write()
-        if self._client is not client:
-            return
-        loop = asyncio.get_running_loop()
-        try:
-            if wire.flush():
-                loop.remove_writer(wire.fileno())
-            else:
-                loop.add_writer(wire.fileno(), self._flush)
-        except OSError:
-            self._abort()
-
-    def _misc(self) -> None:
-        if self._client is not None:
-            self._client.loop_misc()
-        if self._client is not None:
-            self._tick = asyncio.get_running_loop().call_later(1.0, self._misc)
-
-    def _abort(self) -> None:
-        """End the connection on our side; paho finds it closed and tells ``_gone``."""
-        client, wire = self._client, self._wire
-        if client is not None and wire is not None:
-            wire.fail()
-            client.loop_read()
+        """Paused, it is read all the same while something cannot go on without the broker's acknowledgements."""
+        if self._connection is not None and self._opening is not None and self._opening.done():
+            self._connection.watch(not self._paused or bool(self._backlog) or bool(self._subscribing))
 
     # --- what paho tells ---------------------------------------------------------
+
+    def _make(self, wire: Wire) -> Connection:
+        connection = Connection(wire, client_id=self._client_id, user=self._user, password=self._password)
+        connection.client.on_connect = self._accepted
+        connection.client.on_disconnect = self._lost
+        connection.client.on_subscribe = self._subscribed
+        connection.client.on_publish = self._published
+        connection.client.on_message = self._received
+        return connection
+
+    def _is_present(self, client: paho.Client) -> bool:
+        return self._connection is not None and self._connection.client is client
 
     def _accepted(
         self, _client: paho.Client, _data: Any, flags: paho.ConnectFlags, reason: ReasonCode, more: Properties | None
@@ -365,23 +268,24 @@ class Session:
             return
         self._window = min(_WINDOW, cast(int, getattr(more, "ReceiveMaximum", _WINDOW)))
         self.disconnected.clear()
+        self.connected.set()
         self._opening.set_result(bool(flags.session_present))
         self._watch()
 
-    def _gone(self, _client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
-        if _client is not self._client:
+    def _lost(self, client: paho.Client, _data: Any, _flags: Any, reason: ReasonCode, _more: Any) -> None:
+        if not self._is_present(client):
             return
-        self._client = self._wire = None
-        if self._tick is not None:
-            self._tick.cancel()
-            self._tick = None
-        waiting = [*self._subscribing.values(), *self._publishing.values(), *(item[3] for item in self._backlog)]
-        for future in (self._opening, *waiting):
-            if future is not None and not future.done():
-                future.set_exception(Unavailable(detail=f"The broker's connection is gone: {reason.getName()}."))
-        self._publishing.clear()
+        self._connection = None
+        self.connected.clear()
+        receipts = [*self._receipts.values(), *(item[3] for item in self._backlog if not isinstance(item, Incoming))]
+        self._receipts.clear()
         self._backlog.clear()
-        self._unacknowledged = 0
+        for future in (self._opening, *self._subscribing.values()):
+            if future is not None and not future.done():
+                future.set_exception(_gone(reason))
+        for receipt in receipts:
+            if receipt is not None:
+                receipt(_gone(reason))
         self.disconnected.set()
 
     def _subscribed(
@@ -396,6 +300,25 @@ class Session:
         else:
             done.set_result(None)
 
+    def _published(self, client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _more: Properties) -> None:
+        receipt = self._receipts.pop(mid, None)
+        refusal: Denied | None = None
+        if reason.is_failure:
+            self.refused += 1
+            refusal = Denied(detail=f"The broker refuses a message: {reason.getName()}.")
+            log.warning("broker refused a message", reason=reason.getName())
+        if receipt is not None:
+            receipt(refusal)
+        if not self._backlog or not self._is_present(client):
+            return
+        while self._backlog and len(self._receipts) < self._window:
+            item = self._backlog.popleft()
+            if isinstance(item, Incoming):
+                client.ack(item.mid, item.qos)
+            else:
+                self._write(client, item)
+        self._watch()
+
     def _received(self, _client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         try:
             topic = message.topic
@@ -406,3 +329,7 @@ class Session:
         self._on_message(
             Incoming(topic, payload, message.qos, message.mid, message.retain, message.dup, self.generation)
         )
+
+
+def _gone(reason: ReasonCode) -> Unavailable:
+    return Unavailable(detail=f"The connection to the broker is gone: {reason.getName()}.")

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 _CHUNK_BYTES = 16 * 1024
 _CONNECT_SECONDS = 5.0
+_LINGER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +138,13 @@ class Wire:
         self._out.clear()
 
     def close(self) -> None:
-        """Send what the kernel still takes, and close."""
+        """Send the rest, as far as the other end takes it within a second, and close."""
         try:
-            self.flush()
+            if self._out:
+                self._socket.settimeout(_LINGER_SECONDS)
+                self._socket.sendall(self._out)
         except OSError:
-            # The other end is gone already: nothing more can be told to it.
+            # The other end is gone: nothing more can be told to it.
             self._out.clear()
         finally:
             self._socket.close()
