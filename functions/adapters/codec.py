@@ -57,7 +57,8 @@ class Codec(Generic[T]):
         Raises:
             Malformed: it is larger than the store takes (``too_large``).
         """
-        data = self._adapter.dump_json(value)
+        # A field of another type than declared would only be warned of, and could not be read back.
+        data = self._adapter.dump_json(value, warnings="error")
         if len(data) > self._limit_bytes:
             raise Malformed(
                 Reason.TOO_LARGE, f"The record would have {len(data)} bytes; at most {self._limit_bytes} are kept."

@@ -49,7 +49,7 @@ class FileStorage(Storage):
         beside = self._path.with_name(f".{self._path.name}.new")
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(data, file, ensure_ascii=False)
+            file.write(json.dumps(data, ensure_ascii=False))
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self._path)
