@@ -1,0 +1,249 @@
+"""Twin functions when calls meet: lost races, late attempts, repeats."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.contract.messages import TwinDesire, TwinReport
+from functions.domain.devices import Device
+from functions.domain.faults import Conflict, Reason, Unavailable
+from functions.domain.order import Order
+from functions.domain.twins import Half, delta
+from functions.handlers import twins
+from functions.ports import Call, Hub, Kept, Store
+from functions.testing import START, MemoryHub, call, memory_hub
+
+ID = "EDGB-0001"
+DELTA = f"devicehub.devices.{ID}.twin.update.delta"
+
+
+def a_hub() -> MemoryHub:
+    return memory_hub(devices={ID: Device(ID, START, START)})
+
+
+def report(order: Order | None = None, **body: Any) -> Call[TwinReport]:
+    return call(TwinReport(**body), caller=f"device:{ID}", names=(ID,), order=order)
+
+
+def wish(**body: Any) -> Call[TwinDesire]:
+    return call(TwinDesire(**body), caller="user:anna", names=(ID,))
+
+
+async def kept_doc(store: Store[Half]) -> dict[str, Any]:
+    kept = await store.get(ID)
+    return kept.value.doc if kept else {}
+
+
+class Meddled:
+    """A store in front of which something may happen before each operation."""
+
+    def __init__(self, store: Store[Half], before: Callable[[str], Awaitable[None]]) -> None:
+        self._store = store
+        self._before = before
+
+    async def get(self, key: str) -> Kept[Half] | None:
+        await self._before("get")
+        return await self._store.get(key)
+
+    async def create(self, key: str, value: Half) -> int:
+        await self._before("write")
+        return await self._store.create(key, value)
+
+    async def replace(self, key: str, value: Half, *, expect: int) -> int:
+        await self._before("write")
+        return await self._store.replace(key, value, expect=expect)
+
+    async def remove(self, key: str, *, expect: int) -> None:
+        await self._store.remove(key, expect=expect)
+
+    async def history(self, key: str) -> list[Kept[Half]]:
+        return await self._store.history(key)
+
+    def entries(self) -> AsyncIterator[tuple[str, Kept[Half]]]:
+        return self._store.entries()
+
+
+class Held:
+    """Holds the first write of a call until it is let go."""
+
+    def __init__(self) -> None:
+        self.reached = asyncio.Event()
+        self.released = asyncio.Event()
+
+    async def __call__(self, operation: str) -> None:
+        if operation == "write" and not self.reached.is_set():
+            self.reached.set()
+            await self.released.wait()
+
+
+async def test_a_report_that_lost_a_race_is_merged_over_what_won() -> None:
+    hub, held = a_hub(), Held()
+    slow: Hub = replace(hub, reported=Meddled(hub.reported, held))
+    attempt = asyncio.create_task(twins.update(report(reported={"a": 1}), slow))
+    await held.reached.wait()
+
+    await twins.update(report(reported={"b": 2}), hub)
+    held.released.set()
+
+    assert (await attempt).reported.version == 2
+    assert await kept_doc(hub.reported) == {"a": 1, "b": 2}
+
+
+async def test_a_race_lost_every_time_ends_in_a_conflict() -> None:
+    hub = a_hub()
+    rivals = iter(range(100))
+
+    async def rival(operation: str) -> None:
+        if operation == "write":
+            await twins.update(report(reported={"rival": next(rivals)}), hub)
+
+    with pytest.raises(Conflict):
+        await twins.update(report(reported={"a": 1}), replace(hub, reported=Meddled(hub.reported, rival)))
+
+    assert "a" not in await kept_doc(hub.reported)
+
+
+async def test_a_report_taken_before_the_last_applied_one_is_refused() -> None:
+    hub = a_hub()
+    await twins.update(report(Order("b", 1, 6), reported={"n": 6}), hub)
+
+    with pytest.raises(Conflict) as refused:
+        await twins.update(report(Order("b", 1, 5), reported={"n": 5}), hub)
+
+    assert refused.value.reason is Reason.SUPERSEDED
+    assert await kept_doc(hub.reported) == {"n": 6}
+
+
+async def test_a_slow_attempt_cannot_land_over_a_later_report() -> None:
+    hub, held = a_hub(), Held()
+    slow: Hub = replace(hub, reported=Meddled(hub.reported, held))
+    attempt = asyncio.create_task(twins.update(report(Order("b", 1, 5), reported={"n": 5}), slow))
+    await held.reached.wait()
+
+    # The bridge was killed; its successor sends the message again, then the next.
+    await twins.update(report(Order("b", 2, 1), reported={"n": 5}), hub)
+    await twins.update(report(Order("b", 2, 2), reported={"n": 6}), hub)
+    held.released.set()
+
+    with pytest.raises(Conflict) as refused:
+        await attempt
+    assert refused.value.reason is Reason.SUPERSEDED
+    assert await kept_doc(hub.reported) == {"n": 6}
+
+
+async def test_a_slow_attempt_cannot_land_over_a_later_report_that_changed_nothing() -> None:
+    """Bridge and broker died, and the message under way with them; the device reports what it reported before it."""
+    hub, held = a_hub(), Held()
+    await twins.update(report(Order("b", 1, 4), reported={"n": 1}), hub)
+    slow: Hub = replace(hub, reported=Meddled(hub.reported, held))
+    attempt = asyncio.create_task(twins.update(report(Order("b", 1, 5), reported={"n": 2}), slow))
+    await held.reached.wait()
+
+    accepted = await twins.update(report(Order("b", 2, 1), reported={"n": 1}), hub)
+    held.released.set()
+
+    with pytest.raises(Conflict) as refused:
+        await attempt
+    assert refused.value.reason is Reason.SUPERSEDED
+    assert (accepted.reported.version, await kept_doc(hub.reported)) == (1, {"n": 1})
+
+
+async def test_within_a_run_an_attempt_left_behind_was_sent_again_before_anything_later() -> None:
+    """So reports that change nothing need not be kept: the repeat has moved the revision from under it."""
+    hub, held = a_hub(), Held()
+    await twins.update(report(Order("b", 1, 4), reported={"n": 1}), hub)
+    slow: Hub = replace(hub, reported=Meddled(hub.reported, held))
+    attempt = asyncio.create_task(twins.update(report(Order("b", 1, 5), reported={"n": 2}), slow))
+    await held.reached.wait()
+
+    for order, value in ((Order("b", 1, 5), 2), (Order("b", 1, 6), 1), (Order("b", 1, 7), 1)):
+        await twins.update(report(order, reported={"n": value}), hub)
+    held.released.set()
+
+    with pytest.raises(Conflict) as refused:
+        await attempt
+    assert refused.value.reason is Reason.SUPERSEDED
+    assert await kept_doc(hub.reported) == {"n": 1}
+
+
+async def test_the_first_report_of_a_bridges_run_is_kept_without_a_new_version_or_event() -> None:
+    hub = a_hub()
+    await twins.update(report(Order("b", 1, 1), reported={"n": 1}), hub)
+    told = len(hub.events.sent)
+
+    accepted = await twins.update(report(Order("b", 2, 1), reported={"n": 1.0}), hub)
+
+    assert accepted.reported.version == 1
+    assert len(hub.events.sent) == told
+
+
+async def test_a_repeat_after_a_write_that_was_never_answered_is_answered() -> None:
+    """The first attempt wrote, and died on reading the other half."""
+    hub = a_hub()
+
+    async def away(_: str) -> None:
+        raise Unavailable
+
+    order, body = Order("b", 1, 1), {"reported": {"n": 1}, "expected_version": 0}
+    with pytest.raises(Unavailable):
+        await twins.update(report(order, **body), replace(hub, desired=Meddled(hub.desired, away)))
+
+    accepted = json.loads((await twins.update(report(order, **body), hub)).encode())
+
+    assert accepted["updated"]["reported"] == {"version": 1, "doc": {"n": 1}}
+
+
+@given(st.lists(st.integers(0, 4), min_size=40, max_size=40), st.booleans())
+def test_of_a_report_and_a_wish_at_once_at_least_one_tells_the_difference_of_both(
+    turns: list[int], agree: bool
+) -> None:
+    """Whatever the order in which their reads and writes come."""
+
+    async def meet() -> None:
+        hub, pace = a_hub(), iter(turns)
+
+        async def wait(_: str) -> None:
+            for _turn in range(next(pace, 0)):
+                await asyncio.sleep(0)
+
+        met: Hub = replace(hub, desired=Meddled(hub.desired, wait), reported=Meddled(hub.reported, wait))
+        await asyncio.gather(
+            twins.update(report(reported={"led": "on" if agree else "off", "own": 1}), met),
+            twins.desire(wish(desired={"led": "on"}), met),
+        )
+
+        desired, reported = await hub.desired.get(ID), await hub.reported.get(ID)
+        assert desired is not None
+        assert reported is not None
+        difference = delta(desired.value.doc, reported.value.doc)
+        both = [told for told in hub.events.on(DELTA) if (told.desired_version, told.reported_version) == (1, 1)]
+        assert [told.delta for told in both] == ([difference] * len(both))
+        assert bool(both) == bool(difference)
+
+    asyncio.run(meet())
+
+
+@given(st.lists(st.sampled_from(range(6)), min_size=1, max_size=12))
+def test_a_report_delivered_again_and_again_ends_where_the_last_of_them_does(attempts: list[int]) -> None:
+    """Every message is there once in order, with copies of earlier ones strewn in between."""
+
+    async def deliver() -> None:
+        hub = a_hub()
+        for number in range(6):
+            await twins.update(report(Order("b", 1, number), reported={"n": number}), hub)
+            for copy in (one for one in attempts if one <= number):
+                late = report(Order("b", 1, copy), reported={"n": copy})
+                if copy == number:
+                    assert (await twins.update(late, hub)).reported.version == number + 1
+                else:
+                    with pytest.raises(Conflict, match="superseded"):
+                        await twins.update(late, hub)
+                assert await kept_doc(hub.reported) == {"n": number}
+
+    asyncio.run(deliver())
