@@ -4,6 +4,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help up install test check format soak lock
 
+# The broker lies in sbin, which is not on every user's path.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin
+
 bin := .venv/bin
 lock_options := --quiet --allow-unsafe --strip-extras --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host

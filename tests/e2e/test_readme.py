@@ -1,0 +1,55 @@
+"""README's commands, taken from the page and run as a newcomer would paste them."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.rig import COMMAND, RunningHub
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def _blocks(heading: str) -> str:
+    """The shell blocks below a heading, up to the next one, as one script."""
+    page = README.read_text(encoding="utf-8")
+    section = re.search(rf"^### {re.escape(heading)}\n(.*?)^##", page, re.DOTALL | re.MULTILINE)
+    assert section is not None, heading
+    return "\n".join(re.findall(r"^```sh\n(.*?)^```", section[1], re.DOTALL | re.MULTILINE))
+
+
+def _paste(hub: RunningHub, at: Path, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a script as it stands, but on this hub's port and with this environment's command."""
+    script = script.replace("8883", str(hub.mqtt_port)).replace(".venv/bin/devicehub", COMMAND)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        cwd=at,
+        env={**os.environ, **hub.environ},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{hub.tails()}"
+    return done
+
+
+def test_a_device_that_the_operator_registers(hub: RunningHub, tmp_path: Path) -> None:
+    done = _paste(hub, tmp_path, _blocks("A device that you register"))
+
+    assert '"reported":{"version":1,"doc":{"rate":3}}' in done.stdout
+    assert '"delta":{"rate":12}' in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("python3") is None, reason="the page makes JSON with python3")
+def test_a_device_that_joins_by_itself(hub: RunningHub, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(hub.data)
+
+    done = _paste(hub, tmp_path, _blocks("A device that joins by itself"))
+
+    assert '{"deviceId":"EDGB-9205"}' in done.stdout
+    assert "EDGB-9205/device.crt: OK" in done.stdout
+    assert re.search(r"^Device +EDGB-9205$", done.stdout, re.MULTILINE)
