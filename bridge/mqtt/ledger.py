@@ -44,6 +44,7 @@ class Ledger:
         self._held: dict[int, Entry] = {}
         self._closed: dict[int, int] = {}
         self._closed_before: dict[int, int] = {}
+        self._ended = 0
 
     def hold(self, entry: Entry) -> None:
         """Keep an entry until it is closed. Whatever had its identifier before is over."""
@@ -85,6 +86,9 @@ class Ledger:
         What was answered before it and not sent again over it will not be:
         the broker had read that acknowledgement, or died.
         """
+        if generation <= self._ended:
+            return
+        self._ended = generation
         self._closed_before, self._closed = self._closed, {}
         over = [mid for mid, entry in self._held.items() if entry.reply and entry.incoming.generation < generation]
         for mid in over:

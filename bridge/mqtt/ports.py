@@ -62,19 +62,14 @@ class Identities(Protocol):
         ...
 
 
-class Listener(Protocol):
-    """Takes what comes over a lane's session and stands in no row of the table."""
+class Listener(Identities, Protocol):
+    """Takes what comes over a lane's session and stands in no row of the table; it knows from there who is who."""
 
     @property
-    def prefixes(self) -> tuple[str, ...]:
-        """How the topics begin that are handed over."""
+    def topics(self) -> tuple[str, ...]:
+        """What the lane subscribes to for it: none of the table's, and none with a wildcard before its last level."""
         ...
 
-    @property
-    def filters(self) -> tuple[str, ...]:
-        """What the lane subscribes to for it."""
-        ...
-
-    def heard(self, incoming: Incoming) -> None:
+    def take(self, incoming: Incoming) -> None:
         """One message, in the order of the session. The listener acknowledges it itself. Must not raise."""
         ...

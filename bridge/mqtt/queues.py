@@ -75,6 +75,9 @@ class Bounds:
     timeouts: int = 8
 
 
+DEFAULT_BOUNDS = Bounds()
+
+
 @dataclass(slots=True)
 class _Queue:
     entries: deque[Entry] = field(default_factory=deque)
@@ -103,7 +106,7 @@ class Queues:
         *,
         order: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        bounds: Bounds = Bounds(),
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
         self._broker = broker
         self._functions = functions
