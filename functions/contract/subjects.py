@@ -19,6 +19,10 @@ CALL = "Hub-Call"
 DEADLINE = "Hub-Deadline"
 # Place of a device's message, see functions.domain.order.
 ORDER = "Hub-Order"
+# Of a message in a stream: an event's type, and milliseconds since 1970 by the hub's and by the device's clock.
+TYPE = "Hub-Type"
+TIME = "Hub-Time"
+DEVICE_TIME = "Hub-Device-Time"
 # Written by the server itself for calls that come from another account.
 REQUEST_INFO = "Nats-Request-Info"
 

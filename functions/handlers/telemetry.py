@@ -1,0 +1,161 @@
+"""Telemetry and events into their streams; heartbeats and status as evidence of presence.
+
+Subjects   devicehub.devices.<device>.telemetry, .events.<type>, .messages.events, .heartbeat, .status
+Appends    devicehub.stored.telemetry.<shard>.<device>, devicehub.stored.events.<shard>.<device>
+
+What is appended is the payload as the device sent it. Its headers say when
+the hub took it, and when the device says it was, in milliseconds since 1970.
+"""
+
+import math
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+from functions.contract.messages import DeviceEvent, Done, Heartbeat, Telemetry
+from functions.contract.subjects import DEVICE_TIME, TIME, TYPE
+from functions.domain.devices import admit
+from functions.domain.faults import Malformed
+from functions.domain.names import is_token
+from functions.ports import Call, Hub
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+# 9999-12-31T23:59:59.999Z: what ISO 8601 writes with four digits of a year.
+_LAST = 253_402_300_799_999
+# An event that names no type.
+_UNTYPED = "message"
+
+
+async def telemetry(call: Call[Telemetry], hub: Hub) -> Done:
+    """Append a device's measurements.
+
+    Raises:
+        NotFound: no such device.
+        Denied: the device is suspended or retired.
+        Malformed: ``timestamp`` is neither ISO 8601 nor milliseconds.
+    """
+    await _admit(call, hub)
+    headers = {}
+    if call.body.timestamp is not None:
+        at = device_time(call.body.timestamp)
+        if at is None:
+            raise Malformed(detail="'timestamp' is neither ISO 8601 nor milliseconds since 1970.")
+        headers[DEVICE_TIME] = str(at)
+    await _append("telemetry", call, hub, call.payload, headers)
+    return Done()
+
+
+async def event(call: Call[DeviceEvent], hub: Hub) -> Done:
+    """Append an event of the type that the subject names.
+
+    Raises:
+        NotFound: no such device.
+        Denied: the device is suspended or retired.
+    """
+    await _admit(call, hub)
+    await _append("events", call, hub, call.payload, _event_headers(call.names[1], call.body.root))
+    return Done()
+
+
+async def message_event(call: Call[DeviceEvent], hub: Hub) -> Done:
+    """Append an event whose type stands in it as ``eventType``; without one its type is ``message``.
+
+    Published clients wrap the event as ``{"data": "<its JSON text>"}``: what
+    is appended is that text. A body of any other form is the event itself.
+
+    Raises:
+        NotFound: no such device.
+        Denied: the device is suspended or retired.
+        Malformed: ``eventType`` is no name.
+    """
+    await _admit(call, hub)
+    content, payload = _unwrap(call.body.root, call.payload)
+    kind = content.get("eventType", _UNTYPED) if isinstance(content, dict) else _UNTYPED
+    if not isinstance(kind, str) or not is_token(kind):
+        raise Malformed(detail="'eventType' is not 1 to 64 letters, digits, '_' or '-'.")
+    await _append("events", call, hub, payload, _event_headers(kind, content))
+    return Done()
+
+
+async def heartbeat(call: Call[Heartbeat], hub: Hub) -> Done:
+    """Take note that a device lives; nothing is kept.
+
+    Presence follows the broker's sessions so far. Where a heartbeat is to
+    decide earlier than a session's timeout, it starts from here.
+
+    Raises:
+        NotFound: no such device.
+        Denied: the device is suspended or retired.
+    """
+    await _admit(call, hub)
+    return Done()
+
+
+async def status(call: Call[DeviceEvent], hub: Hub) -> Done:
+    """Take note of what a device, or its last will, says of its state; nothing is kept.
+
+    ``{"online": false}`` is what a last will says; the end of the session
+    that sent it says the same, and decides.
+
+    Raises:
+        NotFound: no such device.
+        Denied: the device is suspended or retired.
+    """
+    await _admit(call, hub)
+    return Done()
+
+
+def device_time(value: Any) -> int | None:
+    """Milliseconds since 1970 of a time that a device gave, or None if it is no time from 1970 to 9999.
+
+    Devices give ISO 8601 text (UTC where it names no zone) or milliseconds,
+    as a number with or without a fraction.
+    """
+    if isinstance(value, str):
+        milliseconds = _of_text(value)
+    elif isinstance(value, float):
+        milliseconds = int(value) if math.isfinite(value) else None
+    else:
+        milliseconds = value if isinstance(value, int) and not isinstance(value, bool) else None
+    return milliseconds if milliseconds is not None and 0 <= milliseconds <= _LAST else None
+
+
+def _of_text(text: str) -> int | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return (at - _EPOCH) // _MILLISECOND
+
+
+async def _admit(call: Call[Any], hub: Hub) -> None:
+    kept = await hub.devices.get(call.device)
+    admit(None if kept is None else kept.value)
+
+
+async def _append(stream: str, call: Call[Any], hub: Hub, payload: bytes, headers: dict[str, str]) -> None:
+    # A call without a payload means an empty object to the runtime, and is stored as one.
+    taken = (hub.clock.now() - _EPOCH) // _MILLISECOND
+    await hub.streams.append(stream, call.device, payload or b"{}", {TIME: str(taken), **headers})
+
+
+def _event_headers(kind: str, content: JsonValue) -> dict[str, str]:
+    """Type and, where there is one, device time: an event may be any JSON, so what is no time is no fault."""
+    at = device_time(content.get("timestamp")) if isinstance(content, dict) else None
+    return {TYPE: kind} if at is None else {TYPE: kind, DEVICE_TIME: str(at)}
+
+
+def _unwrap(body: JsonValue, payload: bytes) -> tuple[JsonValue, bytes]:
+    """The event that a message holds, and its JSON."""
+    text = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(text, str):
+        return body, payload
+    try:
+        return from_json(text, allow_inf_nan=False), text.encode()
+    except ValueError:
+        return body, payload
