@@ -210,6 +210,12 @@ def settle_certificate(device: Device, claim: Claim, was: Lifecycle, at: datetim
     return replace(device, certificate=claim.certificate, lifecycle=Lifecycle.ACTIVE, updated_at=at)
 
 
+def abandon(claim: Claim) -> Claim:
+    """The claim with its decision taken back, so that the same CSR leads to a new one; what was signed ends with it."""
+    signed = (claim.certificate,) if claim.certificate is not None else ()
+    return replace(claim, csr_digest=None, certificate=None, supersedes=(*claim.supersedes, *signed))
+
+
 def ended_certificates(claim: Claim, device: Device | None) -> tuple[str, ...]:
     """The serials to revoke now that a claim is over: never the one that the registry names.
 

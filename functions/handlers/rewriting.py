@@ -54,3 +54,25 @@ async def rewrite(store: Store[T], key: str, change: Callable[[T | None], T]) ->
             continue
         return Written(value, revision, before)
     raise Conflict(detail="Others changed the same record at every attempt. Try again in a moment.") from lost
+
+
+async def amend(store: Store[T], key: str, change: Callable[[T], T]) -> Written[T] | None:
+    """As ``rewrite``, for a record that is there; None, and nothing written, where there is none.
+
+    Raises:
+        Conflict: others changed the key at every one of five attempts.
+    """
+
+    def present(value: T | None) -> T:
+        if value is None:
+            raise _AbsentError
+        return change(value)
+
+    try:
+        return await rewrite(store, key, present)
+    except _AbsentError:
+        return None
+
+
+class _AbsentError(Exception):
+    """There is no record to amend."""

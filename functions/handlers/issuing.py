@@ -1,0 +1,353 @@
+"""Issuing a device's certificate: what both handshakes, ``create-from-csr`` and operators have in common.
+
+The order of writes makes every step safe to repeat: the id and the UUID are
+reserved, the claim decides on a serial number, the certificate is signed and
+registered under it, the device's record names it, and only then it is handed
+out. A call that ends anywhere leaves nothing with a device that the register
+does not know, and the same request goes on from there: the same CSR leads to
+the same serial, and the register keeps one certificate a serial, so that also
+calls at the same time hand out the same one.
+
+Writes     names, claims, certificates, devices, whitelist
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from functions.domain.callers import CLAIM
+from functions.domain.certificates import (
+    DEVICE_LIFETIME,
+    Certificate,
+    Purpose,
+    SigningRequest,
+    is_usable,
+    judge_request,
+)
+from functions.domain.devices import Device, Lifecycle
+from functions.domain.enrolment import (
+    CLAIM_LIFETIME,
+    Applicant,
+    Claim,
+    Enrolment,
+    Reservation,
+    abandon,
+    admit_enrolment,
+    decide_certificate,
+    ended_certificates,
+    is_live,
+    judge_applicant,
+    settle_certificate,
+    use,
+)
+from functions.domain.faults import Conflict, Denied, Malformed, Reason, Unavailable
+from functions.handlers.revoking import revoke, tell
+from functions.handlers.rewriting import amend, rewrite
+from functions.ports import Call, Hub, Kept
+
+ENROLMENT = "enrolment"
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """A request for a device's certificate whose CSR has been read and judged.
+
+    ``gate`` is where it came in; ``name`` and ``metadata`` replace what the
+    registry has, where given; ``joins`` asks for a live claim, begun before.
+    """
+
+    applicant: Applicant
+    csr_pem: str
+    digest: str
+    gate: str
+    joins: bool = False
+    name: str = ""
+    metadata: dict[str, Any] | None = field(default=None)
+    lifetime: timedelta = DEVICE_LIFETIME
+
+    @property
+    def claim_key(self) -> str:
+        """Where its claim is kept; without a UUID, all that makes two requests the same is the CSR."""
+        return self.applicant.uuid_hash or f"csr-{self.digest}"
+
+
+@contextmanager
+def lost_races_can_be_retried() -> Iterator[None]:
+    """Turn a lost race into ``unavailable``: to a device, that its hub was busy is no conflict of its own."""
+    try:
+        yield
+    except Conflict as conflict:
+        if conflict.reason is not Reason.VERSION_CONFLICT:
+            raise
+        raise Unavailable from conflict
+
+
+def read_request(csr_pem: str, hub: Hub) -> SigningRequest:
+    """Read a CSR and refuse what the hub will not sign.
+
+    Raises:
+        Malformed: ``bad_csr``.
+    """
+    request = hub.authority.inspect(csr_pem)
+    judge_request(request)
+    return request
+
+
+async def admit_claimer(call: Call[Any], hub: Hub) -> None:
+    """Refuse a claim certificate that is revoked.
+
+    The broker lets none in; but what one sent before may have waited there.
+
+    Raises:
+        Denied: the claim certificate is revoked.
+    """
+    if call.caller.kind is CLAIM:
+        kept = await hub.claim_certificates.get(call.caller.name)
+        if kept is not None and kept.value.revoked_at is not None:
+            raise Denied(detail="The claim certificate is revoked.")
+
+
+async def pass_gates(hub: Hub, uuid_hash: str | None) -> None:
+    """Pass the gates of enrolment; the use of a whitelist entry is noted.
+
+    Raises:
+        Denied: ``enrolment_closed`` or ``uuid_not_whitelisted``.
+    """
+    now = hub.clock.now()
+    settings = await hub.enrolment.get(ENROLMENT)
+    enrolment = settings.value if settings is not None else Enrolment()
+    kept = None
+    if enrolment.whitelist_enforced and uuid_hash is not None:
+        kept = await hub.whitelist.get(uuid_hash)
+    admit_enrolment(enrolment, kept.value if kept is not None else None, now)
+    if uuid_hash is not None and kept is not None:
+        used = use(kept.value, now)
+        if used != kept.value:
+            try:
+                await hub.whitelist.replace(uuid_hash, used, expect=kept.revision)
+            except Conflict:
+                # Another message of the same device noted it, or an operator
+                # changed the entry just now, which counts from the next message.
+                return
+
+
+async def issue(application: Application, hub: Hub) -> Certificate:
+    """Give the applicant its certificate: a new one, or for a CSR it asked with before, the same.
+
+    A repeat passes no gate again, as nobody new joins by it.
+
+    Raises:
+        Malformed: ``cn_mismatch``: the claim keeps another name.
+        Denied: a gate is shut, or the device is suspended.
+        Conflict: ``device_exists``, ``no_claim_in_progress``.
+        Unavailable: another request for the same device came between.
+    """
+    applicant = application.applicant
+    claim = await live_claim(hub, application.claim_key)
+    device = await _read_device(hub, applicant.device)
+    given = await _given_before(application, claim, device, hub)
+    if given is not None:
+        return given
+    is_repeat = claim is not None and claim.csr_digest == application.digest and claim.device == applicant.device
+    if not is_repeat:
+        if not applicant.as_staff:
+            await pass_gates(hub, applicant.uuid_hash)
+        _check_claim(application, claim)
+        await _reserve(applicant, device, hub)
+    decided = await _decide(application, device, hub)
+    certificate = await _register(application, decided, hub)
+    await _settle(application, decided, device, hub)
+    return certificate
+
+
+async def finish_claim(hub: Hub, key: str, kept: Kept[Claim]) -> bool:
+    """End a claim that has run out: revoke what it superseded, then forget it; whether anything was revoked.
+
+    Several may do it at once, and a claim begun anew meanwhile stays.
+    """
+    device = await _read_device(hub, kept.value.device)
+    ended = ended_certificates(kept.value, device)
+    await revoke(hub, ended)
+    try:
+        await hub.claims.remove(key, expect=kept.revision)
+    except Conflict:
+        # Someone else ended it too, or a new certificate was decided on in its last moment.
+        return bool(ended)
+    return bool(ended)
+
+
+async def live_claim(hub: Hub, key: str) -> Claim | None:
+    """The claim, if it is live; one that has run out is ended, so that a fresh one loses nothing of it."""
+    kept = await hub.claims.get(key)
+    if kept is None or is_live(kept.value, hub.clock.now()):
+        return kept.value if kept is not None else None
+    if await finish_claim(hub, key, kept):
+        await tell(hub, [kept.value.device])
+    return None
+
+
+async def _read_device(hub: Hub, device: str) -> Device | None:
+    kept = await hub.devices.get(device)
+    return kept.value if kept is not None else None
+
+
+async def _given_before(
+    application: Application, claim: Claim | None, device: Device | None, hub: Hub
+) -> Certificate | None:
+    """What the same CSR led to before, where that needs no further step.
+
+    That is the device's certificate, unless a claim begun since asks for a
+    new one; and in a claim, what was given for an earlier CSR: a message that
+    comes late must not put that in the place of the latest.
+    """
+    serials = list(reversed(claim.supersedes)) if claim is not None and claim.csr_digest != application.digest else []
+    if device is not None and device.certificate is not None and not application.joins:
+        serials.insert(0, device.certificate)
+    for serial in serials:
+        kept = await hub.certificates.get(serial)
+        if kept is not None and kept.value.csr_digest == application.digest and is_usable(kept.value, hub.clock.now()):
+            if device is not None and device.lifecycle is Lifecycle.SUSPENDED:
+                raise Denied(Reason.DEVICE_SUSPENDED)
+            return kept.value
+    return None
+
+
+def _check_claim(application: Application, claim: Claim | None) -> None:
+    if not application.joins:
+        return
+    if claim is None:
+        raise Conflict(Reason.NO_CLAIM_IN_PROGRESS)
+    if claim.device != application.applicant.device:
+        raise Malformed(Reason.CN_MISMATCH, "The common name of the CSR is not the name kept for this UUID.")
+
+
+async def _reserve(applicant: Applicant, device: Device | None, hub: Hub) -> None:
+    """Judge the applicant, and keep the id and the UUID for it."""
+    hash_ = applicant.uuid_hash
+    bound = await hub.names.get(f"uuid-{hash_}") if hash_ is not None else None
+    if bound is not None and bound.value.device != applicant.device:
+        await _refuse_second_device(hub, bound.value)
+
+    def take(reserved: Reservation | None) -> Reservation:
+        judge_applicant(applicant, device, reserved)
+        if reserved is None:
+            return Reservation(applicant.device, hash_)
+        # An attempt without a UUID reserved it and led to nothing.
+        return replace(reserved, uuid_hash=hash_) if reserved.uuid_hash is None else reserved
+
+    def bind(found: Reservation | None) -> Reservation:
+        if found is not None and found.device == applicant.device:
+            return found
+        if found != (bound.value if bound is not None else None):
+            raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
+        return Reservation(applicant.device, hash_)
+
+    await rewrite(hub.names, f"id-{applicant.device.lower()}", take)
+    if hash_ is not None and (bound is None or bound.value.device != applicant.device):
+        await rewrite(hub.names, f"uuid-{hash_}", bind)
+
+
+_SECOND_DEVICE = "This hardware UUID has a device already, under another id."
+
+
+async def _refuse_second_device(hub: Hub, bound: Reservation) -> None:
+    """A UUID has one device; but a name that was kept and never used, or a retired device, gives it free."""
+    if bound.uuid_hash is not None and await live_claim(hub, bound.uuid_hash) is not None:
+        raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
+    device = await _read_device(hub, bound.device)
+    if device is not None and device.lifecycle is not Lifecycle.RETIRED:
+        raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
+
+
+async def _decide(application: Application, device: Device | None, hub: Hub) -> Claim:
+    applicant = application.applicant
+    now = hub.clock.now()
+    serial = hub.authority.new_serial()
+    fresh = Claim(
+        uuid_hash=applicant.uuid_hash or "",
+        device=applicant.device,
+        claim_certificate=str(applicant.caller),
+        expires_at=now + CLAIM_LIFETIME,
+    )
+
+    def decide(claim: Claim | None) -> Claim:
+        if claim is None:
+            if application.joins:
+                raise Conflict(Reason.NO_CLAIM_IN_PROGRESS)
+            claim = fresh
+        elif claim.device != applicant.device:
+            raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
+        return decide_certificate(claim, device, application.digest, serial, now)
+
+    return (await rewrite(hub.claims, application.claim_key, decide)).value
+
+
+async def _register(application: Application, claim: Claim, hub: Hub) -> Certificate:
+    """Sign under the serial that the claim decided on, unless that has been done."""
+    assert claim.certificate is not None
+    kept = await hub.certificates.get(claim.certificate)
+    if kept is not None:
+        return kept.value
+    now = hub.clock.now()
+    signed = await hub.authority.sign(
+        application.csr_pem,
+        common_name=claim.device,
+        purpose=Purpose.DEVICE,
+        not_after=now + application.lifetime,
+        serial=claim.certificate,
+    )
+    certificate = Certificate(
+        serial=signed.serial,
+        purpose=Purpose.DEVICE,
+        common_name=claim.device,
+        fingerprint=signed.fingerprint,
+        not_before=signed.not_before,
+        not_after=signed.not_after,
+        issued_at=now,
+        gate=application.gate,
+        issued_to=str(application.applicant.caller),
+        csr_digest=application.digest,
+        pem=signed.pem,
+    )
+    try:
+        await hub.certificates.create(signed.serial, certificate)
+    except Conflict:
+        # The same request, at the same time: what it registered goes out, and
+        # what was signed here goes nowhere.
+        kept = await hub.certificates.get(signed.serial)
+        if kept is None:
+            raise
+        return kept.value
+    return certificate
+
+
+async def _settle(application: Application, claim: Claim, judged: Device | None, hub: Hub) -> None:
+    """Write the certificate into the device's record, which from then on names it.
+
+    The record is also what decides when two requests for one id came so far.
+    """
+    applicant = application.applicant
+    now = hub.clock.now()
+
+    def settle(device: Device | None) -> Device:
+        if device is None:
+            device = Device(applicant.device, created_at=now, updated_at=now)
+        elif device.certificate != claim.certificate:
+            judge_applicant(applicant, device, None)
+        was = judged.lifecycle if judged is not None else Lifecycle.ACTIVE
+        settled = settle_certificate(device, claim, was, now)
+        if settled is device:
+            return device
+        return replace(
+            settled,
+            uuid_hash=settled.uuid_hash or applicant.uuid_hash,
+            name=application.name or settled.name,
+            metadata=settled.metadata if application.metadata is None else application.metadata,
+        )
+
+    written = await rewrite(hub.devices, applicant.device, settle)
+    if written.value.certificate != claim.certificate:
+        await amend(hub.claims, application.claim_key, lambda found: abandon(found) if found == claim else found)
+        raise Unavailable(detail="Another request for this device came first. Ask again.")
