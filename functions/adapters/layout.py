@@ -47,6 +47,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from tinydb import TinyDB
 
 from functions.adapters.codec import DEFAULT_LIMIT_BYTES, Codec, shard_of
+from functions.adapters.durable import require_connection
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.tinydb_store import TinyStore
 from functions.domain.certificates import Certificate
@@ -238,6 +239,7 @@ async def prepare(
     """
     wanted = [config for bucket in buckets for config in bucket.configs(replicas)]
     wanted += [config for stream in streams for config in stream.configs(replicas)]
+    require_connection(client)
     context = client.jetstream(timeout=_PREPARE_SECONDS)
     try:
         found = await _existing(context)

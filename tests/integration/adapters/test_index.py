@@ -1,0 +1,170 @@
+"""The index follows the buckets on a real nats-server, also when the server dies under it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+import structlog
+from nats.aio.client import Client
+
+from functions.adapters import layout
+from functions.adapters.index import SqliteIndex
+from functions.adapters.jetstream import JetStreamStore
+from functions.adapters.layout import BUCKETS
+from functions.domain.devices import Device, Lifecycle
+from functions.domain.sessions import Presence
+from functions.testing import START
+from tests.integration.nats_server import NatsServer, restart, until_connected
+
+DEVICES, PRESENCE = BUCKETS["devices"], BUCKETS["presence"]
+
+
+def device(number: int) -> Device:
+    return Device(f"EDGB-{number:04d}", START, START, name=f"Sensor {number}")
+
+
+@pytest.fixture
+async def devices(admin: Client, functions: Client) -> JetStreamStore[Device]:
+    await layout.prepare(admin, buckets=(DEVICES, PRESENCE), streams=())
+    return JetStreamStore(functions, DEVICES.names, DEVICES.codec())
+
+
+@pytest.fixture
+def presence(functions: Client) -> JetStreamStore[Presence]:
+    return JetStreamStore(functions, PRESENCE.names, PRESENCE.codec())
+
+
+@pytest.fixture
+async def index(devices: JetStreamStore[Device], functions: Client) -> AsyncIterator[SqliteIndex]:
+    index = SqliteIndex(functions)
+    yield index
+    await index.stop()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    """Wait until the index shows something; it tells nobody when it has taken a change in."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def create(store: JetStreamStore[Device], numbers: range) -> None:
+    for start in range(numbers.start, numbers.stop, 100):
+        some = range(start, min(start + 100, numbers.stop))
+        await asyncio.gather(*(store.create(device(number).id, device(number)) for number in some))
+
+
+async def total(index: SqliteIndex, text: str = "") -> int:
+    return (await index.query(text, limit=1, offset=0))[1]
+
+
+def count(index: SqliteIndex, text: str = "") -> int:
+    return index._inventory.query(text, limit=1, offset=0)[1]
+
+
+async def test_an_empty_hub_is_ready_at_once(index: SqliteIndex) -> None:
+    await index.start()
+    await asyncio.wait_for(index.ready(), 2)
+
+    assert await index.query("", limit=10, offset=0) == ([], 0)
+
+
+async def test_it_is_ready_when_it_has_read_everything(index: SqliteIndex, devices: JetStreamStore[Device]) -> None:
+    await create(devices, range(1000))
+
+    await index.start()
+    await asyncio.wait_for(index.ready(), 5)
+
+    page, matching = await index.query("sensor 99", limit=5, offset=0)
+    assert await total(index) == 1000
+    assert ([one.id for one in page], matching) == (["EDGB-0099", *(f"EDGB-099{n}" for n in range(4))], 11)
+    assert page[0] == device(99)
+
+
+async def test_it_sees_what_is_created_changed_and_removed(
+    index: SqliteIndex, devices: JetStreamStore[Device], presence: JetStreamStore[Presence]
+) -> None:
+    await index.start()
+    await index.ready()
+
+    revision = await devices.create("EDGB-0001", device(1))
+    await until(lambda: count(index) == 1)
+    revision = await devices.replace("EDGB-0001", replace(device(1), name="Door"), expect=revision)
+    await until(lambda: count(index, "door") == 1)
+    revision = await devices.replace("EDGB-0001", replace(device(1), lifecycle=Lifecycle.RETIRED), expect=revision)
+    await until(lambda: count(index, "sensor") == 1)
+    assert (await index.query("", limit=1, offset=0))[0][0].lifecycle is Lifecycle.RETIRED
+    await devices.remove("EDGB-0001", expect=revision)
+    await until(lambda: count(index) == 0)
+
+    online = Presence(True, START, "connected")
+    revision = await presence.create("EDGB-0001", online)
+    await until(lambda: index.presence("EDGB-0001") == online)
+    await presence.remove("EDGB-0001", expect=revision)
+    await until(lambda: index.presence("EDGB-0001") is None)
+
+
+async def test_it_misses_nothing_when_the_server_is_killed_under_it(
+    nats_server: NatsServer, functions: Client, index: SqliteIndex, devices: JetStreamStore[Device]
+) -> None:
+    await create(devices, range(100))
+    await index.start()
+    await index.ready()
+
+    for turn in range(1, 4):
+        await restart(nats_server, functions)
+        # At once, while the index has yet to find out.
+        await create(devices, range(turn * 100, turn * 100 + 100))
+        await until(lambda turn=turn: count(index) == turn * 100 + 100)  # type: ignore[misc]
+
+    assert [one.id for one in (await index.query("", limit=1000, offset=0))[0]] == [device(n).id for n in range(400)]
+
+
+async def test_it_begins_before_the_server_is_there_again(
+    nats_server: NatsServer, index: SqliteIndex, devices: JetStreamStore[Device]
+) -> None:
+    await create(devices, range(10))
+    nats_server.kill()
+    await index.start()
+    ready = asyncio.create_task(index.ready())
+    done, _ = await asyncio.wait((ready,), timeout=0.3)
+    assert not done
+
+    nats_server.start()
+    await asyncio.wait_for(ready, 5)
+
+    assert await total(index) == 10
+
+
+async def test_a_server_that_hangs_and_wakes_costs_nothing(
+    nats_server: NatsServer, functions: Client, index: SqliteIndex, devices: JetStreamStore[Device]
+) -> None:
+    await create(devices, range(10))
+    await index.start()
+    await index.ready()
+
+    with structlog.testing.capture_logs() as logs:
+        with nats_server.frozen():
+            await until(lambda: len(logs) == len(DEVICES.names + PRESENCE.names))
+        await until_connected(functions)
+        await create(devices, range(10, 20))
+        await until(lambda: count(index) == 20)
+
+
+async def test_a_record_that_cannot_be_read_hides_no_other(
+    admin: Client, index: SqliteIndex, devices: JetStreamStore[Device]
+) -> None:
+    await create(devices, range(10))
+    for name in DEVICES.names:
+        await admin.jetstream().publish(f"$KV.{name}.EDGB-9999", b"{secret")
+    await create(devices, range(10, 20))
+
+    with structlog.testing.capture_logs() as logs:
+        await index.start()
+        await index.ready()
+
+    assert await total(index) == 20
+    told = [line for line in logs if line["event"] == "unreadable record"]
+    assert [line["key"] for line in told] == ["EDGB-9999"] * len(DEVICES.names)
+    assert "secret" not in str(told)
