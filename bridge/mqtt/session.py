@@ -9,6 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import structlog
@@ -52,6 +53,21 @@ class Incoming:
     generation: int
 
 
+class _Packed(Properties):
+    """The properties of a message that expires, packed once: packing takes paho longer than all else it does."""
+
+    def __init__(self, expiry_seconds: int) -> None:
+        super().__init__(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        self.MessageExpiryInterval = expiry_seconds
+        object.__setattr__(self, "_packed", super().pack())  # type: ignore[no-untyped-call]
+
+    def pack(self) -> bytes:
+        return cast(bytes, object.__getattribute__(self, "_packed"))
+
+
+_expiring = lru_cache(maxsize=256)(_Packed)
+
+
 _Outgoing = tuple[str, bytes, int | None, Receipt | None]
 
 
@@ -87,7 +103,6 @@ class Session:
         # What waits for room in the window, acknowledgements in their places.
         self._backlog: deque[_Outgoing | Incoming] = deque()
         self._window = _WINDOW
-        self._expiries: dict[int, Properties] = {}
         self._paused = False
         self.generation = 0
         self.refused = 0
@@ -225,19 +240,10 @@ class Session:
 
     def _write(self, client: paho.Client, outgoing: _Outgoing) -> None:
         topic, payload, expiry, receipt = outgoing
-        info = client.publish(topic, payload, qos=1, properties=self._expiring(expiry))
+        info = client.publish(topic, payload, qos=1, properties=_expiring(expiry) if expiry is not None else None)
         if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
             raise Unavailable(detail="The broker cannot be written to.")
         self._receipts[info.mid] = receipt
-
-    def _expiring(self, seconds: int | None) -> Properties | None:
-        if seconds is None:
-            return None
-        known = self._expiries.get(seconds)
-        if known is None:
-            known = self._expiries[seconds] = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-            known.MessageExpiryInterval = seconds
-        return known
 
     def _watch(self) -> None:
         """Paused, it is read all the same while something cannot go on without the broker's acknowledgements."""
