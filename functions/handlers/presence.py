@@ -1,0 +1,195 @@
+"""Presence: who is connected, by the lines of the brokers' connect logs.
+
+Subjects   devicehub.broker.sessions.opened, .closed, .list, devicehub.broker.restarted
+Writes     sessions, presence
+Publishes  devicehub.devices.<device>.presence, .twin.update.delta
+
+A session is whose its certificate says. Only a session whose client id is
+that name makes a device present: another one is no device's own, and the
+broker's keeper ends it.
+
+Lines may come late or twice, from several brokers, and the log knows whole
+seconds only. So all times here are cut to them; a line gives way to what is
+newer, and of two in one second the one that comes later holds. One broker's
+lines must therefore be told one after the other.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from hashlib import sha256
+
+from functions.contract.messages import (
+    BrokerName,
+    BrokerRestarted,
+    Done,
+    PresenceChanged,
+    SessionClosed,
+    SessionFact,
+    SessionList,
+    SessionOpened,
+)
+from functions.contract.subjects import subject
+from functions.domain.devices import Lifecycle
+from functions.domain.faults import Conflict
+from functions.domain.names import DeviceId, is_device_id
+from functions.domain.sessions import Presence, Session
+from functions.handlers.rewriting import rewrite
+from functions.handlers.twins import publish_open_delta
+from functions.ports import Call, Hub, Kept
+
+# Sessions of a restarted broker that are ended at once: enough to keep the
+# storage busy (it syncs some fifty writes together), few enough to leave room.
+_AT_ONCE = 50
+
+
+async def opened(call: Call[SessionOpened], hub: Hub) -> Done:
+    """Keep a session that was opened; its device is online, and is told its open delta.
+
+    A session that took over a device's client id with another certificate
+    ends that device's own: the broker writes no line of its end.
+    """
+    line = call.body
+    session = Session(line.client_id, line.common_name, line.address, _second(line.at), line.broker)
+    if _is_devices_own(session) and _ended(await hub.presence.get(session.common_name), session):
+        return Done()
+    written = await rewrite(
+        hub.sessions,
+        _key(line.broker, line.client_id),
+        lambda kept: session if kept is None or kept.since <= session.since else kept,
+    )
+    if written.value != session:
+        return Done()
+    replaced = written.before
+    if replaced is not None and replaced.common_name != session.common_name:
+        await _leave(replaced, "replaced", session.since, hub)
+    if _is_devices_own(session):
+        await _come(session, hub)
+    return Done()
+
+
+async def closed(call: Call[SessionClosed], hub: Hub) -> Done:
+    """Forget a session that was closed; its device is offline, unless it has come back since."""
+    line, at = call.body, _second(call.body.at)
+    key = _key(line.broker, line.client_id)
+    await _end(key, lambda kept: kept.value.since <= at, line.evidence, at, hub)
+    return Done()
+
+
+async def sessions(call: Call[BrokerName], hub: Hub) -> SessionList:
+    """Every session of a broker that is open by its log, for a keeper that starts."""
+    found = [session async for _, session in _of_broker(call.body.broker, hub)]
+    return SessionList(
+        sessions=[
+            SessionFact(
+                client_id=kept.value.client_id,
+                common_name=kept.value.common_name,
+                address=kept.value.address,
+                since=kept.value.since,
+            )
+            for kept in found
+        ]
+    )
+
+
+async def broker_restarted(call: Call[BrokerRestarted], hub: Hub) -> Done:
+    """End every session from before a broker's start; safe to repeat, for an ended session is gone.
+
+    A session that was opened in the second of the start may be either's: it
+    is an old one if the hub knew it before the start.
+    """
+    at, second = call.body.at, _second(call.body.at)
+
+    def is_old(kept: Kept[Session]) -> bool:
+        return kept.value.since < second or (kept.value.since == second and kept.at < at)
+
+    old = [key async for key, kept in _of_broker(call.body.broker, hub) if is_old(kept)]
+    for begin in range(0, len(old), _AT_ONCE):
+        ends = (_end(key, is_old, "broker-restart", second, hub) for key in old[begin : begin + _AT_ONCE])
+        await asyncio.gather(*ends)
+    return Done()
+
+
+async def _end(key: str, is_over: Callable[[Kept[Session]], bool], evidence: str, at: datetime, hub: Hub) -> None:
+    """Remove a session if it is over.
+
+    The device leaves first: if the hub dies in between, the session is still
+    there for the same line to be told again.
+    """
+    while (kept := await hub.sessions.get(key)) is not None and is_over(kept):
+        await _leave(kept.value, evidence, at, hub)
+        try:
+            await hub.sessions.remove(key, expect=kept.revision)
+        except Conflict:
+            # Opened again meanwhile: the new one is looked at for itself.
+            continue
+        return
+
+
+async def _come(session: Session, hub: Hub) -> None:
+    device = DeviceId(session.common_name)
+    record = await hub.devices.get(device)
+    if record is None:
+        return
+    online = Presence(True, session.since, "connected", session.address)
+    written = await rewrite(hub.presence, device, lambda kept: online if kept is None or kept.at <= online.at else kept)
+    if written.value != online:
+        return
+    if written.before is None or not written.before.online:
+        await _tell(device, online, hub)
+    if record.value.lifecycle is Lifecycle.ACTIVE:
+        await publish_open_delta(device, hub)
+
+
+async def _leave(session: Session, evidence: str, at: datetime, hub: Hub) -> None:
+    """A device is offline when the session ends by which it is online; one through another broker may live."""
+    if not _is_devices_own(session):
+        return
+    kept = await hub.presence.get(session.common_name)
+    if kept is None or not _is_by(kept.value, session):
+        return
+    offline = Presence(False, at, evidence, session.address)
+    written = await rewrite(
+        hub.presence,
+        session.common_name,
+        lambda kept: offline if kept is None or _is_by(kept, session) else kept,
+    )
+    if written.changed and written.value == offline:
+        await _tell(DeviceId(session.common_name), offline, hub)
+
+
+async def _tell(device: DeviceId, presence: Presence, hub: Hub) -> None:
+    changed = PresenceChanged(
+        device_id=device, online=presence.online, evidence=presence.evidence, timestamp=presence.at
+    )
+    await hub.events.publish(subject("devices", device, "presence"), changed)
+
+
+async def _of_broker(broker: str, hub: Hub) -> AsyncIterator[tuple[str, Kept[Session]]]:
+    async for key, kept in hub.sessions.entries():
+        if kept.value.broker == broker:
+            yield key, kept
+
+
+def _is_by(presence: Presence, session: Session) -> bool:
+    return presence.online and (presence.at, presence.address) == (session.since, session.address)
+
+
+def _ended(kept: Kept[Presence] | None, session: Session) -> bool:
+    """Whether the end of this very session was told already: it alone had this address then."""
+    if kept is None or kept.value.online:
+        return False
+    return kept.value.address == session.address and kept.value.at >= session.since
+
+
+def _is_devices_own(session: Session) -> bool:
+    return session.client_id == session.common_name and is_device_id(session.common_name)
+
+
+def _second(at: datetime) -> datetime:
+    return at.replace(microsecond=0)
+
+
+def _key(broker: str, client_id: str) -> str:
+    # Client ids are free text of any length; a NUL can be in none of them.
+    return sha256(f"{broker}\0{client_id}".encode()).hexdigest()[:40]

@@ -1,0 +1,160 @@
+"""One device, and pages of many, on a hub in memory."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from functions.contract.messages import Nothing, RegistryQuery
+from functions.domain.certificates import Certificate, Purpose
+from functions.domain.devices import Device, Lifecycle
+from functions.domain.faults import NotFound, Reason
+from functions.domain.sessions import Presence
+from functions.handlers import registry
+from functions.ports import Hub
+from functions.testing import START, call, memory_hub
+
+ID = "EDGB-0001"
+CERTIFICATE = Certificate(
+    serial="0a1b",
+    purpose=Purpose.DEVICE,
+    common_name=ID,
+    fingerprint="ff" * 32,
+    not_before=START,
+    not_after=START + timedelta(days=365),
+    issued_at=START,
+    gate="provision",
+    issued_to="claim:default",
+    csr_digest="00" * 32,
+    pem="-----BEGIN CERTIFICATE-----",
+)
+FULL = Device(
+    ID,
+    START,
+    START + timedelta(seconds=5),
+    uuid_hash="secret-hash",
+    certificate="0a1b",
+    name="Kitchen",
+    role="kitchen-lamp",
+    groups=("house", "lamps"),
+    tags={"floor": "1"},
+    notes="second drawer",
+    model="lamp",
+    firmware="1.2.3",
+    metadata={"a": [1]},
+)
+
+
+async def read(hub: Hub, device: str = ID) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads((await registry.read(call(Nothing(), names=(device,)), hub)).encode())
+    return decoded
+
+
+async def query(hub: Hub, **asked: Any) -> dict[str, Any]:
+    decoded: dict[str, Any] = json.loads((await registry.query(call(RegistryQuery(**asked)), hub)).encode())
+    return decoded
+
+
+def plain(number: int, lifecycle: Lifecycle = Lifecycle.ACTIVE) -> Device:
+    return Device(f"EDGB-{number:04}", START, START, lifecycle)
+
+
+async def test_a_device_is_shown_with_its_presence_and_certificate() -> None:
+    hub = memory_hub(
+        devices={ID: FULL},
+        certificates={"0a1b": CERTIFICATE},
+        presence={ID: Presence(True, START, "connected", "10.0.0.5:4711")},
+    )
+
+    assert await read(hub) == {
+        "deviceId": "kitchen-lamp",
+        "deviceName": ID,
+        "displayName": "Kitchen",
+        "role": "kitchen-lamp",
+        "groups": ["house", "lamps"],
+        "tags": {"floor": "1"},
+        "uuid": None,
+        "status": "online",
+        "presence": {
+            "online": True,
+            "evidence": "connected",
+            "at": "2035-01-01T12:00:00Z",
+            "address": "10.0.0.5:4711",
+        },
+        "lastSeen": "2035-01-01T12:00:00Z",
+        "model": "lamp",
+        "firmware": "1.2.3",
+        "metadata": {"a": [1]},
+        "certificate": {"serial": "0a1b", "fingerprint": "ff" * 32, "notAfter": "2036-01-01T12:00:00Z"},
+        "lifecycle": "active",
+        "createdAt": "2035-01-01T12:00:00Z",
+        "updatedAt": "2035-01-01T12:00:05Z",
+    }
+
+
+async def test_nothing_tells_of_the_uuid_but_that_it_is_not_known() -> None:
+    hub = memory_hub(devices={ID: FULL})
+
+    assert "secret-hash" not in json.dumps(await read(hub))
+
+
+async def test_a_device_that_nothing_is_known_of_is_named_by_its_id() -> None:
+    shown = await read(memory_hub(devices={ID: plain(1)}))
+
+    assert (shown["deviceId"], shown["deviceName"], shown["displayName"]) == (ID, ID, ID)
+    assert (shown["status"], shown["presence"], shown["lastSeen"]) == ("unknown", None, None)
+    assert (shown["certificate"], shown["role"]) == (None, None)
+
+
+@pytest.mark.parametrize(("online", "status"), [(True, "online"), (False, "offline")])
+async def test_status_is_what_presence_says(online: bool, status: str) -> None:
+    hub = memory_hub(devices={ID: plain(1)}, presence={ID: Presence(online, START, "timeout")})
+
+    assert (await read(hub))["status"] == status
+
+
+@pytest.mark.parametrize("lifecycle", list(Lifecycle))
+async def test_a_device_is_shown_in_every_state_of_its_life(lifecycle: Lifecycle) -> None:
+    assert (await read(memory_hub(devices={ID: plain(1, lifecycle)})))["lifecycle"] == str(lifecycle)
+
+
+async def test_a_certificate_that_is_not_in_the_register_is_shown_as_none() -> None:
+    assert (await read(memory_hub(devices={ID: FULL})))["certificate"] is None
+
+
+async def test_a_device_that_is_not_registered_is_unknown() -> None:
+    with pytest.raises(NotFound) as refused:
+        await read(memory_hub())
+
+    assert refused.value.reason is Reason.UNKNOWN_DEVICE
+
+
+async def test_a_page_has_what_one_device_has_and_the_total_of_all() -> None:
+    hub = memory_hub(
+        devices={ID: FULL} | {device.id: device for device in map(plain, range(2, 250))},
+        certificates={"0a1b": CERTIFICATE},
+        presence={ID: Presence(True, START, "connected")},
+    )
+
+    page = await query(hub, limit=150)
+
+    assert page["total"] == 249
+    assert len(page["devices"]) == 150
+    assert page["devices"][0] == await read(hub)
+    assert [device["deviceName"] for device in page["devices"]] == [f"EDGB-{number:04}" for number in range(1, 151)]
+
+
+async def test_a_page_is_of_the_devices_that_hold_the_text() -> None:
+    hub = memory_hub(devices={ID: FULL, "EDGB-0002": plain(2)})
+
+    found = [await query(hub, q=text) for text in ("kitchen", "0002", "nothing")]
+
+    assert [[device["deviceName"] for device in page["devices"]] for page in found] == [[ID], ["EDGB-0002"], []]
+    assert [page["total"] for page in found] == [1, 1, 0]
+
+
+async def test_a_page_beyond_the_end_is_empty_and_still_tells_the_total() -> None:
+    hub = memory_hub(devices={ID: FULL})
+
+    assert await query(hub, offset=10) == {"devices": [], "total": 1}
