@@ -125,6 +125,11 @@ def admit_enrolment(enrolment: Enrolment, whitelisted: Whitelisted | None, now: 
         raise Denied(Reason.UUID_NOT_WHITELISTED)
 
 
+def is_claim_live(claim: ClaimCertificate, now: datetime) -> bool:
+    """Whether devices may join with a claim certificate: it is neither revoked nor over."""
+    return claim.revoked_at is None and now < claim.not_after
+
+
 def use(whitelisted: Whitelisted, now: datetime) -> Whitelisted:
     """Note that a device joined by this entry."""
     last = whitelisted.last_used_at

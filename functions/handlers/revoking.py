@@ -36,6 +36,13 @@ _LISTED_AFTER_END = timedelta(days=1)
 _SEEN_WITHIN = timedelta(hours=1)
 
 
+def retire(device: Device, at: datetime) -> Device:
+    """The device's record when it takes part no more; one retired before keeps its time."""
+    return (
+        device if device.lifecycle is Lifecycle.RETIRED else replace(device, lifecycle=Lifecycle.RETIRED, updated_at=at)
+    )
+
+
 async def revoke(hub: Hub, serials: Iterable[str]) -> None:
     """Decide that certificates are revoked, and mark what they belonged to; a repeat changes nothing.
 
@@ -137,10 +144,8 @@ async def _complete(hub: Hub, serial: str, entry: Revoked) -> None:
     def mark(certificate: Certificate) -> Certificate:
         return rules.revoke(certificate, entry.at)
 
-    def retire(device: Device) -> Device:
-        if device.certificate != serial or device.lifecycle is Lifecycle.RETIRED:
-            return device
-        return replace(device, lifecycle=Lifecycle.RETIRED, updated_at=hub.clock.now())
+    def lose(device: Device) -> Device:
+        return retire(device, hub.clock.now()) if device.certificate == serial else device
 
     def close(claim: ClaimCertificate) -> ClaimCertificate:
         return replace(claim, revoked_at=entry.at) if claim.serial == serial and claim.revoked_at is None else claim
@@ -148,7 +153,7 @@ async def _complete(hub: Hub, serial: str, entry: Revoked) -> None:
     marked = await amend(hub.certificates, serial, mark)
     purpose = marked.value.purpose if marked is not None else None
     if purpose is Purpose.DEVICE:
-        await amend(hub.devices, entry.common_name, retire)
+        await amend(hub.devices, entry.common_name, lose)
     elif purpose is Purpose.CLAIM:
         await amend(hub.claim_certificates, entry.common_name.removeprefix(CLAIM_PREFIX), close)
 

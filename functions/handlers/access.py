@@ -1,0 +1,43 @@
+"""Access functions: all that the broker must enforce, for its keeper.
+
+Subjects   devicehub.broker.access.get
+Writes     revocations, and what a revocation that was cut short had left undone
+"""
+
+from functions.contract.messages import Access, Cut, Nothing
+from functions.domain.certificates import CUT_FOR
+from functions.domain.enrolment import is_claim_live
+from functions.handlers.issuing import lost_races_can_be_retried
+from functions.handlers.revoking import renew
+from functions.ports import Call, Hub, Revoked
+
+
+async def read(call: Call[Nothing], hub: Hub) -> Access:
+    """The access state as it must be now; the keeper asks every minute and whenever it is told to.
+
+    The revocation list is renewed here when it is older than a day, near its
+    end, or lacks something. ``cut`` names the common names of certificates
+    revoked lately: their sessions from before that time must end. A device
+    whose newer certificate is good comes back with it and is left alone then.
+
+    Raises:
+        Unavailable: the storage.
+    """
+    with lost_races_can_be_retried():
+        revocations, revoked = await renew(hub)
+    now = hub.clock.now()
+    claims = [kept.value async for _, kept in hub.claim_certificates.entries()]
+    return Access(
+        claims=sorted(claim.name for claim in claims if is_claim_live(claim, now)),
+        # Nothing can suspend a device yet. What will, must list it in a small
+        # store of its own: this call cannot look through the fleet.
+        suspended=[],
+        crl_number=revocations.number,
+        crl_pem=revocations.crl_pem,
+        cut=_cut([entry for entry in revoked.values() if now - entry.at < CUT_FOR]),
+    )
+
+
+def _cut(revoked: list[Revoked]) -> list[Cut]:
+    last = {entry.common_name: entry.at for entry in sorted(revoked, key=lambda entry: entry.at)}
+    return [Cut(common_name=name, at=at) for name, at in sorted(last.items())]

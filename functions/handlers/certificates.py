@@ -1,0 +1,129 @@
+"""Certificate functions: sign a device's CSR, register a device, and revoke one.
+
+Subjects   devicehub.certificates.create-from-csr,
+           devicehub.registry.devices.<device>.create, .revoke
+Writes     names, claims, certificates, devices, whitelist, revoked, revocations
+Publishes  devicehub.broker.access.changed
+"""
+
+from datetime import timedelta
+
+from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, DeviceRevoke, Done, Issued
+from functions.domain.certificates import DEVICE_LIFETIME, Certificate
+from functions.domain.enrolment import Applicant, check_metadata
+from functions.domain.faults import Conflict, Malformed, NotFound, Reason
+from functions.domain.names import device_id, hardware_uuid, is_device_id
+from functions.handlers.issuing import Application, admit_claimer, issue, lost_races_can_be_retried, read_request
+from functions.handlers.revoking import retire, revoke, spread
+from functions.handlers.rewriting import amend
+from functions.ports import Call, Hub
+
+
+async def create_from_csr(call: Call[CreateFromCsr], hub: Hub) -> CertificateCreated:
+    """Give a device its certificate; its id is the CSR's common name.
+
+    The same CSR leads to the same certificate as long as that is the device's.
+
+    Raises:
+        Malformed: ``bad_request``, ``bad_csr``, or ``cn_mismatch`` where the common name can be no device id.
+        Denied: a gate is shut, or the device is suspended.
+        Conflict: ``device_exists``, and the request does not prove to be it by its UUID.
+    """
+    body = call.body
+    check_metadata(body.meta)
+    signing = read_request(body.csr_pem, hub)
+    if not is_device_id(signing.common_name):
+        raise Malformed(Reason.CN_MISMATCH, "The common name of the CSR is no device id.")
+    uuid_hash = hub.hasher.hash(hardware_uuid(body.uuid)) if body.uuid is not None else None
+    application = Application(
+        applicant=Applicant(signing.common_name, uuid_hash, call.caller),
+        csr_pem=body.csr_pem,
+        digest=signing.digest,
+        gate="create-from-csr",
+        metadata=body.meta,
+    )
+    with lost_races_can_be_retried():
+        await admit_claimer(call, hub)
+        certificate = await issue(application, hub)
+    return CertificateCreated(
+        request_id=body.request_id,
+        device_id=certificate.common_name,
+        certificate_id=certificate.serial,
+        cert_pem=certificate.pem,
+        ca_chain_pem=hub.authority.chain_pem,
+        expires_at=certificate.not_after,
+    )
+
+
+async def create_device(call: Call[DeviceCreate], hub: Hub) -> Issued:
+    """Register a device and sign its first certificate; enrolment need not be open.
+
+    A retired device is brought back by it, with a new certificate.
+
+    Raises:
+        Malformed: ``bad_request``, ``bad_csr``, or ``cn_mismatch``: the CSR is for another id.
+        Conflict: ``device_exists``.
+    """
+    name = device_id(call.names[0])
+    signing = read_request(call.body.csr_pem, hub)
+    if signing.common_name != name:
+        raise Malformed(Reason.CN_MISMATCH)
+    days = call.body.days
+    application = Application(
+        applicant=Applicant(name, None, call.caller, as_staff=True),
+        csr_pem=call.body.csr_pem,
+        digest=signing.digest,
+        gate="operator",
+        lifetime=timedelta(days=days) if days is not None else DEVICE_LIFETIME,
+    )
+    with lost_races_can_be_retried():
+        return issued(await issue(application, hub), hub)
+
+
+async def revoke_device(call: Call[DeviceRevoke], hub: Hub) -> Done:
+    """Revoke every certificate of a device, retire its record and end its sessions.
+
+    The record is retired before its claims are looked through, so that a
+    certificate being issued at this moment is either found or never handed out.
+
+    Raises:
+        NotFound: ``unknown_device``.
+        Conflict: others kept changing the record.
+    """
+    name = call.names[0]
+    kept = await hub.devices.get(name)
+    if kept is None:
+        raise NotFound(Reason.UNKNOWN_DEVICE)
+    if kept.value.certificate is not None:
+        await revoke(hub, [kept.value.certificate])
+    written = await amend(hub.devices, name, lambda device: retire(device, hub.clock.now()))
+    serials = {written.value.certificate} if written is not None else set()
+    serials |= await _end_claims(hub, name)
+    await revoke(hub, [serial for serial in serials if serial is not None])
+    await spread(hub, [name])
+    return Done()
+
+
+def issued(certificate: Certificate, hub: Hub) -> Issued:
+    """The reply that carries a certificate to an operator."""
+    return Issued(
+        common_name=certificate.common_name,
+        serial=certificate.serial,
+        cert_pem=certificate.pem,
+        ca_chain_pem=hub.authority.chain_pem,
+        expires_at=certificate.not_after,
+    )
+
+
+async def _end_claims(hub: Hub, name: str) -> set[str | None]:
+    """Forget the claims of a device, and give the serials they led to. Only claims of the last minutes are kept."""
+    serials: set[str | None] = set()
+    for key, kept in [(key, kept) async for key, kept in hub.claims.entries() if kept.value.device == name]:
+        serials |= {kept.value.certificate, *kept.value.supersedes}
+        try:
+            await hub.claims.remove(key, expect=kept.revision)
+        except Conflict:
+            # The device is joining anew at this moment: its record, retired
+            # by now, decides whether it may.
+            continue
+    return serials
