@@ -3,9 +3,11 @@
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings.
 """
 
+import os
+
 import typer
 
-from infra.cli import claim, device, enrolment, functions, invoke, twin, whitelist
+from infra.cli import claim, device, enrolment, functions, invoke, stack, twin, whitelist
 from infra.cli.console import Reporting
 
 app = typer.Typer(
@@ -15,6 +17,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Run a Device Hub on this machine, and look after its devices.",
 )
+app.command(epilog="Example: devicehub up --data /srv/hub --detach")(stack.up)
+app.command(epilog="Example: devicehub down")(stack.down)
+app.command(epilog="Example: devicehub status --json")(stack.status)
+app.command(epilog="Example: devicehub logs bridge --follow")(stack.logs)
+app.command(epilog="Example: devicehub serve functions")(stack.serve)
 app.add_typer(enrolment.app, name="enrolment")
 app.add_typer(claim.app, name="claim")
 app.add_typer(whitelist.app, name="whitelist")
@@ -22,6 +29,12 @@ app.add_typer(device.app, name="device")
 app.add_typer(twin.app, name="twin")
 app.command(epilog="Example: devicehub functions --live --json")(functions.functions)
 app.command(epilog="Example: devicehub invoke enrolment.get --state hub.json")(invoke.invoke)
+
+
+@app.callback()
+def prepare(context: typer.Context) -> None:
+    """Hand the environment, which only composition roots name, to the command."""
+    context.obj = os.environ
 
 
 def run() -> None:

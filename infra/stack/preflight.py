@@ -19,12 +19,12 @@ _LEAST_FREE_BYTES = 200 * _MB
 
 
 def check(settings: Settings) -> Programs:
-    """Look at the data directory, the programs and the ports; nothing is changed.
+    """Look at the programs and the ports.
 
     Raises:
         Problems: with everything found.
     """
-    found = [*data_problems(settings.data)]
+    found: list[Problem] = []
     programs: Programs | None = None
     try:
         programs = find_programs(embedded_nats=settings.nats_url is None)

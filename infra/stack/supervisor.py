@@ -13,8 +13,8 @@ from pathlib import Path
 from infra.stack.parts import Part
 from infra.stack.paths import Paths
 
-# In the environment of every process of a hub: how one is found that its
-# supervisor did not live to end.
+# Names the data directory in the environment of the supervisor and of all that
+# it starts: how a process is found that its supervisor did not live to end.
 STACK = "HUB_STACK"
 
 # What a configuration below cannot carry, whatever the quoting.
@@ -58,8 +58,6 @@ def render(paths: Paths, servers: Sequence[Server], parts: Sequence[Part], *, wr
                 "logfile_backups": str(_LOG_BACKUPS),
                 "childlogdir": str(paths.logs),
                 "directory": "/",
-                "umask": "077",
-                "environment": f'{STACK}="{paths.data}"',
                 **({"user": user} if user else {}),
             },
         ),
@@ -91,7 +89,7 @@ def _program(
         # Each retry waits a second longer than the last; giving up is never right.
         "startretries": "1000000",
         "stopsignal": "TERM",
-        "stopwaitsecs": "30",
+        "stopwaitsecs": "20",
         "redirect_stderr": "true",
         "stdout_logfile": str(paths.logs / f"{process}.log"),
         "stdout_logfile_maxbytes": str(_LOG_BYTES),

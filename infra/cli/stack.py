@@ -1,0 +1,284 @@
+"""``devicehub up``, ``down``, ``status``, ``logs`` and ``serve``: the local stack."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from infra.cli.connection import data_directory
+from infra.cli.console import FAILED, complain, say, say_json
+from infra.cli.options import AsJson, Data
+from infra.problem import Problem
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+    from infra.stack.plan import Plan
+    from infra.stack.preparing import Prepared
+
+_TAIL = 200
+
+
+class Served(StrEnum):
+    """What ``serve`` can run."""
+
+    FUNCTIONS = "functions"
+    INDEX = "index"
+    BRIDGE = "bridge"
+
+
+def up(
+    context: typer.Context,
+    data: Data = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when all is ready, and leave it running.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say which files would be made or changed.")] = False,
+) -> None:
+    """Start the hub on this machine: broker, NATS and the hub's parts. Ctrl-C stops it.
+
+    Returns, or says so, when all of it is ready; if a part fails, says which
+    and why, and leaves nothing running. What is missing in the data
+    directory is made; what is there is kept.
+    """
+    from infra.stack import preparing
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    environ = _environment(context, data)
+    settings = _settings(environ)
+    preparing.refuse_unusable(settings)
+    if plan:
+        _show_plan(settings, environ)
+        return
+    try:
+        with preparing.held(settings.data):
+            _run(preparing.prepare(settings, environ), environ, detach=detach)
+    except KeyboardInterrupt:
+        complain("Broken off; everything was stopped.")
+        raise typer.Exit(FAILED) from None
+
+
+def down(data: Data = None) -> None:
+    """Stop the hub, and return when all of it has ended. Nothing happens where none runs."""
+    from infra.node import known_paths
+    from infra.stack.starting import stop
+    from infra.stack.supervision import Supervisor
+
+    directory = data_directory(data)
+    paths, _ = known_paths(directory)
+    if stop(Supervisor(paths), directory):
+        say(f"The hub in {directory} has stopped.")
+    else:
+        say(f"No hub is running in {directory}.")
+
+
+def status(as_json: AsJson = False, data: Data = None) -> None:
+    """Tell how each part is. The exit code is 0 only if the hub runs and all of it is ready."""
+    import asyncio
+
+    from infra.stack.reporting import report
+
+    directory = data_directory(data)
+    found = asyncio.run(report(directory))
+    processes = found.processes if found else ()
+    is_ready = found is not None and found.is_ready
+    parts = [
+        {
+            "name": one.name,
+            "state": one.state,
+            "pid": one.pid or None,
+            "uptimeSeconds": one.uptime_seconds,
+            "ready": found is not None and one.name in found.ready,
+        }
+        for one in processes
+    ]
+    if as_json:
+        say_json(
+            {
+                "running": found is not None,
+                "ready": is_ready,
+                "data": str(directory),
+                "mqtt": f"mqtts://{found.node.mqtt_host}:{found.node.mqtt_port}" if found else None,
+                "nats": found.node.nats_url if found else None,
+                "parts": parts,
+            }
+        )
+    elif found is None:
+        say(f"No hub is running in {directory}. 'devicehub up' starts one.")
+    else:
+        from infra.cli.tables import show_table
+
+        rows = [
+            (one.name, one.state, str(one.pid or "-"), _duration(one.uptime_seconds), _yes(one.name in found.ready))
+            for one in processes
+        ]
+        show_table(("Part", "State", "Process", "Up for", "Ready"), rows, empty="")
+        complain(found.trouble)
+    if not is_ready:
+        raise typer.Exit(FAILED)
+
+
+def logs(
+    part: Annotated[str, typer.Argument(metavar="[PART]", help="functions, index, bridge, nats, mosquitto …")] = "",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = _TAIL,
+    data: Data = None,
+) -> None:
+    """Show the last lines of a part's log, or of every part's."""
+    directory = data_directory(data) / "log"
+    found = sorted(directory.glob("*.log"))
+    wanted = [log for log in found if part in ("", log.stem) or log.stem.rpartition("-")[0] == part]
+    if not wanted:
+        names = ", ".join(log.stem for log in found)
+        raise Problem(
+            f"There is no log of '{part}' in {directory}." if part else f"There are no logs in {directory}.",
+            f"There are: {names}" if names else "Start the hub with 'devicehub up'.",
+        )
+    # It follows a log through its rotation.
+    command = ["tail", "-n", str(lines), *(["-F"] if follow else []), *(["-v"] if len(wanted) > 1 else []), "--"]
+    os.execvp("tail", [*command, *map(str, wanted)])  # noqa: S606, S607
+
+
+def serve(
+    context: typer.Context,
+    part: Annotated[Served, typer.Argument(help="The part to run.")],
+    data: Data = None,
+) -> None:
+    """Run one part in the foreground, for systemd and containers.
+
+    It takes its settings from the environment, and what is not set there
+    from the data directory.
+    """
+    from infra.node import known_paths
+    from infra.stack.parts import make_parts, nats_url
+
+    environ = _environment(context, data)
+    settings = _settings(environ)
+    paths, node = known_paths(settings.data)
+    url = node.nats_url if node and settings.nats_url is None else nats_url(settings)
+    chosen = next(one for one in make_parts(settings, paths, url) if one.name == part)
+    own = {name: environ.get(name) or value for name, value in chosen.environment.items()}
+    os.execve(chosen.command[0], chosen.command, {**environ, **own})  # noqa: S606
+
+
+def _run(prepared: "Prepared", environ: Mapping[str, str], *, detach: bool) -> None:
+    """Start what was prepared; in the foreground, until it is stopped."""
+    import asyncio
+
+    from infra.stack.starting import bring_up, end
+
+    data = prepared.plan.paths.data
+    if prepared.ended:
+        say(f"Ended what an earlier run had left: {prepared.ended}.")
+    process = asyncio.run(bring_up(prepared.plan, environ, () if detach else prepared.programs.wrapper))
+    try:
+        _make_first_claim(prepared.plan)
+        _greet(prepared.plan)
+        if not detach:
+            say("", "Ctrl-C stops it.")
+            _wait(process, data)
+    except BaseException:
+        end(data, process)
+        raise
+    if detach:
+        # It lives on without this process.
+        process.returncode = 0
+
+
+def _wait(process: "subprocess.Popen[bytes]", data: Path) -> None:
+    """Wait until the hub ends: because of a signal, by 'devicehub down', or by itself."""
+    from infra.stack import leftovers
+
+    def stop(number: int, _: object) -> None:
+        process.terminate()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    if process.wait() != 0:
+        left = leftovers.find(data)
+        leftovers.end(left)
+        raise Problem(
+            f"The supervisor ended by itself (status {process.returncode}), and everything with it.",
+            "Start again with 'devicehub up'; 'devicehub logs supervisor' may tell why.",
+        )
+    say("The hub has stopped.")
+
+
+def _make_first_claim(plan: "Plan") -> None:
+    """Make the claim certificate that a new hub comes with, once."""
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
+    from functions.contract.messages import ClaimCreate, Issued
+    from infra.cli.bundles import CA, CONFIG, Bundle, make_bundle
+    from infra.cli.connection import ask
+    from infra.node import write_node
+
+    if plan.node.claim_made_at:
+        return
+    folder = plan.paths.default_claim
+    bundle = Bundle(folder, "provisioning")
+    if not (folder / CONFIG).exists():
+        # Cut off while it was written: the hub answers the same request with the same certificate.
+        for file in (bundle.certificate, folder / CA):
+            file.unlink(missing_ok=True)
+        make_bundle(
+            bundle,
+            "claim-default",
+            plan.node,
+            lambda csr: ask(
+                plan.paths.data, "devicehub.claims.create", ClaimCreate(name="default", csr_pem=csr), Issued
+            ),
+        )
+    at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    write_node(plan.paths.node, replace(plan.node, claim_made_at=at))
+
+
+def _greet(plan: "Plan") -> None:
+    """Say where everything is and what to do next."""
+    node, paths = plan.node, plan.paths
+    say(
+        "Device Hub is ready.",
+        "",
+        f"  Devices connect to   mqtts://{node.mqtt_host}:{node.mqtt_port}  (mutual TLS)",
+        f"  The bus is at        {node.nats_url}",
+        f"  Everything is in     {paths.data}",
+        f"  Claim bundle         {paths.default_claim}",
+        "",
+        "Next, let devices join with the claim bundle, or make one device's bundle:",
+        "",
+        "  devicehub enrolment open --minutes 30",
+        "  devicehub device create my-device --out my-device",
+    )
+
+
+def _show_plan(settings: "Settings", environ: Mapping[str, str]) -> None:
+    from infra.stack import preparing
+    from infra.stack.plan import show
+    from infra.stack.programs import find_programs
+
+    programs = find_programs(embedded_nats=settings.nats_url is None)
+    lines = show(preparing.look(settings, environ, programs))
+    say(*(lines or [f"Nothing would change in {settings.data}."]))
+
+
+def _environment(context: typer.Context, data: Path | None) -> dict[str, str]:
+    environ = dict(cast(Mapping[str, str], context.obj))
+    return environ | ({"HUB_DATA_DIR": str(data)} if data is not None else {})
+
+
+def _settings(environ: Mapping[str, str]) -> "Settings":
+    from infra.settings import Settings
+
+    return Settings.from_env(environ)
+
+
+def _duration(seconds: int) -> str:
+    hours, rest = divmod(seconds, 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,171 @@
+"""Starting a planned stack and waiting until all of it is ready, or saying which part is not and why."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from nats.aio.client import Client
+
+from functions.adapters.layout import LayoutError, prepare
+from functions.domain.faults import Unavailable
+from infra.problem import Problem
+from infra.settings import Address
+from infra.stack import leftovers, readiness
+from infra.stack.plan import Plan
+from infra.stack.supervision import NotRunning, Process, Supervisor, launch, wait_for_end
+
+READY_SECONDS = 60.0
+
+_EVERY_SECONDS = 0.05
+_TAIL_LINES = 15
+_STOP_SECONDS = 120.0
+
+
+async def bring_up(plan: Plan, environ: Mapping[str, str], wrapper: tuple[str, ...]) -> "subprocess.Popen[bytes]":
+    """Start everything; returns when all of it is ready.
+
+    Args:
+        plan: applied already.
+        environ: of the caller.
+        wrapper: a command that binds the supervisor's life to the caller's, or nothing.
+
+    Raises:
+        Problem: a part did not become ready; nothing is left running.
+    """
+    watch = _Watch(plan, environ, wrapper)
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            await _start(plan, watch)
+    except TimeoutError as problem:
+        late = watch.problem(watch.waiting_for, f"was not ready after {READY_SECONDS:.0f} s")
+        end(plan.paths.data, watch.process)
+        raise late from problem
+    except BaseException:
+        # Also when the user breaks it off: nothing stays behind.
+        end(plan.paths.data, watch.process)
+        raise
+    return watch.process
+
+
+def end(data: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Stop a supervisor that this process started, and everything under it; returns when all have ended."""
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    leftovers.end(leftovers.find(data))
+
+
+def stop(supervisor: Supervisor, data: Path) -> bool:
+    """Stop a hub that any process started; returns when all has ended, and whether there was anything to stop."""
+    try:
+        pid = supervisor.stop()
+    except NotRunning:
+        pid = 0
+    if pid:
+        wait_for_end([pid], _STOP_SECONDS)
+    left = leftovers.find(data)
+    leftovers.end(left)
+    return bool(pid or left)
+
+
+async def _start(plan: Plan, watch: "_Watch") -> None:
+    node, paths = plan.node, plan.paths
+    nats = readiness.nats_address(node.nats_url)
+    broker = Address.parse(node.mqtt_listen).reach
+    context = readiness.broker_context(paths.broker / "ca.crt")
+    while not await readiness.accepts(nats):
+        await watch.pause("nats")
+    async with readiness.bus_connection(node.nats_url, "admin", _read_secret(paths.nats_password("admin"))) as client:
+        try:
+            await prepare(client)
+        except (LayoutError, Unavailable) as problem:
+            raise watch.problem("nats", f"cannot keep the hub's data: {problem}") from problem
+        while not await readiness.accepts(broker, context):
+            await watch.pause("mosquitto")
+        for part in plan.parts:
+            watch.supervisor.start(part.name)
+        wanted = {part.name: part.processes for part in plan.parts}
+        while late := await _late(client, wanted):
+            await watch.pause(late)
+
+
+async def _late(client: Client, wanted: Mapping[str, int]) -> str:
+    """The first part that does not answer with as many processes as it should; empty when all do."""
+    found = await readiness.answering(client, wanted)
+    return next((part for part, number in wanted.items() if found[part] < number), "")
+
+
+def _read_secret(file: Path) -> str:
+    return file.read_text(encoding="ascii").strip()
+
+
+class _Watch:
+    """Starts the supervisor, and sees at once when something that it started ends again."""
+
+    def __init__(self, plan: Plan, environ: Mapping[str, str], wrapper: tuple[str, ...]) -> None:
+        self.supervisor = Supervisor(plan.paths)
+        self.waiting_for = ""
+        self._paths = plan.paths
+        self._pids: dict[str, int] = {}
+        names = ["supervisor", *(server.name for server in plan.servers)]
+        names += [name for part in plan.parts for name in part.process_names]
+        self._begins = {name: _size(plan.paths.log(name)) for name in names}
+        self.process = launch(plan.paths, environ, wrapper=wrapper)
+
+    async def pause(self, part: str) -> None:
+        """Wait a moment for a part.
+
+        Raises:
+            Problem: it, or another, has ended.
+        """
+        self.waiting_for = part
+        self._check()
+        await asyncio.sleep(_EVERY_SECONDS)
+
+    def problem(self, part: str, what: str) -> Problem:
+        """A part's failure, with the last lines of its log since the start began."""
+        logs = [name for name in self._begins if name == part or name.startswith(f"{part}-")]
+        lines = [line for name in logs for line in self._said(name)]
+        told = "\n".join(f"  {line}" for line in lines[-_TAIL_LINES:]) or "  (it wrote nothing)"
+        files = ", ".join(str(self._paths.log(name)) for name in logs)
+        return Problem(f"'{part}' {what}. The last lines of its log ({files}):\n{told}", "Everything was stopped.")
+
+    def _check(self) -> None:
+        if self.process.poll() is not None:
+            raise self.problem("supervisor", f"ended with status {self.process.returncode}")
+        try:
+            processes = self.supervisor.processes()
+        except NotRunning:
+            # It has not opened its socket yet; if it never does, the time runs out.
+            return
+        for one in processes:
+            known = self._pids.setdefault(one.name, one.pid) if one.pid else one.pid
+            if one.has_failed or known != one.pid:
+                raise self.problem(one.name, _fate(one))
+
+    def _said(self, name: str) -> Iterable[str]:
+        try:
+            content = self._paths.log(name).read_bytes()
+        except FileNotFoundError:
+            return ()
+        begin = self._begins[name]
+        # Shorter than before: it was rotated, and all of it is new.
+        return content[begin if begin <= len(content) else 0 :].decode(errors="replace").splitlines()
+
+
+def _fate(process: Process) -> str:
+    """What became of a process, in words."""
+    if process.error and not process.error.startswith("Exited too quickly"):
+        return f"could not be started: {process.error}"
+    return "ended while it was starting"
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,154 @@
+"""The running supervisor of a hub: started, asked and stopped over its socket."""
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from infra.stack.paths import Paths
+from infra.stack.supervisor import STACK
+
+_ANSWER_SECONDS = 10.0
+
+# What of the caller's environment the processes of a hub may see.
+_INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE")
+
+
+class NotRunning(Exception):
+    """The hub's supervisor does not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process under the supervisor; ``part`` is what it is one of, ``pid`` 0 where there is none."""
+
+    name: str
+    part: str
+    state: str
+    pid: int
+    uptime_seconds: int
+    error: str
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it could not start, or ended by itself."""
+        return self.state in ("backoff", "fatal", "exited", "unknown")
+
+
+class Supervisor:
+    """Orders to the supervisor of one hub. Every method raises NotRunning when it does not answer."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._socket = paths.supervisor_socket
+
+    def pid(self) -> int:
+        """The supervisor's own process id."""
+        return int(self._call("supervisor.getPID"))
+
+    def processes(self) -> list[Process]:
+        """Every process it looks after, in the order of starting."""
+        return [
+            Process(
+                name=str(told["name"]),
+                part=str(told["group"]),
+                state=str(told["statename"]).lower(),
+                pid=int(told["pid"]),
+                uptime_seconds=max(0, int(told["now"]) - int(told["start"])) if told["pid"] else 0,
+                error=str(told["spawnerr"]),
+            )
+            for told in self._call("supervisor.getAllProcessInfo")
+        ]
+
+    def start(self, part: str) -> None:
+        """Start every process of a part; returns when they are started, not when they are ready."""
+        self._call("supervisor.startProcessGroup", part, False)
+
+    def stop(self) -> int:
+        """Have it stop everything and itself, and give its process id; returns before that is done."""
+        pid = self.pid()
+        self._call("supervisor.shutdown")
+        return pid
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        try:
+            with xmlrpc.client.ServerProxy("http://supervisor", transport=_Transport(self._socket)) as proxy:
+                return getattr(proxy, method)(*arguments)
+        except (OSError, http.client.HTTPException) as problem:
+            raise NotRunning(str(problem)) from problem
+        except xmlrpc.client.Fault as problem:
+            if "SHUTDOWN_STATE" in problem.faultString:
+                raise NotRunning("it is stopping") from problem
+            raise
+
+
+def launch(paths: Paths, environ: Mapping[str, str], *, wrapper: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start the supervisor as a child in a session of its own, so that Ctrl-C reaches only its starter."""
+    command = (*wrapper, sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(paths.supervisor_config))
+    with paths.log("supervisor").open("ab") as log:
+        return subprocess.Popen(  # noqa: S603
+            command,
+            cwd="/",
+            env={STACK: str(paths.data)} | {name: environ[name] for name in _INHERITED if name in environ},
+            stdin=subprocess.DEVNULL,
+            # It writes its own log; this is for what it says before it has one.
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+            umask=0o077,
+        )
+
+
+def wait_for_end(pids: Sequence[int], seconds: float) -> list[int]:
+    """Wait until processes have ended, whoever's children they are; those that have not after so long."""
+    deadline = time.monotonic() + seconds
+    left = list(pids)
+    while left := [pid for pid in left if is_alive(pid)]:
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(0.02)
+    return left
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not yet collected by its parent does not."""
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+class _Transport(xmlrpc.client.Transport):
+    """XML-RPC over a unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        """A connection to the socket, whatever the host."""
+        return _Connection(self._path)
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_ANSWER_SECONDS)
+        self._path = path
+
+    def connect(self) -> None:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connection.settimeout(_ANSWER_SECONDS)
+            connection.connect(os.fspath(self._path))
+        except OSError:
+            connection.close()
+            raise
+        self.sock = connection
