@@ -28,6 +28,8 @@ from functions.domain.faults import Unavailable
 _BATCH = 256
 _HEARTBEAT_SECONDS = 0.5
 _SILENT_SECONDS = 3 * _HEARTBEAT_SECONDS
+# Heartbeats without a message while there are said to be some: a disk may be slow.
+_MOST_IDLE = 20
 _PULL = to_json({"batch": _BATCH, "expires": 30 * 10**9, "idle_heartbeat": int(_HEARTBEAT_SECONDS * 10**9)})
 # The server forgets a consumer that nobody has asked for so long.
 _FORGOTTEN_SECONDS = 10.0
@@ -71,6 +73,7 @@ class Feed:
         self._came: asyncio.Queue[Msg] = asyncio.Queue()
         self._due = 0
         self._seen = 0
+        self._idle = 0
         self.caught_up = False
 
     async def __aenter__(self) -> Self:
@@ -122,9 +125,19 @@ class Feed:
             elif status != _IDLE:
                 raise refusal(message)
             if self._due == 0 or self._came.empty():
-                self.caught_up = self.caught_up or not changes
+                self._count_idle(changes)
                 return changes
             message = self._came.get_nowait()
+
+    def _count_idle(self, changes: list[Change]) -> None:
+        """Give up on a feed that says there is more, and does not hand it over.
+
+        The server's count of what is to come is kept by differences, while
+        keys are written again that it has yet to hand over.
+        """
+        self._idle = 0 if changes or self.caught_up else self._idle + 1
+        if self._idle > _MOST_IDLE:
+            raise Unavailable(detail="The storage fell silent.")
 
     async def _pull(self) -> None:
         try:
