@@ -17,6 +17,7 @@ from infra.problem import Problem
 
 if TYPE_CHECKING:
     from infra.settings import Settings
+    from infra.stack.paths import Paths
     from infra.stack.plan import Plan
     from infra.stack.preparing import Prepared
 
@@ -64,11 +65,10 @@ def down(data: Data = None) -> None:
     """Stop the hub, and return when all of it has ended. Nothing happens where none runs."""
     from infra.node import known_paths
     from infra.stack.starting import stop
-    from infra.stack.supervision import Supervisor
 
     directory = data_directory(data)
     paths, _ = known_paths(directory)
-    if stop(Supervisor(paths), directory):
+    if stop(paths):
         say(f"The hub in {directory} has stopped.")
     else:
         say(f"No hub is running in {directory}.")
@@ -169,7 +169,7 @@ def _run(prepared: "Prepared", environ: Mapping[str, str], *, detach: bool) -> N
 
     from infra.stack.starting import bring_up, end
 
-    data = prepared.plan.paths.data
+    paths = prepared.plan.paths
     if prepared.ended:
         say(f"Ended what an earlier run had left: {prepared.ended}.")
     process = asyncio.run(bring_up(prepared.plan, environ, () if detach else prepared.programs.wrapper))
@@ -178,26 +178,27 @@ def _run(prepared: "Prepared", environ: Mapping[str, str], *, detach: bool) -> N
         _greet(prepared.plan)
         if not detach:
             say("", "Ctrl-C stops it.")
-            _wait(process, data)
+            _wait(process, paths)
     except BaseException:
-        end(data, process)
+        end(paths, process)
         raise
     if detach:
         # It lives on without this process.
         process.returncode = 0
 
 
-def _wait(process: "subprocess.Popen[bytes]", data: Path) -> None:
+def _wait(process: "subprocess.Popen[bytes]", paths: "Paths") -> None:
     """Wait until the hub ends: because of a signal, by 'devicehub down', or by itself."""
     from infra.stack import leftovers
+    from infra.stack.starting import ask_to_end
 
     def stop(number: int, _: object) -> None:
-        process.terminate()
+        ask_to_end(paths, process)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     if process.wait() != 0:
-        left = leftovers.find(data)
+        left = leftovers.find(paths.data)
         leftovers.end(left)
         raise Problem(
             f"The supervisor ended by itself (status {process.returncode}), and everything with it.",

@@ -12,6 +12,7 @@ from functions.domain.faults import Unavailable
 from infra.problem import Problem
 from infra.settings import Address
 from infra.stack import leftovers, readiness
+from infra.stack.paths import Paths
 from infra.stack.plan import Plan
 from infra.stack.supervision import NotRunning, Process, Supervisor, launch, wait_for_end
 
@@ -39,35 +40,43 @@ async def bring_up(plan: Plan, environ: Mapping[str, str], wrapper: tuple[str, .
             await _start(plan, watch)
     except TimeoutError as problem:
         late = watch.problem(watch.waiting_for, f"was not ready after {READY_SECONDS:.0f} s")
-        end(plan.paths.data, watch.process)
+        end(plan.paths, watch.process)
         raise late from problem
     except BaseException:
         # Also when the user breaks it off: nothing stays behind.
-        end(plan.paths.data, watch.process)
+        end(plan.paths, watch.process)
         raise
     return watch.process
 
 
-def end(data: Path, process: "subprocess.Popen[bytes]") -> None:
+def end(paths: Paths, process: "subprocess.Popen[bytes]") -> None:
     """Stop a supervisor that this process started, and everything under it; returns when all have ended."""
-    process.terminate()
+    ask_to_end(paths, process)
     try:
         process.wait(_STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    leftovers.end(leftovers.find(data))
+    leftovers.end(leftovers.find(paths.data))
 
 
-def stop(supervisor: Supervisor, data: Path) -> bool:
+def ask_to_end(paths: Paths, process: "subprocess.Popen[bytes]") -> None:
+    """Have a supervisor stop. Over its socket it does so at once; a signal it sees only once a second."""
+    try:
+        Supervisor(paths).stop()
+    except NotRunning:
+        process.terminate()
+
+
+def stop(paths: Paths) -> bool:
     """Stop a hub that any process started; returns when all has ended, and whether there was anything to stop."""
     try:
-        pid = supervisor.stop()
+        pid = Supervisor(paths).stop()
     except NotRunning:
         pid = 0
     if pid:
         wait_for_end([pid], _STOP_SECONDS)
-    left = leftovers.find(data)
+    left = leftovers.find(paths.data)
     leftovers.end(left)
     return bool(pid or left)
 
