@@ -1,0 +1,71 @@
+"""Settings read from the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from functions.contract.environment import Environment, SettingsError
+
+
+def test_settings_are_read_by_their_kind(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("abc\n")
+    env = Environment({"A": " text ", "B": "json", "C": "5", "D": "/x/y", "E": str(tmp_path / "secret")})
+
+    assert env.text("A") == "text"
+    assert env.choice("B", ("auto", "json"), "auto") == "json"
+    assert env.number("C", 1, least=1, most=5) == 5
+    assert env.path("D") == Path("/x/y")
+    assert env.secret("E") == "abc"
+    env.done()
+
+
+def test_what_is_not_set_takes_its_default() -> None:
+    env = Environment({"A": "", "B": "  "})
+
+    assert env.text("A", "x") == "x"
+    assert env.choice("B", ("auto", "json"), "auto") == "auto"
+    assert env.number("C", 7, least=1, most=9) == 7
+    assert env.path("D", "/x") == Path("/x")
+    env.done()
+
+
+def test_every_fault_is_found_before_any_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    env = Environment(
+        {
+            "WORD": "loud",
+            "NUMBER": "five",
+            "HIGH": "11",
+            "NEGATIVE": "-1",
+            "FILE": "/nowhere",
+            "EMPTY": str(tmp_path / "empty"),
+            "BINARY": str(tmp_path / "binary"),
+        }
+    )
+
+    env.text("MISSING")
+    env.choice("WORD", ("quiet",), "quiet")
+    for name in ("NUMBER", "HIGH", "NEGATIVE"):
+        assert env.number(name, 3, least=0, most=10) == 3
+    for name in ("FILE", "EMPTY", "BINARY", "NO_FILE"):
+        assert env.secret(name) == ""
+    env.fault("two settings do not go together")
+
+    with pytest.raises(SettingsError) as told:
+        env.done()
+    lines = str(told.value).splitlines()
+    assert len(lines) == 10
+    for name in ("MISSING", "WORD", "NUMBER", "HIGH", "NEGATIVE", "FILE", "EMPTY", "BINARY", "NO_FILE"):
+        assert sum(line.startswith(f"{name} ") for line in lines) == 1, name
+
+
+def test_a_secret_is_never_in_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2")
+    env = Environment({"SECRET": str(tmp_path / "secret")})
+    env.secret("SECRET")
+    env.text("MISSING")
+
+    with pytest.raises(SettingsError) as told:
+        env.done()
+    assert "hunter2" not in str(told.value)
