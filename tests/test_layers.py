@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
@@ -156,17 +157,22 @@ def environment(module: Module) -> Iterator[str]:
 
 
 def named_exceptions(module: Module) -> Iterator[str]:
-    """Only the runtime catches Exception."""
+    """Only the runtime catches Exception and goes on; to clean up and raise it again is no catching."""
     if _covers("functions.runtime", module.name):
         return
     for node in ast.walk(module.tree):
-        if not isinstance(node, ast.ExceptHandler):
+        if not isinstance(node, ast.ExceptHandler) or _raises_again(node):
             continue
         caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
         for kind in caught:
             word = kind.id if isinstance(kind, ast.Name) else "" if kind is not None else "everything"
             if word in ("Exception", "BaseException", "everything"):
                 yield f"{module.path}:{node.lineno}: 'except {word}' outside functions/runtime; catch what you can name"
+
+
+def _raises_again(handler: ast.ExceptHandler) -> bool:
+    last = handler.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def short_modules(module: Module) -> Iterator[str]:
@@ -177,14 +183,26 @@ def short_modules(module: Module) -> Iterator[str]:
 
 
 def short_functions(module: Module) -> Iterator[str]:
-    """Functions are 40 lines at most, without the docstring."""
+    """Functions are 40 lines at most, without the docstring; a block of text counts as one."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             documented = ast.get_docstring(node, clean=False) is not None
             body = node.body[1:] if documented else node.body
-            lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+            lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 - _text_lines(body) if body else 0
             if lines > FUNCTION_LINES:
                 yield f"{module.path}:{node.lineno}: {node.name}() has {lines} lines; at most {FUNCTION_LINES}"
+
+
+def _text_lines(body: list[ast.stmt]) -> int:
+    """The lines that strings take beyond the first of each: templates are long without being involved."""
+    inside = [part for statement in body for part in ast.walk(statement)]
+    within = {id(part) for text in inside if isinstance(text, ast.JoinedStr) for part in text.values}
+    texts = [text for text in inside if _is_text(text) and id(text) not in within]
+    return sum((text.end_lineno or text.lineno) - text.lineno for text in texts)
+
+
+def _is_text(node: ast.AST) -> TypeGuard[ast.Constant | ast.JoinedStr]:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 def quiet_imports(module: Module) -> Iterator[str]:
@@ -289,7 +307,7 @@ BROKEN: tuple[tuple[Rule, str, str, str], ...] = (
     (environment, "bridge/settings.py", "from os import getenv", "os.getenv"),
     (named_exceptions, "bridge/mqtt/pump.py", "try:\n    pass\nexcept Exception:\n    pass", "except Exception"),
     (named_exceptions, "infra/node.py", "try:\n    pass\nexcept (OSError, BaseException):\n    pass", "BaseException"),
-    (named_exceptions, "gateway/app.py", "try:\n    pass\nexcept:\n    raise", "everything"),
+    (named_exceptions, "gateway/app.py", "try:\n    pass\nexcept:\n    pass", "everything"),
     (short_modules, "infra/node.py", "x = 1\n" * 401, "401 lines"),
     (short_functions, "infra/node.py", _LONG_FUNCTION, "f() has 41 lines"),
     (short_functions, "infra/node.py", _LONG_METHOD, "41 lines"),
@@ -308,6 +326,8 @@ SOUND = {
     "functions/app.py": "import os\nfrom functions.routes import ROUTES\nx = os.environ\n",
     "bridge/mqtt/pump.py": "import paho\nfrom functions.contract import bus\nfrom bridge.broker import keeper\n",
     "gateway/app.py": "def f():\n    return open('x')\n",
+    "infra/node.py": "try:\n    pass\nexcept BaseException:\n    raise\n",
+    "infra/stack/nats_server.py": f"def f():\n    return f'''{'line {x}' + chr(10)}{'line' + chr(10) * 60}'''\n",
     "infra/cli/twin.py": "app = make()\napp.add_typer(app)\napp.command()(print)\n\ndef f():\n    print('x')\n",
 }
 

@@ -109,14 +109,14 @@ def plain(message: "Message") -> Any:
 
 async def _connect(url: str, password: str, data: Path) -> "Client":
     """Connect, or give up at the first refusal: the client itself would go on trying for ever."""
-    from nats.errors import AuthorizationError
-
     from functions.contract.bus import connect
 
     refusal: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
 
     async def failed(problem: Exception) -> None:
-        if not refusal.done():
+        # A server that refuses the user may cut the connection before its
+        # reason is read: the next attempt of the client reads it.
+        if not refusal.done() and not isinstance(problem, ConnectionResetError):
             refusal.set_result(problem)
 
     connecting = asyncio.create_task(connect(url, user=_USER, password=password, failed=failed))
@@ -130,7 +130,7 @@ async def _connect(url: str, password: str, data: Path) -> "Client":
     connecting.cancel()
     await asyncio.wait({connecting})
     problem = refusal.result() if refusal.done() else None
-    if isinstance(problem, AuthorizationError):
+    if "authorization violation" in str(problem).lower():
         raise Problem(
             f"The NATS server at {url} refuses the password of {data}.",
             "Another hub may have that address; 'devicehub status' tells what runs here.",

