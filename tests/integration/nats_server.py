@@ -1,6 +1,7 @@
 """A nats-server of a test's own: started, killed, frozen and restarted at will."""
 
 import asyncio
+import os
 import signal
 import socket
 import subprocess
@@ -80,6 +81,8 @@ class NatsServer:
         """It holds its connections and answers nothing meanwhile."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        # The signal is sent, but the server's threads may still be running.
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
         try:
             yield
         finally:
