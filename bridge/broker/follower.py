@@ -1,0 +1,196 @@
+"""What follows from the broker's log lines: sessions are told to functions, and wrong ones are ended.
+
+A session is right when its client id is the common name of its certificate,
+or when it is a claim certificate's and the client id is nobody's device. The
+broker's ACL lets a client use its client id's onboarding topics, and any
+certificate take any client id, so a wrong session is ended by its common name.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+from bridge.broker.alarms import Alarms
+from bridge.broker.lines import Connected, Dropping, Ended, Line, Running, Unreadable
+from bridge.broker.reports import Report, Reports, nothing
+from bridge.broker.sessions import Sessions, claimant_of, is_claim
+from bridge.broker.sockets import canonical
+from bridge.mqtt.session import Incoming
+from functions.contract.messages import BrokerRestarted, SessionClosed, SessionFact, SessionOpened
+from functions.contract.subjects import subject
+from functions.domain.names import is_device_id
+from functions.domain.sessions import Session
+
+OPENED = subject("broker", "sessions", "opened")
+CLOSED = subject("broker", "sessions", "closed")
+RESTARTED = subject("broker", "restarted")
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """The bridge's own user at the broker, and the client id of the session that hears the log."""
+
+    user: str
+    client_id: str
+
+
+class Follower:
+    """Follows one broker's log.
+
+    Args:
+        sessions: who is connected.
+        reports: where it is told.
+        alarms: where what is wrong is told.
+        own: who we are ourselves in that log.
+        acknowledge: lets the broker forget a line.
+        end: has every session of a common name ended.
+    """
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        reports: Reports,
+        alarms: Alarms,
+        *,
+        own: Own,
+        acknowledge: Callable[[Incoming], None],
+        end: Callable[[str], None],
+    ) -> None:
+        self._sessions = sessions
+        self._reports = reports
+        self._alarms = alarms
+        self._own = own
+        self._acknowledge = acknowledge
+        self._end = end
+        self._heard_ourselves = 0
+
+    def follow(self, incoming: Incoming, line: Line | None) -> None:
+        """Take one line; it is acknowledged when what it means is done."""
+        done = partial(self._acknowledge, incoming)
+        match line:
+            case Connected():
+                self._connected(line, incoming.generation, done)
+            case Ended():
+                self._ended(line, done)
+            case Running():
+                self._restarted(line.at, done)
+            case Unreadable():
+                self._alarms.tell("unreadable-connect-line", detail=line.text, at=line.at)
+                done()
+            case Dropping():
+                self._alarms.tell("messages-dropped", client_id=line.client_id, at=line.at)
+                done()
+            case _:
+                done()
+
+    def missed(self, generation: int) -> bool:
+        """Whether the broker had no queue for us while we were away, to be asked when all that it had has come.
+
+        Our own connect line is written before our connection is confirmed: it
+        is in the queue of a session that was kept, and in no new one.
+        """
+        return self._heard_ourselves != generation
+
+    def fill(self, known: Iterable[SessionFact]) -> None:
+        """Add the sessions that functions know, where the log has not told newer."""
+        broker = self._sessions.broker
+        self._sessions.fill(
+            Session(fact.client_id, fact.common_name, fact.address, fact.since, broker) for fact in known
+        )
+
+    def drop_dead(self, peers: frozenset[str] | None) -> list[Session]:
+        """Close the sessions that have no connection; None if that is not known, and then all of them."""
+        now = datetime.now(UTC)
+        gone = self._sessions.keep(lambda session: peers is not None and canonical(session.address) in peers)
+        for session in gone:
+            self._close(session, "disconnected", now)
+        return gone
+
+    def tell_again(self) -> None:
+        """Report every open session, so that functions send what the devices may have missed."""
+        for session in self._sessions.all().values():
+            if self._is_told(session) and not self._reports.is_pending(session.client_id):
+                self._open(session)
+
+    # --- lines --------------------------------------------------------------------
+
+    def _connected(self, line: Connected, generation: int, done: Callable[[], None]) -> None:
+        if line.common_name == self._own.user:
+            if line.client_id == self._own.client_id:
+                self._heard_ourselves = generation
+            done()
+            return
+        session, before = self._sessions.connected(line)
+        wrong = self._what_is_wrong(session, before)
+        if wrong is None:
+            self._open(session, done)
+            return
+        if before is not None:
+            self._close(before, "replaced", line.at)
+        self._bar(session, wrong)
+        done()
+
+    def _ended(self, line: Ended, done: Callable[[], None]) -> None:
+        session = self._sessions.ended(line.client_id)
+        if session is None or self._is_told(session):
+            # Also one that is unknown here: functions may know it from before.
+            self._reports.add(line.client_id, self._closing(line.client_id, line.evidence, line.at, done))
+        else:
+            done()
+
+    def _restarted(self, at: datetime, done: Callable[[], None]) -> None:
+        gone = self._sessions.restarted(at)
+        self._reports.restart(Report(RESTARTED, BrokerRestarted(broker=self._sessions.broker, at=at), done))
+        for session in gone:
+            if session.since >= at:
+                # Of the same second: functions cannot tell that it is of the former life.
+                self._close(session, "broker-restart", at)
+
+    # --- judging ------------------------------------------------------------------
+
+    def _what_is_wrong(self, session: Session, before: Session | None) -> str | None:
+        """The alarm that a new session deserves, or None."""
+        if is_claim(session.common_name):
+            took_over = before is not None and before.common_name == session.client_id
+            return "claim-as-device" if took_over and is_device_id(session.client_id) else None
+        if session.common_name != session.client_id:
+            return "foreign-client-id"
+        return None if is_device_id(session.common_name) else "foreign-name"
+
+    def _bar(self, session: Session, why: str) -> None:
+        if not self._sessions.bar(session):
+            return
+        self._alarms.tell(
+            why,
+            client_id=session.client_id,
+            common_name=session.common_name,
+            address=session.address,
+            at=session.since,
+        )
+        self._end(session.common_name)
+
+    def _is_told(self, session: Session) -> bool:
+        return claimant_of(session) is not None
+
+    # --- telling ------------------------------------------------------------------
+
+    def _open(self, session: Session, done: Callable[[], None] = nothing) -> None:
+        body = SessionOpened(
+            broker=session.broker,
+            client_id=session.client_id,
+            common_name=session.common_name,
+            address=session.address,
+            at=session.since,
+        )
+        # Functions deny a claim certificate's session under the id of a device that was there before it.
+        refused = partial(self._bar, session, "claim-as-device") if is_claim(session.common_name) else nothing
+        self._reports.add(session.client_id, Report(OPENED, body, done, refused))
+
+    def _close(self, session: Session, evidence: str, at: datetime) -> None:
+        if self._is_told(session):
+            self._reports.add(session.client_id, self._closing(session.client_id, evidence, at, nothing))
+
+    def _closing(self, client_id: str, evidence: str, at: datetime, done: Callable[[], None]) -> Report:
+        body = SessionClosed(broker=self._sessions.broker, client_id=client_id, evidence=evidence, at=at)
+        return Report(CLOSED, body, done)

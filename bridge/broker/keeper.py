@@ -1,0 +1,292 @@
+"""Keeps a broker as the hub wants it: who may connect, who is told to be connected, and who must go.
+
+It runs beside a lane, on the lane's session, and hears the broker's log in the
+order of the clients' messages. Everything it does can be done again: it asks
+for the whole access state and applies it, at the start, when told of a change,
+every minute, and whenever it may have missed something.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, TypeVar
+
+import structlog
+from nats.aio.msg import Msg
+from pydantic import ValidationError
+
+from bridge.broker.alarms import Alarms
+from bridge.broker.follower import Follower, Own
+from bridge.broker.port import BRIDGE, BrokerAdmin, Functions, Lane, Link
+from bridge.broker.reports import Reports
+from bridge.broker.sessions import Sessions
+from bridge.mqtt.session import Incoming
+from functions.contract.messages import Access, AccessChanged, BrokerName, Message, Nothing, SessionList
+from functions.contract.subjects import subject
+from functions.domain.callers import Caller
+from functions.domain.faults import Denied, Fault, Unavailable
+from functions.domain.names import CLAIM_PREFIX
+
+ACCESS = subject("broker", "access", "get")
+ACCESS_CHANGED = subject("broker", "access", "changed")
+SESSIONS = subject("broker", "sessions", "list")
+
+_EVERY_SECONDS = 60.0
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+
+M = TypeVar("M", bound=Message)
+
+log = structlog.get_logger("bridge.broker")
+
+
+class Keeper:
+    """Listens on a lane (``bridge.mqtt.ports.Listener``) and keeps its broker.
+
+    ``ready`` is set once the first access state is applied.
+
+    Args:
+        admin: the broker.
+        sessions: who is connected to it, kept from the log that ``admin`` reads.
+        link: the session that the lane has with it.
+        lane: the lane.
+        functions: the bus.
+        own: who the bridge is in the broker's log.
+        alarms: where what is wrong is told.
+        peers: the addresses connected to the broker's port, or None if this host cannot tell.
+    """
+
+    def __init__(
+        self,
+        admin: BrokerAdmin,
+        sessions: Sessions,
+        link: Link,
+        lane: Lane,
+        functions: Functions,
+        *,
+        own: Own,
+        alarms: Alarms,
+        peers: Callable[[], frozenset[str] | None],
+    ) -> None:
+        self._admin = admin
+        self._sessions = sessions
+        self._link = link
+        self._lane = lane
+        self._functions = functions
+        self._alarms = alarms
+        self._peers = peers
+        self._reports = Reports(functions, alarms)
+        self._follower = Follower(
+            sessions, self._reports, alarms, own=own, acknowledge=link.acknowledge, end=self._end_now
+        )
+        self._asked = asyncio.Event()
+        self._unsaved = asyncio.Event()
+        self._caught_up = asyncio.Event()
+        self._someone_to_end = asyncio.Event()
+        self._to_end_now: set[str] = set()
+        self._to_end: set[str] = set()
+        self._must_end_claims = False
+        # When each common name was cut for the last time that we know to be done; None before the first access state.
+        self._cut: dict[str, datetime] | None = None
+        self.ready = asyncio.Event()
+
+    # --- for the lane -----------------------------------------------------------
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What the lane subscribes to for the keeper."""
+        return self._admin.topics
+
+    def take(self, incoming: Incoming) -> None:
+        """Take a message of ``topics``, in the order of the session."""
+        self._follower.follow(incoming, self._admin.take(incoming))
+
+    def claimant(self, client_id: str) -> Caller | None:
+        """Who asks for an identity under a client id, as the log has told so far."""
+        return self._sessions.claimant(client_id)
+
+    # --- for the process --------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the broker until cancelled."""
+        await self._functions.subscribe(ACCESS_CHANGED, self._heard)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for work in (self._catch_up, self._keep_access, self._end_wrong, self._keep_saved):
+                    tasks.create_task(work())
+        finally:
+            await self._reports.stop()
+
+    def hub_is_back(self) -> None:
+        """Ask and tell everything again: the bus was away, and what was published meanwhile is lost."""
+        self._asked.set()
+        if self._caught_up.is_set():
+            self._follower.tell_again()
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts for operators."""
+        return {
+            "sessions": len(self._sessions.all()),
+            "reports": self._reports.sent,
+            "alarms": dict(self._alarms.counts),
+        }
+
+    # --- catching up with the log -------------------------------------------------
+
+    async def _catch_up(self) -> None:
+        """After each connection, put right what the log may not have told."""
+        while True:
+            await self._lane.subscribed.wait()
+            await self._until_done("catching-up", self._compare)
+            self._caught_up.set()
+            self._asked.set()
+            self._unsaved.set()
+            await self._link.disconnected.wait()
+
+    async def _compare(self) -> None:
+        # What the broker held for us has come when it answers this.
+        await self._admin.answers()
+        has_missed = self._follower.missed(self._link.generation)
+        if not self._sessions.is_filled:
+            body = BrokerName(broker=self._sessions.broker)
+            known = await self._ask(SESSIONS, body, SessionList)
+            self._follower.fill(known.sessions)
+        peers = self._peers()
+        if peers is not None or has_missed:
+            gone = self._follower.drop_dead(peers)
+            log.info("caught up", sessions=len(self._sessions.all()), dropped=len(gone), missed=has_missed)
+            if has_missed:
+                # Who connected before we listened is known to nobody: let them connect once more.
+                self._to_end |= {s.common_name for s in gone if not self._sessions.has(s.common_name)}
+                self._must_end_claims = True
+        self._follower.tell_again()
+
+    # --- access -------------------------------------------------------------------
+
+    async def _heard(self, msg: Msg) -> None:
+        try:
+            self._to_end |= set(AccessChanged.model_validate_json(msg.data).end)
+        except ValidationError as problem:
+            log.warning("event not understood", subject=msg.subject, problem=str(problem))
+        self._asked.set()
+
+    async def _keep_access(self) -> None:
+        await self._caught_up.wait()
+        while True:
+            await self._until_done("access", self._fetch_and_apply, hurry=self._asked)
+            self.ready.set()
+            await _pause(_EVERY_SECONDS, self._asked)
+
+    async def _fetch_and_apply(self) -> None:
+        """One round: every step is tried whatever becomes of the others, and the first fault is raised at the end.
+
+        Sessions end last, when their certificates open no new ones. Should
+        the CRL not be applied, they are denied everything until it is.
+        """
+        self._asked.clear()
+        # Not those that are named while the state is fetched: it may be older than their end.
+        named = set(self._to_end)
+        access = await self._ask(ACCESS, Nothing(), Access)
+        cuts = {cut.common_name: cut.at for cut in access.cut}
+        ending = named | self._freshly_cut(cuts) | self._claims_to_end(access)
+        faults: list[Fault] = []
+        is_loaded = await _try(faults, self._admin.apply_crl(access.crl_pem))
+        denied = set(access.suspended) | (set() if is_loaded else ending)
+        await _try(faults, self._admin.apply_access(access.claims, denied))
+        if ending and await _try(faults, self._admin.end_sessions(sorted(ending))):
+            log.info("sessions ended", names=len(ending))
+        if faults:
+            raise faults[0]
+        self._to_end -= named
+        self._must_end_claims = False
+        self._cut = cuts
+
+    def _freshly_cut(self, cuts: dict[str, datetime]) -> set[str]:
+        """The common names whose cut is not known to be made.
+
+        Each cut is made once. It is not asked when a session began: between
+        the cut and the loading of the CRL the certificate still opened new
+        ones. Cuts from before this process started concern only those who
+        are connected.
+        """
+        if self._cut is None:
+            return {name for name in cuts if self._sessions.has(name)}
+        return {name for name, at in cuts.items() if self._cut.get(name) != at}
+
+    def _claims_to_end(self, access: Access) -> set[str]:
+        return {f"{CLAIM_PREFIX}{name}" for name in access.claims} if self._must_end_claims else set()
+
+    # --- ending wrong sessions, saving -----------------------------------------------
+
+    def _end_now(self, common_name: str) -> None:
+        self._to_end_now.add(common_name)
+        self._someone_to_end.set()
+
+    async def _end_wrong(self) -> None:
+        while True:
+            await self._someone_to_end.wait()
+            self._someone_to_end.clear()
+            await self._until_done("ending", self._end_those)
+
+    async def _end_those(self) -> None:
+        names = set(self._to_end_now)
+        await self._admin.end_sessions(sorted(names))
+        self._to_end_now -= names
+
+    async def _keep_saved(self) -> None:
+        while True:
+            await self._unsaved.wait()
+            self._unsaved.clear()
+            await self._until_done("saving", self._admin.save)
+
+    # --- trying ---------------------------------------------------------------------
+
+    async def _ask(self, name: str, body: Message, answer: type[M]) -> M:
+        """Call a function, and wait for as long as none can answer."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return await self._functions.call(name, body, answer, caller=BRIDGE)
+            except Unavailable as problem:
+                log.info("functions are away", subject=name, problem=str(problem), seconds=pause)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    async def _until_done(
+        self, what: str, deed: Callable[[], Awaitable[None]], *, hurry: asyncio.Event | None = None
+    ) -> None:
+        """Try until it is done, at once when hurried; failure is an alarm, unless the broker is only away."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                await deed()
+            except (Fault, ValidationError) as problem:
+                if isinstance(problem, Denied):
+                    # The broker refuses us: it has given up a reload half way, and only another one mends it.
+                    self._admin.forget_crl()
+                if self._link.is_connected:
+                    self._alarms.tell(f"{what}-failed", detail=str(problem))
+                log.warning("not done yet", what=what, problem=str(problem), seconds=pause)
+                await _pause(pause, hurry)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+            else:
+                return
+
+
+async def _pause(seconds: float, hurry: asyncio.Event | None) -> None:
+    if hurry is None:
+        await asyncio.sleep(seconds)
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await hurry.wait()
+
+
+async def _try(faults: list[Fault], deed: Awaitable[None]) -> bool:
+    try:
+        await deed
+    except Fault as fault:
+        faults.append(fault)
+        return False
+    return True

@@ -1,0 +1,177 @@
+"""Mosquitto 2.0.11 as a broker to be kept: over its MQTT session, its log, its CRL file and its signals."""
+
+import asyncio
+import itertools
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from bridge.broker import access
+from bridge.broker.alarms import Alarms
+from bridge.broker.control import RESPONSE_TOPIC, Control
+from bridge.broker.crl import CrlFile, Loader
+from bridge.broker.lines import Line, Saving, SavingFailed, parse
+from bridge.broker.port import Lane, Link
+from bridge.broker.process import Process
+from bridge.broker.sessions import Sessions
+from bridge.mqtt.session import Incoming
+from functions.domain.faults import Unavailable
+from functions.domain.sessions import Session
+
+_LOG = "$SYS/broker/log/"
+# Notices tell of clients, errors of failed reloads, information of reloads
+# and saves begun and of the broker's start.
+_LEVELS = ("N", "E", "I")
+
+_NAMES_AT_ONCE = 25
+_SAVED_WITHIN_SECONDS = 2.0
+_SAVES = 20
+_PAUSE_SECONDS = 0.25
+
+# Making and deleting a client to end its connections: it may have been there.
+_EXPECTED = ("Client already exists", "Client not found")
+
+log = structlog.get_logger("bridge.broker")
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is reached past MQTT: the CRL that the broker reads, and its pid file."""
+
+    crl: Path
+    pid: Path
+
+
+class Mosquitto:
+    """Keeps one Mosquitto (``bridge.broker.port.BrokerAdmin``).
+
+    Args:
+        link: the MQTT session.
+        sessions: filled from the log lines that are taken here.
+        prefixes: the topic prefixes that claim certificates may use.
+        files: the CRL file and the pid file.
+        lanes: all that share the broker; they tell when no device's message is unanswered.
+        alarms: where a broker that fails is told.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        sessions: Sessions,
+        *,
+        prefixes: Sequence[str],
+        files: Files,
+        lanes: Sequence[Lane],
+        alarms: Alarms,
+    ) -> None:
+        self._link = link
+        self._sessions = sessions
+        self._prefixes = tuple(prefixes)
+        self._lanes = tuple(lanes)
+        self._alarms = alarms
+        self._control = Control(link)
+        self._process = Process(files.pid)
+        self._loader = Loader(CrlFile(files.crl), self._process, answers=self._control.answers, alarms=alarms)
+        self._clients: Mapping[str, str] = {}
+        self._saving = asyncio.Event()
+        self._saving_failed = False
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The log, and the security plugin's answers."""
+        return (*(f"{_LOG}{level}" for level in _LEVELS), RESPONSE_TOPIC)
+
+    def take(self, incoming: Incoming) -> Line | None:
+        """Look at a message of ``topics``; sessions are up to date when it returns."""
+        if incoming.topic == RESPONSE_TOPIC:
+            self._control.take(incoming.payload)
+            return None
+        line = parse(incoming.payload)
+        if isinstance(line, Saving):
+            self._saving.set()
+        elif isinstance(line, SavingFailed):
+            self._saving_failed = True
+        elif line is not None:
+            self._loader.hear(line)
+        return line
+
+    async def apply_access(self, claims: Collection[str], suspended: Collection[str]) -> None:
+        """Bring the plugin's roles and clients to what they should be; nothing is sent if they are."""
+        want = access.wanted(claims, suspended, self._prefixes)
+        self._clients = want.clients
+        roles = await self._control.list("listRoles", "roles")
+        clients = await self._control.list("listClients", "clients")
+        commands = access.changes(want, roles, clients)
+        await self._control.run(commands)
+        if commands:
+            log.info("access applied", claims=len(claims), denied=len(suspended), commands=len(commands))
+
+    async def apply_crl(self, pem: str) -> None:
+        """Write and load the CRL; only the first time if the file has it already."""
+        self._needs_connection()
+        if await self._loader.load(pem):
+            log.info("crl loaded")
+
+    def forget_crl(self) -> None:
+        """Load the CRL again at the next ``apply_crl``, whatever the file holds."""
+        self._loader.forget()
+
+    async def end_sessions(self, common_names: Collection[str]) -> None:
+        """End every connection of these names: making and deleting a client of the name does it, in about 10 ms."""
+        names = iter(common_names)
+        while some := list(itertools.islice(names, _NAMES_AT_ONCE)):
+            ends = access.endings(some, self._clients)
+            await self._control.run(list(itertools.chain.from_iterable(ends)), tolerate=_EXPECTED)
+
+    async def save(self) -> None:
+        """Have the sessions saved at a moment when no device's message is unanswered.
+
+        A message that is unanswered in the snapshot comes again when the
+        broker is killed later, over newer ones that were answered meanwhile.
+        So a snapshot during which one came is taken again.
+        """
+        for _ in range(_SAVES):
+            for lane in self._lanes:
+                await lane.subscribed.wait()
+                await lane.settled()
+            self._needs_connection()
+            before = self._taken
+            self._saving.clear()
+            self._saving_failed = False
+            self._process.save()
+            await self._saving_begun()
+            # What the broker had sent before it began has come when it answers.
+            await self._control.answers()
+            if self._saving_failed:
+                raise Unavailable(detail="The broker cannot write its sessions to disk.")
+            if self._taken == before:
+                log.info("broker saved")
+                return
+            await asyncio.sleep(_PAUSE_SECONDS)
+        raise Unavailable(detail="There was no moment without a message in which the broker could be saved.")
+
+    async def answers(self) -> None:
+        """One round trip through the security plugin."""
+        await self._control.answers()
+
+    def sessions(self) -> Mapping[str, Session]:
+        """The open sessions by client id."""
+        return self._sessions.all()
+
+    @property
+    def _taken(self) -> int:
+        return sum(lane.taken for lane in self._lanes)
+
+    async def _saving_begun(self) -> None:
+        try:
+            async with asyncio.timeout(_SAVED_WITHIN_SECONDS):
+                await self._saving.wait()
+        except TimeoutError as problem:
+            raise Unavailable(detail="The broker does not save its sessions.") from problem
+
+    def _needs_connection(self) -> None:
+        # A broker that reloads without us does not fill our queue from then on.
+        if not self._link.is_connected:
+            raise Unavailable(detail="The broker is away.")

@@ -1,0 +1,116 @@
+"""What the keeper needs of the hub, of the lane it runs in, and of any broker."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Protocol, TypeVar
+
+from nats.aio.msg import Msg
+
+from bridge.broker.lines import Line
+from bridge.mqtt.session import Incoming
+from functions.contract.messages import Message
+from functions.domain.callers import SYSTEM, Caller
+from functions.domain.sessions import Session
+
+M = TypeVar("M", bound=Message)
+
+BRIDGE = Caller(SYSTEM, "bridge")
+
+
+class Functions(Protocol):
+    """The calling side of the bus, as ``functions.contract.bus.Bus`` has it."""
+
+    async def call(self, subject: str, body: Message, answer: type[M], *, caller: Caller, within: float = 5.0) -> M:
+        """Call a function. Raises a Fault."""
+        ...
+
+    async def publish(self, subject: str, payload: bytes) -> None:
+        """Publish an event. Raises Unavailable."""
+        ...
+
+    async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> object:
+        """Hear a subject."""
+        ...
+
+
+class Link(Protocol):
+    """The MQTT session with the broker, as ``bridge.mqtt.session.Session`` has it."""
+
+    generation: int
+    disconnected: asyncio.Event
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection stands."""
+        ...
+
+    async def publish(self, topic: str, payload: bytes) -> None:
+        """Publish and wait for the broker. Raises Denied or Unavailable."""
+        ...
+
+    def acknowledge(self, incoming: Incoming) -> None:
+        """Let the broker forget a message."""
+        ...
+
+
+class Lane(Protocol):
+    """What of a lane matters here, as ``bridge.mqtt.lanes.Lane`` has it.
+
+    ``subscribed`` is set while its session is open and has its subscriptions.
+    """
+
+    subscribed: asyncio.Event
+
+    @property
+    def taken(self) -> int:
+        """How many messages of devices have been taken in all."""
+        ...
+
+    async def settled(self) -> None:
+        """Wait until no message of a device is unanswered. Raises Denied or Unavailable."""
+        ...
+
+
+class BrokerAdmin(Protocol):
+    """A broker to be kept. Every method may be called again with the same, and mends what was left half done.
+
+    Each raises ``Unavailable`` when the broker does not do it in time, and
+    ``Denied`` when it refuses the bridge.
+    """
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What to subscribe to, besides the devices' topics."""
+        ...
+
+    def take(self, incoming: Incoming) -> Line | None:
+        """Look at a message of one of those topics: what it tells about a client or the broker."""
+        ...
+
+    async def apply_access(self, claims: Collection[str], suspended: Collection[str]) -> None:
+        """Let these claim certificates claim and no others, and deny these devices everything."""
+        ...
+
+    async def apply_crl(self, pem: str) -> None:
+        """Have the broker refuse what the list names; returns when it does."""
+        ...
+
+    async def end_sessions(self, common_names: Collection[str]) -> None:
+        """End every connection of these common names, whatever their client ids."""
+        ...
+
+    async def save(self) -> None:
+        """Have the broker keep sessions and subscriptions over its own sudden end."""
+        ...
+
+    async def answers(self) -> None:
+        """One round trip: returns when the broker has handled all that was before it."""
+        ...
+
+    def forget_crl(self) -> None:
+        """Trust no longer that the broker has the list it was given."""
+        ...
+
+    def sessions(self) -> Mapping[str, Session]:
+        """The open sessions by client id."""
+        ...
