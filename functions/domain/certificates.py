@@ -116,10 +116,11 @@ def judge_request(request: SigningRequest) -> None:
     Raises:
         Malformed: ``bad_csr``, with what is wrong and what to do.
     """
-    if not request.signature_valid:
-        raise Malformed(Reason.BAD_CSR, "The signature of the CSR does not match its key.")
+    # First, as the library finds no signature valid whose hash is too weak for it.
     if request.signature_hash in _WEAK_HASHES:
         raise Malformed(Reason.BAD_CSR, f"The CSR is signed with {request.signature_hash}; use SHA-256 or better.")
+    if not request.signature_valid:
+        raise Malformed(Reason.BAD_CSR, "The signature of the CSR does not match its key.")
     if request.asks_for_ca:
         raise Malformed(Reason.BAD_CSR, "The CSR asks for a CA certificate; leave basicConstraints out.")
     if request.key == "rsa":
