@@ -8,6 +8,7 @@ acting as a device, whatever caller either of them writes into its messages.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bridge.mqtt import topics
 from functions.adapters import layout
 from functions.contract.subjects import ROOT
 
@@ -53,15 +54,8 @@ USERS: Mapping[str, Permissions] = {
     ),
     "bridge": Permissions(
         publish=_hub(
-            "certificates.create-from-csr",
-            "devices.*.provision.request",
-            "devices.*.twin.get",
-            "devices.*.twin.update",
-            "devices.*.telemetry",
-            "devices.*.events.*",
-            "devices.*.messages.events",
-            "devices.*.heartbeat",
-            "devices.*.status",
+            # What devices may say: the topic table, and no more.
+            *(row.path.replace("/", ".").replace("+", "*") for row in topics.ROWS),
             "broker.access.get",
             "broker.sessions.opened",
             "broker.sessions.closed",
@@ -71,7 +65,7 @@ USERS: Mapping[str, Permissions] = {
             "broker.alarm",
         ),
         subscribe=(
-            *_hub("devices.*.twin.update.delta", "broker.access.changed"),
+            *_hub(*(told.subject for told in topics.OUTBOUND), "broker.access.changed"),
             "$SRV.>",
             "_INBOX_bridge.>",
         ),

@@ -1,0 +1,98 @@
+"""The lists are what keeps the parts apart, so they are held against the tables they must cover."""
+
+import pytest
+
+from bridge.mqtt.topics import OUTBOUND, Outbound
+from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR
+from functions.route import Route
+from functions.routes import ROUTES
+from infra.stack.paths import NATS_USERS
+from infra.stack.permissions import FOR_INTEGRATIONS, USERS
+
+
+def matches(pattern: str, subject: str) -> bool:
+    """Whether a subject (or all that a pattern stands for) is covered by a pattern, as the server sees it."""
+    wanted, given = pattern.split("."), subject.split(".")
+    for place, token in enumerate(wanted):
+        if token == ">":
+            return len(given) > place
+        if place >= len(given) or (token not in ("*", given[place])):
+            return False
+    return len(wanted) == len(given)
+
+
+def may_publish(user: str, subject: str) -> bool:
+    return any(matches(pattern, subject) for pattern in USERS[user].publish)
+
+
+def may_hear(user: str, subject: str) -> bool:
+    return any(matches(pattern, subject) for pattern in USERS[user].subscribe)
+
+
+DEVICES = [route for route in ROUTES if route.allow & (DEVICE | CLAIM)]
+STAFF = [route for route in ROUTES if route.allow & (OPERATOR | APP)]
+KEEPERS = [route for route in ROUTES if not route.allow & (DEVICE | CLAIM | OPERATOR | APP)]
+
+
+def test_every_user_has_a_password_file_and_only_admin_has_no_list() -> None:
+    assert set(NATS_USERS) == {*USERS, "admin"}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_the_functions_may_hear_every_route(route: Route) -> None:
+    assert may_hear("functions", route.full_subject)
+
+
+@pytest.mark.parametrize("route", DEVICES + KEEPERS, ids=lambda route: route.name)
+def test_the_bridge_may_call_what_devices_and_the_keeper_ask(route: Route) -> None:
+    assert may_publish("bridge", route.full_subject)
+
+
+@pytest.mark.parametrize("route", STAFF, ids=lambda route: route.name)
+def test_the_bridge_may_not_act_as_an_operator(route: Route) -> None:
+    assert not may_publish("bridge", route.full_subject)
+
+
+@pytest.mark.parametrize("user", ["gateway", "cli"])
+@pytest.mark.parametrize("route", STAFF, ids=lambda route: route.name)
+def test_operators_reach_their_functions(user: str, route: Route) -> None:
+    assert may_publish(user, route.full_subject)
+
+
+@pytest.mark.parametrize("user", ["gateway", "cli"])
+@pytest.mark.parametrize("route", DEVICES + KEEPERS, ids=lambda route: route.name)
+def test_operators_may_not_act_as_a_device_or_the_keeper(user: str, route: Route) -> None:
+    assert not may_publish(user, route.full_subject)
+
+
+@pytest.mark.parametrize("told", OUTBOUND, ids=lambda told: told.subject)
+def test_the_bridge_hears_what_goes_to_devices(told: Outbound) -> None:
+    assert may_hear("bridge", f"devicehub.{told.subject}")
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("others", NATS_USERS)
+def test_each_hears_only_its_own_inbox(user: str, others: str) -> None:
+    assert may_hear(user, f"_INBOX_{others}.x") is (user == others)
+    assert not may_hear(user, "_INBOX.x")
+
+
+@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize(
+    "api", ["STREAM.CREATE.x", "STREAM.UPDATE.x", "STREAM.DELETE.x", "STREAM.PURGE.KV_hub-devices"]
+)
+def test_only_admin_changes_streams(user: str, api: str) -> None:
+    assert not may_publish(user, f"$JS.API.{api}")
+
+
+@pytest.mark.parametrize("user", ["bridge", "gateway", "cli"])
+@pytest.mark.parametrize(
+    "subject", ["$KV.hub-devices.D1", "$JS.API.DIRECT.GET.KV_hub-devices", "devicehub.stored.events.0.D1"]
+)
+def test_only_functions_touch_storage(user: str, subject: str) -> None:
+    assert not may_publish(user, subject)
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.allow & APP], ids=lambda route: route.name)
+def test_applications_in_the_other_account_reach_what_they_may_call(route: Route) -> None:
+    assert any(matches(pattern, route.full_subject) for pattern in FOR_INTEGRATIONS)
