@@ -16,6 +16,7 @@ import structlog
 from functions.contract import subjects
 from functions.contract.faults import encode_fault
 from functions.domain.faults import Fault, Reason, Unavailable
+from functions.domain.names import is_token
 from functions.ports import Call, Hub
 from functions.route import Route
 from functions.runtime.decoding import admit, caller_of, deadline_of, decode, echo, names_in, order_of, parse
@@ -39,7 +40,9 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
     write or retry of it starts later.
     """
     started = time.perf_counter()
-    call_id = headers.get(subjects.CALL) or secrets.token_hex(8)
+    call_id = headers.get(subjects.CALL, "")
+    if not is_token(call_id):
+        call_id = secrets.token_hex(8)
     told: dict[str, Any] = {}
     facts: dict[str, Any] = {"subject": subject, "call": call_id, "caller": headers.get(subjects.CALLER)}
     reason: Reason | None = None

@@ -4,6 +4,8 @@ Every refusal here is a ``Fault`` that says what is wrong with the request;
 nothing of the input is repeated in it but field names.
 """
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,14 +20,19 @@ from functions.domain.order import Order
 from functions.route import Route
 
 _SHOWN_PROBLEMS = 3
+_SHOWN_CHARACTERS = 64
 _MAX_ECHO_CHARACTERS = 128
+
+# What a number over 1.8e308 must have: an exponent of three digits, or very
+# many digits before one of two. The parser reads such a number as infinity.
+_MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
 
 
 def parse(route: Route, payload: bytes) -> Any:
     """The payload as JSON values; an empty one is an empty object.
 
-    NaN, infinities, lone surrogates, bytes that are not UTF-8 and nesting
-    beyond 200 levels are refused by the parser itself.
+    NaN, infinities (``1e999`` is one), lone surrogates, bytes that are not
+    UTF-8 and nesting beyond 200 levels are refused.
 
     Raises:
         Malformed: too large, or no JSON.
@@ -35,11 +42,14 @@ def parse(route: Route, payload: bytes) -> Any:
     if not payload:
         return {}
     try:
-        return from_json(payload, allow_inf_nan=False)
+        values = from_json(payload, allow_inf_nan=False)
     except ValueError as problem:
         if "recursion limit" in str(problem):
             raise Malformed(Reason.TOO_DEEP) from problem
         raise Malformed(detail=f"The payload is not JSON: {problem}.") from problem
+    if _MAY_OVERFLOW.search(payload) and not _is_finite(values):
+        raise Malformed(detail="A number in the payload is too large.")
+    return values
 
 
 def decode(route: Route, values: Any) -> Any:
@@ -53,7 +63,8 @@ def decode(route: Route, values: Any) -> Any:
     except ValidationError as problem:
         errors = problem.errors(include_url=False, include_context=False, include_input=False)
         shown = "; ".join(f"{_place(error['loc'])}: {error['msg']}" for error in errors[:_SHOWN_PROBLEMS])
-        raise Malformed(detail=shown) from problem
+        # Without its cause, whose text repeats the values: no payload gets into the log.
+        raise Malformed(detail=shown) from None
 
 
 def echo(route: Route, values: Any) -> dict[str, Any]:
@@ -68,10 +79,13 @@ def names_in(route: Route, subject: str) -> tuple[str, ...]:
     """The tokens of a subject that stand for the route's ``*``, in order.
 
     Raises:
-        Malformed: a token does not have the form of a name.
+        Malformed: the subject is not the route's, or a token does not have
+            the form of a name.
     """
     tokens = subject.split(".")
     wanted = route.full_subject.split(".")
+    if len(tokens) != len(wanted) or any(want not in (token, "*") for token, want in zip(tokens, wanted, strict=True)):
+        raise Malformed(detail="The subject is not this function's.")
     names = tuple(token for token, want in zip(tokens, wanted, strict=True) if want == "*")
     if not all(is_token(name) for name in names):
         raise Malformed(detail="A name in the subject has characters that no name may have.")
@@ -138,5 +152,19 @@ def deadline_of(headers: Mapping[str, str], arrived: float, within: float) -> fl
     return min(arrived + within, int(text) / 1000)
 
 
+def _is_finite(values: Any) -> bool:
+    todo = [values]
+    while todo:
+        value = todo.pop()
+        if isinstance(value, dict):
+            todo.extend(value.values())
+        elif isinstance(value, list):
+            todo.extend(value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            return False
+    return True
+
+
 def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(step) for step in location) or "payload"
+    # A field may have any name, of any length.
+    return ".".join(str(step)[:_SHOWN_CHARACTERS] for step in location) or "payload"
