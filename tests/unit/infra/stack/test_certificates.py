@@ -1,0 +1,149 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from functions.adapters.authority import make_root
+from infra.problem import Problem
+from infra.stack.certificates import Root, gather_crl, gather_root, gather_server, is_fit
+from infra.stack.paths import Paths
+
+NAMES = ("hub.example", "127.0.0.1", "2001:db8::1")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    (tmp_path / "ca").mkdir()
+    (tmp_path / "broker").mkdir()
+    return Paths(tmp_path, tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def root() -> Root:
+    return Root(*make_root())
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def keep_server(paths: Paths, pair: tuple[str, str]) -> None:
+    (paths.broker / "server.crt").write_text(pair[0])
+    (paths.broker / "server.key").write_text(pair[1])
+
+
+def test_a_new_hub_gets_a_root_and_keeps_it(paths: Paths) -> None:
+    made = gather_root(paths, is_new=True)
+    paths.ca_certificate.write_text(made.certificate_pem)
+    paths.ca_key.write_text(made.key_pem)
+
+    assert gather_root(paths, is_new=False) == made
+    assert gather_root(paths, is_new=True) == made
+
+
+def test_a_root_does_not_show_its_key(root: Root) -> None:
+    assert "PRIVATE" not in repr(root)
+
+
+@pytest.mark.parametrize("lost", ["root.crt", "root.key"])
+def test_a_root_that_is_lost_is_never_replaced(paths: Paths, root: Root, lost: str) -> None:
+    paths.ca_certificate.write_text(root.certificate_pem)
+    paths.ca_key.write_text(root.key_pem)
+    (paths.ca / lost).unlink()
+
+    with pytest.raises(Problem, match=f"{lost} is gone.*Restore it from a backup"):
+        gather_root(paths, is_new=False)
+
+
+def test_a_first_start_that_was_cut_off_is_begun_again(paths: Paths, root: Root) -> None:
+    paths.ca_key.write_text(root.key_pem)
+
+    made = gather_root(paths, is_new=True)
+
+    assert made != root
+    made.authority()
+
+
+def test_a_root_whose_files_do_not_belong_together_is_a_problem(paths: Paths, root: Root) -> None:
+    paths.ca_certificate.write_text(root.certificate_pem)
+    paths.ca_key.write_text(make_root()[1])
+
+    with pytest.raises(Problem, match="Restore"):
+        gather_root(paths, is_new=False)
+
+
+async def test_the_broker_gets_a_certificate_for_every_name(paths: Paths, root: Root) -> None:
+    certificate, key = await gather_server(paths, root, NAMES, now())
+
+    told = x509.load_pem_x509_certificate(certificate.encode()).extensions
+    alternatives = told.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert {str(name.value) for name in alternatives} == set(NAMES)
+    assert is_fit(certificate, key, root, NAMES, now())
+
+
+async def test_a_certificate_that_fits_is_kept(paths: Paths, root: Root) -> None:
+    pair = await gather_server(paths, root, NAMES, now())
+    keep_server(paths, pair)
+
+    assert await gather_server(paths, root, NAMES, now()) == pair
+    assert await gather_server(paths, root, tuple(reversed(NAMES)), now()) == pair
+
+
+async def test_other_names_ask_for_another_certificate(paths: Paths, root: Root) -> None:
+    pair = await gather_server(paths, root, NAMES, now())
+    keep_server(paths, pair)
+
+    for names in (NAMES[:2], (*NAMES, "10.0.0.1")):
+        assert await gather_server(paths, root, names, now()) != pair
+
+
+async def test_a_certificate_near_its_end_is_replaced(paths: Paths, root: Root) -> None:
+    pair = await gather_server(paths, root, NAMES, now())
+
+    assert is_fit(*pair, root, NAMES, now() + timedelta(days=4 * 365 - 2))
+    assert not is_fit(*pair, root, NAMES, now() + timedelta(days=4 * 365 + 2))
+
+
+async def test_a_certificate_that_lasts_as_long_as_its_root_is_not_replaced_at_every_start(paths: Paths) -> None:
+    old = Root(*make_root(days=100))
+    pair = await gather_server(paths, old, NAMES, now())
+
+    assert is_fit(*pair, old, NAMES, now())
+
+
+async def test_a_certificate_of_another_root_or_key_is_replaced(paths: Paths, root: Root) -> None:
+    certificate, key = await gather_server(paths, root, NAMES, now())
+    _, other_key = await gather_server(paths, root, NAMES, now())
+
+    assert not is_fit(certificate, key, Root(*make_root()), NAMES, now())
+    assert not is_fit(certificate, other_key, root, NAMES, now())
+    assert not is_fit("", "", root, NAMES, now())
+    assert not is_fit(certificate[:-40], key, root, NAMES, now())
+
+
+async def test_the_first_list_is_empty_and_valid(paths: Paths, root: Root) -> None:
+    crl = x509.load_pem_x509_crl((await gather_crl(paths, root, now())).encode())
+
+    assert len(list(crl)) == 0
+    assert crl.next_update_utc is not None
+    assert crl.last_update_utc < now() < crl.next_update_utc
+
+
+async def test_a_list_that_was_published_is_never_touched(paths: Paths, root: Root) -> None:
+    published = await root.authority().sign_crl([("ab", now())], number=7, next_update=now() - timedelta(minutes=1))
+    paths.broker_crl.write_text(published)
+
+    assert await gather_crl(paths, root, now()) == published
+
+
+@pytest.mark.parametrize("damage", ["", "-----BEGIN X509 CRL-----\nAAAA\n", "\xff\xfe"])
+async def test_a_damaged_list_lets_nobody_in_until_the_hub_has_published_its_own(
+    paths: Paths, root: Root, damage: str
+) -> None:
+    paths.broker_crl.write_text(damage)
+
+    crl = x509.load_pem_x509_crl((await gather_crl(paths, root, now())).encode())
+
+    assert crl.next_update_utc is not None
+    assert crl.next_update_utc < now()
