@@ -6,11 +6,13 @@ every call of the hub.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from pydantic_core import from_json
 
 from functions.domain.faults import Conflict, Malformed, Reason, Unavailable
@@ -69,6 +71,12 @@ async def write(client: Client, subject: str, data: bytes, headers: dict[str, st
     if error.get("err_code") in _WRONG_REVISION:
         raise Conflict
     raise Unavailable(detail="The storage cannot keep this now.") from StorageError(error)
+
+
+async def release(subscription: Subscription) -> None:
+    """Hear no more. Where the connection was drained or closed, the subscription has gone with it."""
+    with suppress(nats.errors.Error):
+        await subscription.unsubscribe()
 
 
 class StorageError(Exception):

@@ -22,7 +22,7 @@ from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from pydantic_core import to_json
 
-from functions.adapters.durable import REQUEST_SECONDS, StorageError, refusal, require_connection, status_of
+from functions.adapters.durable import REQUEST_SECONDS, StorageError, refusal, release, require_connection, status_of
 from functions.domain.faults import Unavailable
 
 _BATCH = 256
@@ -103,8 +103,7 @@ class Feed:
     async def __aexit__(
         self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._client.is_closed:
-            await self._subscription.unsubscribe()
+        await release(self._subscription)
 
     async def batch(self) -> list[Change]:
         """The next changes, as soon as there is one; none if nothing came for half a second.

@@ -26,6 +26,7 @@ from functions.adapters.durable import (
     REQUEST_SECONDS,
     ask,
     refusal,
+    release,
     require_connection,
     status_of,
     write,
@@ -144,8 +145,7 @@ class JetStreamStore(Generic[T]):
         except (nats.errors.Error, OSError, TimeoutError) as problem:
             raise Unavailable(detail="The storage did not answer in time.") from problem
         finally:
-            if not self._client.is_closed:
-                await subscription.unsubscribe()
+            await release(subscription)
         return found
 
     async def _read_batch(self, came: asyncio.Queue[Msg], found: list[Msg]) -> bool:

@@ -1,7 +1,7 @@
 """The index follows the buckets on a real nats-server, also when the server dies under it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
 import pytest
@@ -150,6 +150,22 @@ async def test_a_server_that_hangs_and_wakes_costs_nothing(
         await until_connected(functions)
         await create(devices, range(10, 20))
         await until(lambda: count(index) == 20)
+
+
+@pytest.mark.parametrize("end", [Client.drain, Client.close])
+async def test_the_end_of_its_connection_is_no_failure_of_its_own(
+    functions: Client, index: SqliteIndex, devices: JetStreamStore[Device], end: Callable[[Client], Awaitable[None]]
+) -> None:
+    await create(devices, range(10))
+    await index.start()
+    await index.ready()
+
+    with structlog.testing.capture_logs() as logs:
+        await end(functions)
+        await until(lambda: len(logs) == len(DEVICES.names + PRESENCE.names))
+
+    assert {line["event"] for line in logs} == {"index waits for the storage"}
+    assert await total(index) == 10
 
 
 async def test_a_record_that_cannot_be_read_hides_no_other(
