@@ -20,7 +20,9 @@ from infra.stack.paths import Paths
 
 OLDEST = (2, 0)
 BRIDGE_USER = "@bridge"
-SERVER_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/sbin")
+
+# Where servers lie, which is not on every user's path.
+_SERVER_DIRECTORIES = ("usr/sbin", "usr/local/sbin", "sbin")
 
 # Where distributions and a build from source put the plugin.
 _PLUGIN = "mosquitto_dynamic_security.so"
@@ -55,11 +57,11 @@ _DEVICE_LINES = (
 )
 
 
-def find_program() -> Path | None:
-    """The broker's program; servers lie in sbin, which is not on every user's path."""
-    found = shutil.which("mosquitto")
-    places = [found] if found else [f"{directory}/mosquitto" for directory in SERVER_DIRECTORIES]
-    return next((Path(place) for place in places if Path(place).is_file()), None)
+def find_program(path: str | None = None, root: Path = Path("/")) -> Path | None:
+    """The broker's program: on the search path (the environment's, if none is given), else where servers lie."""
+    found = shutil.which("mosquitto", path=path)
+    places = [Path(found)] if found else [root / directory / "mosquitto" for directory in _SERVER_DIRECTORIES]
+    return next((place for place in places if place.is_file()), None)
 
 
 def find_plugin(program: Path, root: Path = Path("/")) -> Path | None:

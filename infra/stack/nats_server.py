@@ -17,12 +17,12 @@ OLDEST = (2, 10)
 _MAX_PAYLOAD_BYTES = 8 * 1024 * 1024
 
 
-def find_program() -> Path | None:
-    """The server that came with this environment, else one on the path."""
-    beside = Path(sys.executable).with_name("nats-server")
+def find_program(path: str | None = None, python: Path | None = None) -> Path | None:
+    """The server that came with this Python's environment, else one on the search path (the environment's, if none)."""
+    beside = (python or Path(sys.executable)).with_name("nats-server")
     if beside.is_file():
         return beside
-    found = shutil.which("nats-server")
+    found = shutil.which("nats-server", path=path)
     return Path(found) if found else None
 
 

