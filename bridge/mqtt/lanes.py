@@ -18,6 +18,7 @@ from functions.domain.faults import Denied, Unavailable
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 5.0
 _DRAIN_SECONDS = 5.0
+_GOODBYE_SECONDS = 2.0
 
 log = structlog.get_logger("bridge")
 
@@ -60,6 +61,7 @@ class Lane:
         self._listener: Listener | None = None
         self._beginnings: tuple[str, ...] = ()
         self._must_subscribe = True
+        self._is_stopping = False
         self.session = Session(
             login.address,
             client_id=login.client_id,
@@ -90,15 +92,16 @@ class Lane:
         return self._listener.claimant(client_id) if self._listener else None
 
     async def run(self) -> None:
-        """Keep the session open until cancelled."""
-        while True:
+        """Keep the session open until it is stopped."""
+        while not self._is_stopping:
             await self._open()
             self.subscribed.set()
             await self.session.disconnected.wait()
             self.subscribed.clear()
-            self.counters.reconnects += 1
-            log.warning("broker lost", lane=self.name)
-            self.queues.ledger.disconnected(self.session.generation)
+            if not self._is_stopping:
+                self.counters.reconnects += 1
+                log.warning("broker lost", lane=self.name)
+                self.queues.ledger.disconnected(self.session.generation)
 
     async def settled(self) -> None:
         """Wait until what the broker held for this session has come and no message is unanswered.
@@ -113,7 +116,16 @@ class Lane:
 
     async def stop(self) -> None:
         """Finish what runs and disconnect; the broker keeps the session and what was not acknowledged."""
+        self._is_stopping = True
         await self.queues.drain(_DRAIN_SECONDS)
+        try:
+            # A socket that is closed with something unread in it takes with it
+            # what the other end has not read. Once the broker answers this, it
+            # has read every answer and acknowledgement.
+            async with asyncio.timeout(_GOODBYE_SECONDS):
+                await self.session.publish(self._marker, b"")
+        except (Unavailable, Denied, TimeoutError) as problem:
+            log.warning("broker left without goodbye", lane=self.name, problem=repr(problem))
         await self.session.close()
 
     def _take(self, incoming: Incoming) -> None:

@@ -9,6 +9,17 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from tests.integration.bridge.mosquitto import Mosquitto
 
+# What the hub sends to a device, and none of what the device sends itself.
+_FROM_HUB = (
+    "+/accepted",
+    "+/rejected",
+    "+/+/accepted",
+    "+/+/rejected",
+    "twin/update/delta",
+    "methods/+/request",
+    "messages/devicebound",
+)
+
 
 class Device:
     """An MQTT client of the test's own, on paho's thread, its messages in a queue."""
@@ -21,23 +32,22 @@ class Device:
         self.id = client_id
         self.certificate = certificate
         self.heard: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
-        self._connected = asyncio.Event()
+        self._filters: list[str] = []
         self._subscribed = asyncio.Event()
         clean = None if protocol is MQTTProtocolVersion.MQTTv5 else False
         self.client = paho.Client(CallbackAPIVersion.VERSION2, client_id, clean, protocol=protocol)
         self.client.tls_set(str(broker.folder / "ca.crt"), str(certificate), str(key))
         self.client.max_inflight_messages_set(0)
         self.client.reconnect_delay_set(1, 1)
-        self.client.on_connect = lambda *_: self._call(self._connected.set)
+        self.client.on_connect = lambda *_: self._subscribe()
         self.client.on_subscribe = lambda *_: self._call(self._subscribed.set)
         self.client.on_message = lambda _c, _d, m: self._call(self.heard.put_nowait, (m.topic, bytes(m.payload)))
 
     async def connect(self, *filters: str) -> "Device":
-        """Connect, and subscribe to the filters below the device's own topics, or to all of them."""
+        """Connect, and subscribe to the filters, or to all that the hub may send to the device."""
+        self._filters = list(filters) or [f"$devicehub/devices/{self.id}/{path}" for path in _FROM_HUB]
         await asyncio.to_thread(self.client.connect, "localhost", self._port, 240)
         self.client.loop_start()
-        await asyncio.wait_for(self._connected.wait(), 5)
-        self.client.subscribe([(name, 1) for name in filters or (f"$devicehub/devices/{self.id}/#",)])
         await asyncio.wait_for(self._subscribed.wait(), 5)
         return self
 
@@ -54,6 +64,10 @@ class Device:
     def close(self) -> None:
         self.client.disconnect()
         self.client.loop_stop()
+
+    def _subscribe(self) -> None:
+        # At each connection: a broker that was killed has forgotten the session.
+        self.client.subscribe([(name, 1) for name in self._filters])
 
     def _call(self, function: Callable[..., object], *arguments: object) -> None:
         if not self._loop.is_closed():

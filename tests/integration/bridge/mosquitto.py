@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from bridge.mqtt.wire import BrokerAddress
+from bridge.mqtt.wire import BrokerAddress, Tls
 
 _START_SECONDS = 10.0
 USER = "@bridge"
@@ -159,6 +159,13 @@ class Mosquitto:
     def address(self) -> BrokerAddress:
         """Where the bridge connects."""
         return BrokerAddress(path=str(self.folder / "bridge.sock"))
+
+    @property
+    def remote_address(self) -> BrokerAddress:
+        """Where a bridge on another host connects; its certificate names ``USER``."""
+        certificate, key = self.authority.issue(USER)
+        tls = Tls(self.folder / "ca.crt", certificate, key)
+        return BrokerAddress(host="localhost", port=self.port, tls=tls)
 
     @property
     def pid(self) -> int:
