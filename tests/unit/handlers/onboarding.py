@@ -1,0 +1,184 @@
+"""What the tests of onboarding share: CSRs, calls, and stores that make calls meet or cut them short."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import fields, replace
+from functools import cache
+from random import Random
+from typing import Any
+
+from cryptography import x509
+
+from functions.adapters.authority import make_request
+from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, Issued, Provisioned
+from functions.contract.messages import ProvisionRequest as Request
+from functions.domain.certificates import Certificate
+from functions.domain.devices import Device
+from functions.domain.enrolment import Enrolment
+from functions.domain.faults import Unavailable
+from functions.handlers import certificates, provisioning
+from functions.ports import Hub, Kept, Store
+from functions.testing import MemoryHub, call, collect, memory_hub
+
+FLEET = "claim:fleet"
+UUID = "9205fa1c-7e57-4bad-8c0d-e51a7edcab1e"
+NAME = "EDGB-9205"
+ACCESS_CHANGED = "devicehub.broker.access.changed"
+
+
+def open_hub(**kept: Any) -> MemoryHub:
+    """A hub with enrolment open."""
+    return memory_hub(**{"enrolment": {"enrolment": Enrolment(is_open=True)}, **kept})
+
+
+def new_csr(name: str) -> str:
+    return make_request(name)[0]
+
+
+@cache
+def csr(name: str) -> str:
+    """Always the same one for a name."""
+    return new_csr(name)
+
+
+async def provision(hub: Hub, topic_id: str, *, caller: str = FLEET, **body: Any) -> Provisioned:
+    return await provisioning.request(call(Request(**body), caller=caller, names=(topic_id,)), hub)
+
+
+async def join(hub: Hub, uuid: str = UUID, *, request: str | None = None, **body: Any) -> Provisioned:
+    """Both rounds."""
+    name = (await provision(hub, uuid)).device_id
+    return await provision(hub, uuid, csr_pem=request or new_csr(name), device_id=name, **body)
+
+
+async def create_from_csr(hub: Hub, request: str, **body: Any) -> CertificateCreated:
+    return await certificates.create_from_csr(call(CreateFromCsr(csr_pem=request, **body), caller=FLEET), hub)
+
+
+async def create_device(hub: Hub, name: str, request: str | None = None, **body: Any) -> Issued:
+    create = DeviceCreate(csr_pem=request or csr(name), **body)
+    return await certificates.create_device(call(create, caller="user:anna", names=(name,)), hub)
+
+
+def serial_of(answer: Provisioned | CertificateCreated | Issued) -> str:
+    assert answer.cert_pem is not None
+    return f"{x509.load_pem_x509_certificate(answer.cert_pem.encode()).serial_number:x}"
+
+
+async def device(hub: Hub, name: str = NAME) -> Device:
+    kept = await hub.devices.get(name)
+    assert kept is not None
+    return kept.value
+
+
+async def certificate(hub: Hub, serial: str) -> Certificate:
+    kept = await hub.certificates.get(serial)
+    assert kept is not None
+    return kept.value
+
+
+async def is_revoked(hub: Hub, serial: str) -> bool:
+    """Whether register and list of the revoked both say so; they must agree."""
+    marked = (await certificate(hub, serial)).revoked_at is not None
+    assert marked == (await hub.revoked.get(serial) is not None)
+    return marked
+
+
+async def listed(hub: Hub) -> set[str]:
+    """The serials on the CRL as it was made last."""
+    kept = await hub.revocations.get("crl")
+    crl = x509.load_pem_x509_crl(kept.value.crl_pem.encode()) if kept is not None else ()
+    return {f"{entry.serial_number:x}" for entry in crl}
+
+
+async def registered(hub: Hub) -> dict[str, Certificate]:
+    return {serial: kept.value for serial, kept in (await collect(hub.certificates.entries())).items()}
+
+
+class Meddled:
+    """A store in front of which something may happen."""
+
+    def __init__(self, store: Store[Any], meddler: "Meddler") -> None:
+        self._store = store
+        self._meddler = meddler
+
+    async def get(self, key: str) -> Kept[Any] | None:
+        await self._meddler.before_read()
+        return await self._store.get(key)
+
+    async def create(self, key: str, value: Any) -> int:
+        await self._meddler.before_write()
+        revision = await self._store.create(key, value)
+        await self._meddler.after_write()
+        return revision
+
+    async def replace(self, key: str, value: Any, *, expect: int) -> int:
+        await self._meddler.before_write()
+        revision = await self._store.replace(key, value, expect=expect)
+        await self._meddler.after_write()
+        return revision
+
+    async def remove(self, key: str, *, expect: int) -> None:
+        await self._meddler.before_write()
+        await self._store.remove(key, expect=expect)
+        await self._meddler.after_write()
+
+    async def history(self, key: str) -> list[Kept[Any]]:
+        return await self._store.history(key)
+
+    async def entries(self) -> AsyncIterator[tuple[str, Kept[Any]]]:
+        await self._meddler.before_read()
+        async for entry in self._store.entries():
+            yield entry
+
+
+class Meddler:
+    """Does nothing; see those below."""
+
+    async def before_read(self) -> None: ...
+
+    async def before_write(self) -> None: ...
+
+    async def after_write(self) -> None: ...
+
+
+class Shuffle(Meddler):
+    """Lets other tasks run before each operation, in an order that the seed decides."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)
+
+    async def before_read(self) -> None:
+        for _ in range(self._random.randrange(4)):
+            await asyncio.sleep(0)
+
+    async def before_write(self) -> None:
+        await self.before_read()
+
+
+class Outage(Meddler):
+    """Lets some writes through; then the storage is gone, with the last write done or not."""
+
+    def __init__(self, writes: int, *, last_is_done: bool) -> None:
+        self.left = writes
+        self._last_is_done = last_is_done
+
+    async def before_write(self) -> None:
+        if self.left == 0:
+            raise Unavailable
+        self.left -= 1
+        if self.left == 0 and not self._last_is_done:
+            raise Unavailable
+
+    async def after_write(self) -> None:
+        if self.left == 0:
+            raise Unavailable
+
+
+def meddled(hub: MemoryHub, meddler: Meddler) -> MemoryHub:
+    """The same hub, with the meddler in front of each store."""
+    found = {field.name: getattr(hub, field.name) for field in fields(Hub)}
+    stores: dict[str, Any] = {
+        name: Meddled(store, meddler) for name, store in found.items() if hasattr(store, "entries")
+    }
+    return replace(hub, **stores)
