@@ -31,8 +31,9 @@ from functions.contract.messages import (
 )
 from functions.contract.subjects import subject
 from functions.domain.devices import Lifecycle
-from functions.domain.faults import Conflict
-from functions.domain.names import DeviceId, is_device_id
+from functions.domain.enrolment import CLAIM_LIFETIME
+from functions.domain.faults import Conflict, Denied
+from functions.domain.names import CLAIM_PREFIX, DeviceId, is_device_id
 from functions.domain.sessions import Presence, Session
 from functions.handlers.rewriting import rewrite
 from functions.handlers.twins import publish_open_delta
@@ -48,9 +49,14 @@ async def opened(call: Call[SessionOpened], hub: Hub) -> Done:
 
     A session that took over a device's client id with another certificate
     ends that device's own: the broker writes no line of its end.
+
+    Raises:
+        Denied: a claim certificate's session has the id of a device that has
+            joined already; its keeper ends it.
     """
     line = call.body
     session = Session(line.client_id, line.common_name, line.address, _second(line.at), line.broker)
+    await _refuse_claimer(session, hub)
     if _is_devices_own(session) and _ended(await hub.presence.get(session.common_name), session):
         return Done()
     written = await rewrite(
@@ -124,6 +130,19 @@ async def _end(key: str, is_over: Callable[[Kept[Session]], bool], evidence: str
             # Opened again meanwhile: the new one is looked at for itself.
             continue
         return
+
+
+async def _refuse_claimer(session: Session, hub: Hub) -> None:
+    """Refuse a claim certificate under a device's id, but for the time in which that device may still be joining.
+
+    A device that joins in one round does so under its own id, and asks again
+    over a new session when the answer to its first request was lost.
+    """
+    if not session.common_name.startswith(CLAIM_PREFIX) or not is_device_id(session.client_id):
+        return
+    record = await hub.devices.get(session.client_id)
+    if record is not None and record.value.created_at + CLAIM_LIFETIME <= session.since:
+        raise Denied(detail="A claim certificate has no business under the id of a device that has joined.")
 
 
 async def _come(session: Session, hub: Hub) -> None:

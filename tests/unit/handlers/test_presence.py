@@ -19,6 +19,8 @@ from functions.contract.messages import (
     TwinDesire,
 )
 from functions.domain.devices import Device, Lifecycle
+from functions.domain.enrolment import CLAIM_LIFETIME
+from functions.domain.faults import Denied, Reason
 from functions.domain.sessions import Presence
 from functions.handlers import presence, twins
 from functions.testing import START, MemoryHub, call, memory_hub
@@ -183,6 +185,38 @@ async def test_a_session_taken_over_with_another_certificate_is_the_devices_no_m
     assert away == Presence(False, second(2), "replaced", ADDRESS)
     assert await of(hub) == away
     assert await of(hub, OTHER) is None
+
+
+async def test_a_claim_certificate_under_the_id_of_a_device_that_has_joined_is_denied() -> None:
+    hub = a_hub()
+    later = CLAIM_LIFETIME.total_seconds()
+    await opened(hub, 1, address=ADDRESS)
+
+    with pytest.raises(Denied) as refused:
+        await opened(hub, later, name="claim-default", client=ID)
+
+    assert refused.value.reason is Reason.DENIED
+    assert await of(hub) == Presence(True, second(1), "connected", ADDRESS)
+
+
+async def test_a_device_that_is_joining_may_ask_again_under_its_own_id() -> None:
+    hub = a_hub()
+
+    await opened(hub, 1, name="claim-default", client="EDGB-9999")
+    await opened(hub, CLAIM_LIFETIME.total_seconds() - 1, name="claim-default", client=ID)
+    await opened(hub, 5000, name="claim-default", client="some-uuid")
+
+    assert await clients(hub) == {"EDGB-9999", ID, "some-uuid"}
+
+
+async def test_a_device_that_has_joined_takes_its_id_over_from_its_claim() -> None:
+    hub = a_hub()
+    await opened(hub, 1, name="claim-default", client=ID)
+
+    await opened(hub, 2, address=ADDRESS)
+
+    assert await of(hub) == Presence(True, second(2), "connected", ADDRESS)
+    assert told(hub) == [(True, "connected")]
 
 
 @pytest.mark.parametrize("client", ["x" * 5000, "ü" * 30, "a\nb", "a'b (p2, c1, k60, u'EDGB-0001').", ""])
