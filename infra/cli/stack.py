@@ -190,18 +190,23 @@ def _run(prepared: "Prepared", environ: Mapping[str, str], *, detach: bool) -> N
 def _wait(process: "subprocess.Popen[bytes]", paths: "Paths") -> None:
     """Wait until the hub ends: because of a signal, by 'devicehub down', or by itself."""
     from infra.stack import leftovers
-    from infra.stack.starting import ask_to_end
+    from infra.stack.starting import end
 
-    def stop(number: int, _: object) -> None:
-        ask_to_end(paths, process)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    if process.wait() != 0:
-        left = leftovers.find(paths.data)
-        leftovers.end(left)
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in signals:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        for number in signals:
+            # Asking again would not make it faster, only cut it off half way.
+            signal.signal(number, signal.SIG_IGN)
+        end(paths, process)
+        status = 0
+    if status != 0:
+        leftovers.end(leftovers.find(paths.data))
         raise Problem(
-            f"The supervisor ended by itself (status {process.returncode}), and everything with it.",
+            f"The supervisor ended by itself (status {status}), and everything with it.",
             "Start again with 'devicehub up'; 'devicehub logs supervisor' may tell why.",
         )
     say("The hub has stopped.")

@@ -29,7 +29,7 @@ class Permissions:
     subscribe: tuple[str, ...]
 
 
-_STAFF = ("registry.>", "twins.>", "enrolment.*", "whitelist.*", "claims.*")
+_STAFF = ("registry.>", "twins.>", "enrolment.*", "whitelist.*", "claims.*", "bridge.*.counters")
 
 
 def _hub(*subjects: str) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ USERS: Mapping[str, Permissions] = {
             "broker.alarm",
         ),
         subscribe=(
-            *_hub(*(told.subject for told in topics.OUTBOUND), "broker.access.changed"),
+            *_hub(*(told.subject for told in topics.OUTBOUND), "broker.access.changed", "bridge.*.counters"),
             "$SRV.>",
             "_INBOX_bridge.>",
         ),

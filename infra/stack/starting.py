@@ -2,7 +2,8 @@
 
 import asyncio
 import subprocess
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from nats.aio.client import Client
@@ -14,7 +15,7 @@ from infra.settings import Address
 from infra.stack import leftovers, readiness
 from infra.stack.paths import Paths
 from infra.stack.plan import Plan
-from infra.stack.supervision import NotRunning, Process, Supervisor, launch, wait_for_end
+from infra.stack.supervision import NotRunning, Process, Supervisor, is_alive, launch
 
 READY_SECONDS = 60.0
 
@@ -51,34 +52,44 @@ async def bring_up(plan: Plan, environ: Mapping[str, str], wrapper: tuple[str, .
 
 def end(paths: Paths, process: "subprocess.Popen[bytes]") -> None:
     """Stop a supervisor that this process started, and everything under it; returns when all have ended."""
-    ask_to_end(paths, process)
+    supervisor = Supervisor(paths)
     try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
+        supervisor.stop()
+    except NotRunning:
+        process.terminate()
+    if not _wait(supervisor, lambda: process.poll() is not None):
         process.kill()
         process.wait()
     leftovers.end(leftovers.find(paths.data))
 
 
-def ask_to_end(paths: Paths, process: "subprocess.Popen[bytes]") -> None:
-    """Have a supervisor stop. Over its socket it does so at once; a signal it sees only once a second."""
-    try:
-        Supervisor(paths).stop()
-    except NotRunning:
-        process.terminate()
-
-
 def stop(paths: Paths) -> bool:
     """Stop a hub that any process started; returns when all has ended, and whether there was anything to stop."""
+    supervisor = Supervisor(paths)
     try:
-        pid = Supervisor(paths).stop()
+        pid = supervisor.stop()
     except NotRunning:
         pid = 0
     if pid:
-        wait_for_end([pid], _STOP_SECONDS)
+        _wait(supervisor, lambda: not is_alive(pid))
     left = leftovers.find(paths.data)
     leftovers.end(left)
     return bool(pid or left)
+
+
+def _wait(supervisor: Supervisor, is_over: Callable[[], bool]) -> bool:
+    """Wait until a supervisor has ended; whether it has.
+
+    It looks once a second whether the process it is waiting for has ended,
+    and at once whenever it is spoken to.
+    """
+    deadline = time.monotonic() + _STOP_SECONDS
+    while not is_over():
+        if time.monotonic() > deadline:
+            return False
+        supervisor.poke()
+        time.sleep(_EVERY_SECONDS)
+    return True
 
 
 async def _start(plan: Plan, watch: "_Watch") -> None:

@@ -1,5 +1,6 @@
 """The running supervisor of a hub: started, asked and stopped over its socket."""
 
+import contextlib
 import http.client
 import os
 import socket
@@ -15,7 +16,7 @@ from typing import Any
 import psutil
 
 from infra.stack.paths import Paths
-from infra.stack.supervisor import STACK
+from infra.stack.supervisor import ORDER, STACK
 
 _ANSWER_SECONDS = 10.0
 
@@ -45,7 +46,7 @@ class Process:
 
 
 class Supervisor:
-    """Orders to the supervisor of one hub. Every method raises NotRunning when it does not answer."""
+    """Orders to the supervisor of one hub; they raise NotRunning when it does not answer."""
 
     def __init__(self, paths: Paths) -> None:
         self._socket = paths.supervisor_socket
@@ -56,7 +57,7 @@ class Supervisor:
 
     def processes(self) -> list[Process]:
         """Every process it looks after, in the order of starting."""
-        return [
+        found = [
             Process(
                 name=str(told["name"]),
                 part=str(told["group"]),
@@ -67,6 +68,7 @@ class Supervisor:
             )
             for told in self._call("supervisor.getAllProcessInfo")
         ]
+        return sorted(found, key=lambda one: ORDER.index(one.part))
 
     def start(self, part: str) -> None:
         """Start every process of a part; returns when they are started, not when they are ready."""
@@ -77,6 +79,11 @@ class Supervisor:
         pid = self.pid()
         self._call("supervisor.shutdown")
         return pid
+
+    def poke(self) -> None:
+        """Make it look at its processes now; nothing happens where it does not answer."""
+        with contextlib.suppress(NotRunning):
+            self._call("supervisor.getState")
 
     def _call(self, method: str, *arguments: Any) -> Any:
         try:

@@ -22,7 +22,8 @@ FORBIDDEN = frozenset("\"'\\%;#{}")
 
 _LOG_BYTES = 10 * 1024 * 1024
 _LOG_BACKUPS = 3
-_ORDER = ("nats", "mosquitto", "functions", "index", "bridge")
+# In which they are started; stopped the other way round.
+ORDER = ("nats", "mosquitto", "functions", "index", "bridge")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def _program(
         "command": shlex.join(command).replace("%", "%%"),
         "process_name": process,
         "numprocs": str(processes),
-        "priority": str(10 * (1 + _ORDER.index(name))),
+        "priority": str(10 * (1 + ORDER.index(name))),
         "autostart": autostart,
         "autorestart": "true",
         "startsecs": "1",
