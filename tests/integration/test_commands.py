@@ -46,8 +46,8 @@ class Functions:
         self._do(self._serve())
 
     def stop(self) -> None:
-        assert self._runtime is not None
-        self._do(self._runtime.drain())
+        if self._runtime is not None:
+            self._do(self._runtime.drain())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -56,8 +56,9 @@ class Functions:
         client = await bus.connect(self._url, user="functions", password=self._password)
         # The real time, because callers stamp their deadlines by it.
         hub = memory_hub(clock=SettableClock(datetime.now(UTC)))
-        self._runtime = Runtime(client, hub, ROUTES, name="functions", version="0.0.1")
-        await self._runtime.start()
+        runtime = Runtime(client, hub, ROUTES, name="functions", version="0.0.1")
+        await runtime.start()
+        self._runtime = runtime
 
     def _do(self, what: Any) -> None:
         asyncio.run_coroutine_threadsafe(what, self._loop).result(_START_SECONDS)
@@ -139,9 +140,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
             # Beside the answers of the commands, which run in this process too.
             structlog.configure(logger_factory=structlog.PrintLoggerFactory(log))
             functions = Functions(node.nats_url, "functions-password")
-            functions.start()
-            yield Hub(data, node)
-            functions.stop()
+            try:
+                functions.start()
+                yield Hub(data, node)
+            finally:
+                functions.stop()
     finally:
         structlog.reset_defaults()
         process.terminate()
