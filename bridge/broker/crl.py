@@ -22,10 +22,9 @@ from cryptography import x509
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.lines import Line, ReloadFailed, Reloading
-from bridge.broker.process import Process
 from functions.domain.faults import Denied, Malformed, Unavailable
 
-_SEEN_WITHIN_SECONDS = 0.5
+_TOLD_WITHIN_SECONDS = 0.5
 _SIGNALS = 6
 # Read by the broker under its own user, and secret to nobody.
 _MODE = 0o644
@@ -98,16 +97,24 @@ class Loader:
 
     Args:
         file: the CRL file.
-        process: the broker's.
+        reload: has the broker read its files again, if it notices.
         answers: one round trip with the broker; Denied if it refuses the message.
         alarms: where a broker that cannot read its files is told.
+        told_within: seconds in which the log should tell that the broker has noticed.
     """
 
     def __init__(
-        self, file: CrlFile, process: Process, *, answers: Callable[[], Awaitable[None]], alarms: Alarms
+        self,
+        file: CrlFile,
+        *,
+        reload: Callable[[], None],
+        answers: Callable[[], Awaitable[None]],
+        alarms: Alarms,
+        told_within: float = _TOLD_WITHIN_SECONDS,
     ) -> None:
         self._file = file
-        self._process = process
+        self._signal = reload
+        self._told_within = told_within
         self._answers = answers
         self._alarms = alarms
         self._reloading = asyncio.Event()
@@ -159,7 +166,7 @@ class Loader:
             heard_before = await self._is_answered()
             self._reloading.clear()
             self._failed = False
-            self._process.reload()
+            self._signal()
             told = await self._is_told()
             taken = await self._is_answered()
             if self._failed or not taken:
@@ -170,7 +177,7 @@ class Loader:
 
     async def _is_told(self) -> bool:
         try:
-            async with asyncio.timeout(_SEEN_WITHIN_SECONDS):
+            async with asyncio.timeout(self._told_within):
                 await self._reloading.wait()
         except TimeoutError:
             return False

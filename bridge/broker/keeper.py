@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.follower import Follower, Own
-from bridge.broker.port import BRIDGE, BrokerAdmin, Functions, Lane, Link
+from bridge.broker.port import BRIDGE, PAUSES, BrokerAdmin, Functions, Lane, Link, Pauses
 from bridge.broker.reports import Reports
 from bridge.broker.sessions import Sessions
 from bridge.mqtt.session import Incoming
@@ -33,8 +33,6 @@ ACCESS_CHANGED = subject("broker", "access", "changed")
 SESSIONS = subject("broker", "sessions", "list")
 
 _EVERY_SECONDS = 60.0
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
 
 M = TypeVar("M", bound=Message)
 
@@ -55,6 +53,7 @@ class Keeper:
         own: who the bridge is in the broker's log.
         alarms: where what is wrong is told.
         peers: the addresses connected to the broker's port, or None if this host cannot tell.
+        pauses: how long is waited between tries.
     """
 
     def __init__(
@@ -68,6 +67,7 @@ class Keeper:
         own: Own,
         alarms: Alarms,
         peers: Callable[[], frozenset[str] | None],
+        pauses: Pauses = PAUSES,
     ) -> None:
         self._admin = admin
         self._sessions = sessions
@@ -76,7 +76,8 @@ class Keeper:
         self._functions = functions
         self._alarms = alarms
         self._peers = peers
-        self._reports = Reports(functions, alarms)
+        self._pauses = pauses
+        self._reports = Reports(functions, alarms, pauses)
         self._follower = Follower(
             sessions, self._reports, alarms, own=own, acknowledge=link.acknowledge, end=self._end_now
         )
@@ -244,21 +245,19 @@ class Keeper:
 
     async def _ask(self, name: str, body: Message, answer: type[M]) -> M:
         """Call a function, and wait for as long as none can answer."""
-        pause = _FIRST_PAUSE_SECONDS
+        pauses = iter(self._pauses)
         while True:
             try:
                 return await self._functions.call(name, body, answer, caller=BRIDGE)
             except Unavailable as problem:
-                log.info("functions are away", subject=name, problem=str(problem), seconds=pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
+                log.info("functions are away", subject=name, problem=str(problem))
+            await asyncio.sleep(next(pauses))
 
     async def _until_done(
         self, what: str, deed: Callable[[], Awaitable[None]], *, hurry: asyncio.Event | None = None
     ) -> None:
         """Try until it is done, at once when hurried; failure is an alarm, unless the broker is only away."""
-        pause = _FIRST_PAUSE_SECONDS
-        while True:
+        for pause in self._pauses:
             try:
                 await deed()
             except (Fault, ValidationError) as problem:
@@ -269,7 +268,6 @@ class Keeper:
                     self._alarms.tell(f"{what}-failed", detail=str(problem))
                 log.warning("not done yet", what=what, problem=str(problem), seconds=pause)
                 await _pause(pause, hurry)
-                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
             else:
                 return
 

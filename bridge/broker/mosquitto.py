@@ -73,7 +73,9 @@ class Mosquitto:
         self._alarms = alarms
         self._control = Control(link)
         self._process = Process(files.pid)
-        self._loader = Loader(CrlFile(files.crl), self._process, answers=self._control.answers, alarms=alarms)
+        self._loader = Loader(
+            CrlFile(files.crl), reload=self._process.reload, answers=self._control.answers, alarms=alarms
+        )
         self._clients: Mapping[str, str] = {}
         self._saving = asyncio.Event()
         self._saving_failed = False

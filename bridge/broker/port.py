@@ -1,7 +1,8 @@
 """What the keeper needs of the hub, of the lane it runs in, and of any broker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from nats.aio.msg import Msg
@@ -15,6 +16,24 @@ from functions.domain.sessions import Session
 M = TypeVar("M", bound=Message)
 
 BRIDGE = Caller(SYSTEM, "bridge")
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Seconds between tries: from the first, doubled each time, to the longest."""
+
+    first: float = 0.1
+    longest: float = 5.0
+
+    def __iter__(self) -> Iterator[float]:
+        """Each pause in turn, without end."""
+        pause = self.first
+        while True:
+            yield pause
+            pause = min(pause * 2, self.longest)
+
+
+PAUSES = Pauses()
 
 
 class Functions(Protocol):

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import structlog
 
 from bridge.broker.alarms import Alarms
-from bridge.broker.port import BRIDGE, Functions
+from bridge.broker.port import BRIDGE, PAUSES, Functions, Pauses
 from functions.contract.messages import Done, Message
 from functions.domain.faults import Denied, Fault, NotFound, Reason, Unavailable
 
 _AT_ONCE = 32
-_FIRST_PAUSE_SECONDS = 0.1
-_LONGEST_PAUSE_SECONDS = 5.0
 # A fault that waiting does not mend must not hold up the client's later news.
 _TRIES = 5
 
@@ -43,8 +41,9 @@ class Report:
 class Reports:
     """One queue per client id, and a restart of the broker as a barrier across them all."""
 
-    def __init__(self, functions: Functions, alarms: Alarms) -> None:
+    def __init__(self, functions: Functions, alarms: Alarms, pauses: Pauses = PAUSES) -> None:
         self._functions = functions
+        self._pauses = pauses
         self._alarms = alarms
         self._chains: dict[str, deque[Report]] = {}
         self._sending: dict[str, asyncio.Future[None]] = {}
@@ -89,9 +88,10 @@ class Reports:
 
     async def stop(self) -> None:
         """Give up what is not done; the broker still has the lines."""
-        for task in self._tasks:
+        tasks = tuple(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _start(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -124,9 +124,10 @@ class Reports:
 
     async def _deliver(self, report: Report, restarts: int) -> None:
         """Call until it is taken, refused for good, or void because the broker has restarted since."""
-        pause = _FIRST_PAUSE_SECONDS
         tries = 0
-        while restarts == self._restarts:
+        for pause in self._pauses:
+            if restarts != self._restarts:
+                break
             try:
                 await self._functions.call(report.subject, report.body, Done, caller=BRIDGE)
             except Unavailable as problem:
@@ -149,5 +150,4 @@ class Reports:
                 self.sent += 1
                 break
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
         report.done()

@@ -1,0 +1,299 @@
+"""The keeper applies the access state whenever it may have changed, and nothing that fails stops it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+
+from bridge.broker.alarms import Alarms
+from bridge.broker.follower import Own
+from bridge.broker.keeper import Keeper
+from bridge.broker.port import Pauses
+from bridge.broker.sessions import Sessions
+from functions.contract.messages import SessionFact
+from functions.domain.faults import Conflict, Denied, Fault, Malformed, Unavailable
+from tests.unit.bridge.broker.memory import NOW, MemoryBroker, MemoryFunctions, MemoryLane, MemoryLink, connect
+
+OWN = Own("@bridge", "0f" * 16)
+
+
+class Rig:
+    def __init__(self) -> None:
+        self.functions = MemoryFunctions()
+        self.broker = MemoryBroker()
+        self.link = MemoryLink()
+        self.lane = MemoryLane()
+        self.alarms = Alarms(self.functions)
+        self.sessions = Sessions("local")
+        self.peers: frozenset[str] | None = frozenset({"127.0.0.1:5"})
+        self.keeper = Keeper(
+            self.broker,
+            self.sessions,
+            self.link,
+            self.lane,
+            self.functions,
+            own=OWN,
+            alarms=self.alarms,
+            peers=lambda: self.peers,
+            pauses=Pauses(0.001, 0.004),
+        )
+        self.task: asyncio.Task[None] | None = None
+        # The session was kept, unless a test says otherwise.
+        self.keeper.take(connect(OWN.client_id, "@bridge"))
+
+    async def start(self) -> None:
+        self.task = asyncio.create_task(self.keeper.run())
+        async with asyncio.timeout(5):
+            await self.keeper.ready.wait()
+
+    async def stop(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self.task
+
+    async def reconnect(self, *, kept: bool = True) -> None:
+        self.lane.subscribed.clear()
+        self.link.disconnected.set()
+        await asyncio.sleep(0)
+        self.link.generation += 1
+        self.link.disconnected.clear()
+        self.lane.subscribed.set()
+        if kept:
+            line = connect(OWN.client_id, "@bridge")
+            self.keeper.take(type(line)(line.topic, line.payload, 1, 1, False, False, self.link.generation))
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    made = Rig()
+    yield made
+    await made.stop()
+
+
+async def test_at_the_start_the_access_state_is_applied_and_the_broker_saved(rig: Rig) -> None:
+    rig.functions.access = rig.functions.access.model_copy(update={"claims": ["fleet"], "suspended": ["EDGB-0009"]})
+
+    await rig.start()
+    await rig.broker.until(lambda: rig.broker.done("save"))
+
+    assert rig.broker.done("crl") == ["crl 1"]
+    assert rig.broker.done("access") == [(["fleet"], ["EDGB-0009"])]
+    assert not rig.broker.done("end")
+    assert not rig.alarms.counts
+
+
+async def test_a_change_is_applied_and_those_named_are_ended_after_the_crl(rig: Rig) -> None:
+    await rig.start()
+    rig.broker.deeds.clear()
+    rig.functions.cut("EDGB-0001")
+
+    await rig.functions.tell("EDGB-0001")
+    await rig.broker.until(lambda: rig.broker.done("end"))
+
+    assert [deed for deed in rig.broker.deeds if deed[0] != "answers"][:3] == [
+        ("crl", "crl 2"),
+        ("access", ([], [])),
+        ("end", ["EDGB-0001"]),
+    ]
+
+
+async def test_a_cut_is_made_once(rig: Rig) -> None:
+    await rig.start()
+    rig.functions.cut("EDGB-0001")
+
+    await rig.functions.tell("EDGB-0001")
+    await rig.broker.until(lambda: rig.broker.done("end"))
+    await rig.functions.tell()
+    await rig.broker.until(lambda: len(rig.broker.done("crl")) == 3)
+
+    assert rig.broker.done("end") == [["EDGB-0001"]]
+
+
+async def test_a_cut_whose_event_was_lost_is_made_at_the_next_look(rig: Rig) -> None:
+    await rig.start()
+    rig.functions.cut("EDGB-0001")
+
+    rig.keeper.hub_is_back()
+    await rig.broker.until(lambda: rig.broker.done("end"))
+
+    assert rig.broker.done("end") == [["EDGB-0001"]]
+
+
+async def test_the_same_name_cut_again_is_ended_again(rig: Rig) -> None:
+    await rig.start()
+    rig.functions.cut("EDGB-0001")
+    rig.keeper.hub_is_back()
+    await rig.broker.until(lambda: rig.broker.done("end"))
+
+    rig.functions.access = rig.functions.access.model_copy(update={"cut": []})
+    rig.functions.cut("EDGB-0001", NOW + timedelta(seconds=7))
+    rig.keeper.hub_is_back()
+    await rig.broker.until(lambda: len(rig.broker.done("end")) == 2)
+
+    assert rig.broker.done("end") == [["EDGB-0001"], ["EDGB-0001"]]
+
+
+async def test_who_was_cut_while_the_bridge_was_away_is_ended_also_if_it_came_after_the_cut(rig: Rig) -> None:
+    rig.functions.cut("EDGB-0001", NOW - timedelta(minutes=5))
+    rig.functions.cut("EDGB-0002", NOW - timedelta(minutes=5))
+    rig.functions.known = [
+        SessionFact(client_id="EDGB-0001", common_name="EDGB-0001", address="127.0.0.1:5", since=NOW)
+    ]
+
+    await rig.start()
+
+    assert rig.broker.done("end") == [["EDGB-0001"]]
+
+
+async def test_while_the_crl_cannot_be_applied_those_it_names_are_denied_and_ended(rig: Rig) -> None:
+    await rig.start()
+    rig.functions.cut("EDGB-0001")
+    rig.broker.faults["crl"] = [Unavailable()]
+
+    await rig.functions.tell("EDGB-0001")
+    await rig.broker.until(lambda: "crl 2" in rig.broker.done("crl"))
+    await rig.broker.until(lambda: len(rig.broker.done("end")) == 2)
+
+    assert rig.broker.done("access")[-2:] == [([], ["EDGB-0001"]), ([], [])]
+    assert rig.broker.done("end") == [["EDGB-0001"], ["EDGB-0001"]]
+    assert rig.alarms.counts["access-failed"] == 1
+
+
+@pytest.mark.parametrize("step", ["crl", "access", "end"])
+async def test_a_step_that_fails_is_an_alarm_and_tried_again_and_holds_up_no_other(rig: Rig, step: str) -> None:
+    await rig.start()
+    rig.broker.deeds.clear()
+    rig.broker.faults[step] = [Conflict(), Malformed(), Unavailable()]
+
+    await rig.functions.tell("EDGB-0001")
+    await rig.broker.until(lambda: rig.broker.done(step))
+    await rig.broker.until(lambda: len(rig.broker.done("end")) >= 1)
+
+    assert rig.alarms.counts["access-failed"] == 3
+    for other in {"crl", "access", "end"} - {step}:
+        assert len(rig.broker.done(other)) == 4
+
+
+async def test_a_broker_that_refuses_us_gets_its_files_loaded_again(rig: Rig) -> None:
+    await rig.start()
+    rig.broker.faults["access"] = [Denied()]
+
+    await rig.functions.tell()
+    await rig.broker.until(lambda: rig.broker.done("forget"))
+
+    assert rig.broker.done("forget") == [None]
+
+
+async def test_a_broker_that_is_only_away_is_no_alarm(rig: Rig) -> None:
+    await rig.start()
+    rig.link.is_connected = False
+    rig.broker.faults["crl"] = [Unavailable()]
+
+    await rig.functions.tell()
+    await rig.broker.until(lambda: len(rig.broker.done("crl")) == 2)
+
+    assert not rig.alarms.counts
+
+
+async def test_functions_that_are_away_are_waited_for(rig: Rig) -> None:
+    rig.functions.faults["sessions.list"] = [Unavailable()] * 3
+    rig.functions.faults["access.get"] = [Unavailable()] * 3
+
+    await rig.start()
+
+    assert rig.functions.asked == {"sessions.list": 4, "access.get": 4}
+    assert not rig.alarms.counts
+
+
+async def test_a_fault_of_functions_is_an_alarm_and_asked_again(rig: Rig) -> None:
+    rig.functions.faults["access.get"] = [Fault()]
+
+    await rig.start()
+
+    assert rig.alarms.counts["access-failed"] == 1
+
+
+async def test_after_a_reconnection_everything_is_done_again(rig: Rig) -> None:
+    await rig.start()
+    await rig.broker.until(lambda: rig.broker.done("save"))
+    rig.keeper.take(connect("EDGB-0001"))
+    await rig.functions.until(lambda: len(rig.functions.told) == 1)
+    rig.broker.deeds.clear()
+
+    await rig.reconnect()
+    await rig.broker.until(lambda: rig.broker.done("save"))
+    await rig.functions.until(lambda: len(rig.functions.told) == 2)
+
+    assert rig.functions.lines == ["opened EDGB-0001 EDGB-0001"] * 2
+    assert rig.functions.asked["sessions.list"] == 1
+    await rig.broker.until(lambda: rig.broker.done("crl"))
+
+
+async def test_sessions_from_before_this_process_are_told_once_and_dead_ones_closed(rig: Rig) -> None:
+    rig.functions.known = [
+        SessionFact(client_id="EDGB-0001", common_name="EDGB-0001", address="127.0.0.1:5", since=NOW),
+        SessionFact(client_id="EDGB-0002", common_name="EDGB-0002", address="127.0.0.1:6", since=NOW),
+    ]
+
+    await rig.start()
+    await rig.functions.until(lambda: len(rig.functions.told) == 2)
+
+    assert sorted(rig.functions.lines) == ["closed EDGB-0002 disconnected", "opened EDGB-0001 EDGB-0001"]
+
+
+async def test_where_the_host_cannot_tell_sessions_are_kept(rig: Rig) -> None:
+    rig.peers = None
+    rig.functions.known = [
+        SessionFact(client_id="EDGB-0002", common_name="EDGB-0002", address="127.0.0.1:6", since=NOW)
+    ]
+
+    await rig.start()
+
+    assert list(rig.sessions.all()) == ["EDGB-0002"]
+
+
+@pytest.mark.parametrize("peers", [None, frozenset({"127.0.0.1:6"})])
+async def test_when_the_broker_lost_our_session_those_nobody_saw_connect_are_ended(
+    rig: Rig, peers: frozenset[str] | None
+) -> None:
+    rig.functions.access = rig.functions.access.model_copy(update={"claims": ["fleet"]})
+    await rig.start()
+    rig.keeper.take(connect("EDGB-0001"))
+
+    rig.peers = peers
+    await rig.reconnect(kept=False)
+    await rig.broker.until(lambda: rig.broker.done("end"))
+
+    assert rig.broker.done("end") == [["EDGB-0001", "claim-fleet"]]
+    await rig.functions.until(lambda: "closed EDGB-0001 disconnected" in rig.functions.lines)
+
+
+async def test_a_wrong_session_is_ended_even_if_it_takes_more_than_one_try(rig: Rig) -> None:
+    await rig.start()
+    rig.broker.faults["end"] = [Unavailable(), Conflict()]
+
+    rig.keeper.take(connect("EDGB-0001", "EDGB-0002"))
+    await rig.broker.until(lambda: rig.broker.done("end"))
+
+    assert rig.broker.done("end") == [["EDGB-0002"]]
+    assert rig.alarms.counts["ending-failed"] == 2
+
+
+async def test_a_broker_that_does_not_save_is_an_alarm_and_asked_again(rig: Rig) -> None:
+    rig.broker.faults["save"] = [Unavailable()]
+
+    await rig.start()
+    await rig.broker.until(lambda: rig.broker.done("save"))
+
+    assert rig.alarms.counts["saving-failed"] == 1
+
+
+async def test_counts_are_visible(rig: Rig) -> None:
+    await rig.start()
+    rig.keeper.take(connect("EDGB-0001"))
+    await rig.functions.until(lambda: rig.functions.told)
+
+    assert rig.keeper.to_json() == {"sessions": 1, "reports": 1, "alarms": {}}
