@@ -1,8 +1,9 @@
 """What the command says: answers to standard output, what went wrong to standard error."""
 
 import json
+import os
 import sys
-from typing import Any
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -39,21 +40,17 @@ class Reporting(TyperGroup):
 
 def say(*lines: str) -> None:
     """Print lines of the answer."""
-    for line in lines:
-        sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    _write(sys.stdout, "".join(f"{line}\n" for line in lines))
 
 
 def say_json(value: Any) -> None:
     """Print the answer for a script: JSON, keys in the given order."""
-    sys.stdout.write(f"{json.dumps(value, indent=2, ensure_ascii=False)}\n")
+    _write(sys.stdout, f"{json.dumps(value, indent=2, ensure_ascii=False)}\n")
 
 
 def complain(*lines: str) -> None:
     """Print lines about what went wrong; empty ones are left out."""
-    for line in lines:
-        if line:
-            sys.stderr.write(f"{line}\n")
+    _write(sys.stderr, "".join(f"{line}\n" for line in lines if line))
 
 
 def describe(fault: Fault) -> tuple[str, str]:
@@ -64,3 +61,15 @@ def describe(fault: Fault) -> tuple[str, str]:
     if isinstance(fault, Unavailable):
         return what, "Is the hub up? 'devicehub status' tells; 'devicehub up' starts it."
     return what, ""
+
+
+def _write(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        # Whoever reads has seen enough ('devicehub up | head'): what the
+        # command does must not depend on that, nor its end fail over it.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

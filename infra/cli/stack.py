@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -18,8 +18,8 @@ from infra.problem import Problem
 if TYPE_CHECKING:
     from infra.settings import Settings
     from infra.stack.paths import Paths
-    from infra.stack.plan import Plan
     from infra.stack.preparing import Prepared
+    from infra.stack.reporting import Report
 
 _TAIL = 200
 
@@ -51,11 +51,11 @@ def up(
     settings = _settings(environ)
     preparing.refuse_unusable(settings)
     if plan:
-        _show_plan(settings, environ)
+        _show_plan(settings)
         return
     try:
         with preparing.held(settings.data):
-            _run(preparing.prepare(settings, environ), environ, detach=detach)
+            _run(preparing.prepare(settings), environ, detach=detach)
     except KeyboardInterrupt:
         complain("Broken off; everything was stopped.")
         raise typer.Exit(FAILED) from None
@@ -82,42 +82,44 @@ def status(as_json: AsJson = False, data: Data = None) -> None:
 
     directory = data_directory(data)
     found = asyncio.run(report(directory))
-    processes = found.processes if found else ()
-    is_ready = found is not None and found.is_ready
-    parts = [
-        {
-            "name": one.name,
-            "state": one.state,
-            "pid": one.pid or None,
-            "uptimeSeconds": one.uptime_seconds,
-            "ready": found is not None and one.name in found.ready,
-        }
-        for one in processes
-    ]
     if as_json:
-        say_json(
-            {
-                "running": found is not None,
-                "ready": is_ready,
-                "data": str(directory),
-                "mqtt": f"mqtts://{found.node.mqtt_host}:{found.node.mqtt_port}" if found else None,
-                "nats": found.node.nats_url if found else None,
-                "parts": parts,
-            }
-        )
+        say_json(_facts(directory, found))
     elif found is None:
         say(f"No hub is running in {directory}. 'devicehub up' starts one.")
     else:
         from infra.cli.tables import show_table
 
         rows = [
-            (one.name, one.state, str(one.pid or "-"), _duration(one.uptime_seconds), _yes(one.name in found.ready))
-            for one in processes
+            (one.name, one.state, str(one.pid or ""), _duration(one.uptime_seconds), _yes(one.name in found.ready))
+            for one in found.processes
         ]
         show_table(("Part", "State", "Process", "Up for", "Ready"), rows, empty="")
         complain(found.trouble)
-    if not is_ready:
+    if found is None or not found.is_ready:
         raise typer.Exit(FAILED)
+
+
+def _facts(data: Path, found: "Report | None") -> dict[str, Any]:
+    """What ``status`` tells a script."""
+    if found is None:
+        return {"running": False, "ready": False, "data": str(data), "mqtt": None, "nats": None, "parts": []}
+    return {
+        "running": True,
+        "ready": found.is_ready,
+        "data": str(data),
+        "mqtt": f"mqtts://{found.node.mqtt_host}:{found.node.mqtt_port}",
+        "nats": found.node.nats_url,
+        "parts": [
+            {
+                "name": one.name,
+                "state": one.state,
+                "pid": one.pid or None,
+                "uptimeSeconds": one.uptime_seconds,
+                "ready": one.name in found.ready,
+            }
+            for one in found.processes
+        ],
+    }
 
 
 def logs(
@@ -167,6 +169,7 @@ def _run(prepared: "Prepared", environ: Mapping[str, str], *, detach: bool) -> N
     """Start what was prepared; in the foreground, until it is stopped."""
     import asyncio
 
+    from infra.cli.welcome import greet, make_first_claim
     from infra.stack.starting import bring_up, end
 
     paths = prepared.plan.paths
@@ -174,8 +177,8 @@ def _run(prepared: "Prepared", environ: Mapping[str, str], *, detach: bool) -> N
         say(f"Ended what an earlier run had left: {prepared.ended}.")
     process = asyncio.run(bring_up(prepared.plan, environ, () if detach else prepared.programs.wrapper))
     try:
-        _make_first_claim(prepared.plan)
-        _greet(prepared.plan)
+        make_first_claim(prepared.plan)
+        greet(prepared.plan)
         if not detach:
             say("", "Ctrl-C stops it.")
             _wait(process, paths)
@@ -212,61 +215,13 @@ def _wait(process: "subprocess.Popen[bytes]", paths: "Paths") -> None:
     say("The hub has stopped.")
 
 
-def _make_first_claim(plan: "Plan") -> None:
-    """Make the claim certificate that a new hub comes with, once."""
-    from dataclasses import replace
-    from datetime import UTC, datetime
-
-    from functions.contract.messages import ClaimCreate, Issued
-    from infra.cli.bundles import CA, CONFIG, Bundle, make_bundle
-    from infra.cli.connection import ask
-    from infra.node import write_node
-
-    if plan.node.claim_made_at:
-        return
-    folder = plan.paths.default_claim
-    bundle = Bundle(folder, "provisioning")
-    if not (folder / CONFIG).exists():
-        # Cut off while it was written: the hub answers the same request with the same certificate.
-        for file in (bundle.certificate, folder / CA):
-            file.unlink(missing_ok=True)
-        make_bundle(
-            bundle,
-            "claim-default",
-            plan.node,
-            lambda csr: ask(
-                plan.paths.data, "devicehub.claims.create", ClaimCreate(name="default", csr_pem=csr), Issued
-            ),
-        )
-    at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    write_node(plan.paths.node, replace(plan.node, claim_made_at=at))
-
-
-def _greet(plan: "Plan") -> None:
-    """Say where everything is and what to do next."""
-    node, paths = plan.node, plan.paths
-    say(
-        "Device Hub is ready.",
-        "",
-        f"  Devices connect to   mqtts://{node.mqtt_host}:{node.mqtt_port}  (mutual TLS)",
-        f"  The bus is at        {node.nats_url}",
-        f"  Everything is in     {paths.data}",
-        f"  Claim bundle         {paths.default_claim}",
-        "",
-        "Next, let devices join with the claim bundle, or make one device's bundle:",
-        "",
-        "  devicehub enrolment open --minutes 30",
-        "  devicehub device create my-device --out my-device",
-    )
-
-
-def _show_plan(settings: "Settings", environ: Mapping[str, str]) -> None:
+def _show_plan(settings: "Settings") -> None:
     from infra.stack import preparing
     from infra.stack.plan import show
     from infra.stack.programs import find_programs
 
     programs = find_programs(embedded_nats=settings.nats_url is None)
-    lines = show(preparing.look(settings, environ, programs))
+    lines = show(preparing.look(settings, programs))
     say(*(lines or [f"Nothing would change in {settings.data}."]))
 
 

@@ -28,12 +28,28 @@ def find(data: Path) -> list[psutil.Process]:
 
 
 def end(processes: Sequence[psutil.Process]) -> None:
-    """End processes: asked first, so that they finish what they hold, then killed."""
+    """End processes: asked first, so that they finish what they hold, then killed.
+
+    A supervisor among them is asked alone: it stops the others in order.
+    """
+    supervisors = [process for process in processes if _is_supervisor(process)]
+    _end(supervisors)
+    _end([process for process in processes if process not in supervisors])
+
+
+def _end(processes: Sequence[psutil.Process]) -> None:
     _signal(processes, kill=False)
     left = wait_for_end([process.pid for process in processes], _DRAIN_SECONDS)
     stubborn = [process for process in processes if process.pid in left]
     _signal(stubborn, kill=True)
     wait_for_end([process.pid for process in stubborn], _KILL_SECONDS)
+
+
+def _is_supervisor(process: psutil.Process) -> bool:
+    try:
+        return "supervisor.supervisord" in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
 
 
 def describe(processes: Sequence[psutil.Process]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +72,7 @@ def refuse_if_running(data: Path) -> None:
     )
 
 
-def prepare(settings: Settings, environ: Mapping[str, str]) -> Prepared:
+def prepare(settings: Settings) -> Prepared:
     """Check the machine, end what an earlier run left, and put all files in place; inside ``held``.
 
     Raises:
@@ -83,19 +83,19 @@ def prepare(settings: Settings, environ: Mapping[str, str]) -> Prepared:
     ended = leftovers.describe(left)
     leftovers.end(left)
     programs = preflight.check(settings)
-    plan = look(settings, environ, programs)
+    plan = look(settings, programs)
     apply(plan)
     return Prepared(plan, programs, ended)
 
 
-def look(settings: Settings, environ: Mapping[str, str], programs: Programs) -> Plan:
+def look(settings: Settings, programs: Programs) -> Plan:
     """Make the plan; nothing is written.
 
     Raises:
         Problem: the data directory holds something damaged.
     """
     _, node = known_paths(settings.data)
-    paths = Paths(settings.data, sockets.choose_directory(settings.data, node, environ))
+    paths = Paths(settings.data, sockets.choose_directory(settings.data, node))
     return asyncio.run(make_plan(settings, paths, node, programs))
 
 

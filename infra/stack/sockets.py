@@ -4,7 +4,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 from infra.node import Node
@@ -13,12 +13,19 @@ from infra.node import Node
 # a name with its process id first.
 _LONGEST = 100
 _LONGEST_NAME = len("/supervisor.sock.4194304")
+_LAST_RESORT = Path("/tmp")  # noqa: S108  # The directory made in it is private.
 
 
-def choose_directory(data: Path, node: Node | None, environ: Mapping[str, str]) -> Path:
+def choose_directory(data: Path, node: Node | None, bases: Sequence[Path] | None = None) -> Path:
     """Where the sockets go: ``data/run`` if its path will do, else the same place as last time, else a new one.
 
     Nothing is made. Mosquitto ends the path of a socket at the first blank.
+
+    Args:
+        data: the data directory.
+        node: what the last start noted.
+        bases: where a new one may be made; by default ``/run`` if this user may write there, and the temporary
+            directories. Not the user's own runtime directory, which goes when the user logs out.
     """
     usual = data / "run"
     if _will_do(usual):
@@ -26,11 +33,12 @@ def choose_directory(data: Path, node: Node | None, environ: Mapping[str, str]) 
     if node is not None and Path(node.run) != usual and is_private(Path(node.run)):
         return Path(node.run)
     name = f"devicehub-{secrets.token_hex(4)}"
-    bases = (environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp")  # noqa: S108  # The last resort; the directory itself is private.
-    return next(
-        (Path(base) / name for base in bases if base and Path(base).is_dir() and _will_do(Path(base) / name)),
-        Path("/tmp") / name,  # noqa: S108
-    )
+    places = [base / name for base in (_usual_bases() if bases is None else bases) if os.access(base, os.W_OK)]
+    return next((place for place in places if _will_do(place)), _LAST_RESORT / name)
+
+
+def _usual_bases() -> tuple[Path, ...]:
+    return (Path("/run"), Path(tempfile.gettempdir()), _LAST_RESORT)
 
 
 def is_private(path: Path) -> bool:

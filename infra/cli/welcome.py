@@ -1,0 +1,68 @@
+"""What a new hub comes with, and what a person is told when it is ready."""
+
+import shlex
+import shutil
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from functions.contract.messages import ClaimCreate, Issued
+from infra.cli.bundles import CA, CONFIG, Bundle, make_bundle
+from infra.cli.connection import ask, data_directory
+from infra.cli.console import say
+from infra.node import write_node
+from infra.stack.plan import Plan
+
+
+def make_first_claim(plan: Plan) -> None:
+    """Make the claim certificate that a new hub comes with, once."""
+    if plan.node.claim_made_at:
+        return
+    folder = plan.paths.default_claim
+    bundle = Bundle(folder, "provisioning")
+    if not (folder / CONFIG).exists():
+        # Cut off while it was written: the hub answers the same request with the same certificate.
+        for file in (bundle.certificate, folder / CA):
+            file.unlink(missing_ok=True)
+        make_bundle(
+            bundle,
+            "claim-default",
+            plan.node,
+            lambda csr: ask(
+                plan.paths.data, "devicehub.claims.create", ClaimCreate(name="default", csr_pem=csr), Issued
+            ),
+        )
+    at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    write_node(plan.paths.node, replace(plan.node, claim_made_at=at))
+
+
+def greet(plan: Plan) -> None:
+    """Say where everything is and what to do next, in words that can be copied."""
+    node, paths = plan.node, plan.paths
+    command = _own_command()
+    known = data_directory(None) == paths.data
+    data = "" if known else f" --data {shlex.quote(str(paths.data))}"
+    say(
+        "Device Hub is ready.",
+        "",
+        f"  Devices connect to   mqtts://{node.mqtt_host}:{node.mqtt_port}  (mutual TLS)",
+        f"  The bus is at        {node.nats_url}",
+        f"  Everything is in     {paths.data}",
+        f"  Claim bundle         {paths.default_claim}",
+        "",
+        "Next, let devices join with the claim bundle, or make one device's bundle:",
+        "",
+        f"  {command} enrolment open --minutes 30{data}",
+        f"  {command} device create my-device --out my-device{data}",
+    )
+
+
+def _own_command() -> str:
+    """How this command can be called again: by its name if the shell finds it, else by its path."""
+    own = Path(sys.argv[0]).absolute()
+    found = shutil.which(own.name)
+    if found and Path(found).absolute() == own:
+        return own.name
+    here = Path.cwd()
+    return str(own.relative_to(here) if own.is_relative_to(here) else own)
