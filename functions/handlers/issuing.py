@@ -254,7 +254,8 @@ _SECOND_DEVICE = "This hardware UUID has a device already, under another id."
 
 async def _refuse_second_device(hub: Hub, bound: Reservation) -> None:
     """A UUID has one device; but a name that was kept and never used, or a retired device, gives it free."""
-    if bound.uuid_hash is not None and await live_claim(hub, bound.uuid_hash) is not None:
+    claim = await live_claim(hub, bound.uuid_hash) if bound.uuid_hash is not None else None
+    if claim is not None and claim.device == bound.device:
         raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
     device = await _read_device(hub, bound.device)
     if device is not None and device.lifecycle is not Lifecycle.RETIRED:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from functions.contract.messages import DeviceRevoke, Nothing
+from functions.contract.messages import DeviceRevoke, Nothing, Provisioned
 from functions.domain.devices import Lifecycle
 from functions.domain.faults import Fault, Reason, Unavailable
 from functions.handlers import access, certificates
@@ -19,6 +19,7 @@ from tests.unit.handlers.onboarding import (
     UUID,
     Outage,
     Shuffle,
+    certificate,
     create_from_csr,
     csr,
     device,
@@ -55,8 +56,8 @@ async def good(hub: MemoryHub, name: str = NAME) -> set[str]:
     """The serials of a device's certificates that are not revoked."""
     return {
         serial
-        for serial, certificate in (await registered(hub)).items()
-        if certificate.common_name == name and not await is_revoked(hub, serial)
+        for serial, found in (await registered(hub)).items()
+        if found.common_name == name and not await is_revoked(hub, serial)
     }
 
 
@@ -148,20 +149,56 @@ async def test_however_keys_of_one_device_meet_one_certificate_is_left(seed: int
     busy = meddled(hub, Shuffle(seed))
     await provision(hub, UUID)
 
-    results = await settled(
-        [
-            *(provision(busy, UUID, csr_pem=new_csr(NAME), device_id=NAME) for _ in range(3)),
-            *(provision(busy, NAME, caller=f"device:{NAME}", csr_pem=new_csr(NAME)) for _ in range(2)),
-        ]
-    )
-    given = {serial_of(result) for result in results if not isinstance(result, Fault)}  # type: ignore[arg-type]
-    assert {result.reason for result in results if isinstance(result, Fault)} <= {Reason.UNAVAILABLE}
+    async def ask(request: str, by: Hub, *, itself: bool) -> Provisioned:
+        if itself:
+            return await provision(by, NAME, caller=f"device:{NAME}", csr_pem=request)
+        return await provision(by, UUID, csr_pem=request, device_id=NAME)
+
+    asked = [(new_csr(NAME), number < 2) for number in range(5)]
+    results = await settled([ask(request, busy, itself=itself) for request, itself in asked])
+    given = {serial_of(result) for result in results if isinstance(result, Provisioned)}
+    assert given
+    for (request, itself), result in zip(asked, results, strict=True):
+        if isinstance(result, Fault):
+            assert result.reason is Reason.UNAVAILABLE
+            given.add(serial_of(await ask(request, hub, itself=itself)))
     assert given <= await good(hub)
 
     await end_claims(hub)
     current = (await device(hub)).certificate
     assert current in given
     assert await good(hub) & given == {current}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_uuid_that_asks_for_two_names_at_once_has_one_device(seed: int) -> None:
+    hub = open_hub()
+    busy = meddled(hub, Shuffle(seed))
+
+    named, issued = await settled([provision(busy, UUID), provision(busy, "pump-7", csr_pem=csr("pump-7"), uuid=UUID)])
+
+    if isinstance(issued, Provisioned):
+        assert issued.device_id == "pump-7"
+        assert (await certificate(hub, serial_of(issued))).common_name == "pump-7"
+        assert (await provision(hub, UUID)).device_id == "pump-7"
+    else:
+        assert isinstance(issued, Fault)
+        assert isinstance(named, Provisioned)
+        assert issued.reason is Reason.DEVICE_EXISTS
+        assert (await join(hub)).device_id == named.device_id == NAME
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_device_that_is_revoked_while_it_asks_is_retired(seed: int) -> None:
+    hub = open_hub()
+    await join(hub)
+    busy = meddled(hub, Shuffle(seed))
+
+    await settled([provision(busy, NAME, caller=f"device:{NAME}", csr_pem=new_csr(NAME)), revoke(busy)])
+
+    record = await device(hub)
+    assert record.lifecycle is Lifecycle.RETIRED
+    assert record.certificate not in await good(hub)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -177,7 +214,7 @@ async def test_what_is_issued_while_the_device_is_revoked_is_not_good(seed: int)
     await end_claims(hub)
     record = await device(hub)
     if record.lifecycle is Lifecycle.RETIRED:
-        handed_out = [] if isinstance(joining, Fault) else [serial_of(joining)]  # type: ignore[arg-type]
+        handed_out = [serial_of(joining)] if isinstance(joining, Provisioned) else []
         assert not await good(hub) & {*handed_out, record.certificate}
     else:
         # The request came after: the same hardware joined again.
