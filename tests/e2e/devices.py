@@ -66,9 +66,9 @@ class Device:
                 topic, payload = self.messages.get(timeout=left)
             except queue.Empty:
                 break
-            body = json.loads(payload)
-            if body.get("clientToken") == token:
-                return topic.rsplit("/", 1)[1], body
+            verdict = topic.rsplit("/", 1)[1]
+            if verdict in ("accepted", "rejected") and (body := json.loads(payload)).get("clientToken") == token:
+                return verdict, body
         return None
 
     def update(self, reported: dict[str, Any], token: str, *, patience: float = 5.0, tries: int = 30) -> dict[str, Any]:

@@ -184,10 +184,21 @@ class RunningHub:
 
     def listen(self, who: Identity, *topics: str, client_id: str = "", wait: int = 15, count: int = 1) -> "Listener":
         """Subscribe; returns once the broker has granted the subscription."""
-        command = ["mosquitto_sub", *self.address(who, client_id or who.name), "-d", "-W", str(wait), "-C", str(count)]
+        # To a pipe it would say nothing until its buffer is full.
+        command = [
+            "stdbuf",
+            "-oL",
+            "mosquitto_sub",
+            *self.address(who, client_id or who.name),
+            "-d",
+            "-W",
+            str(wait),
+            "-C",
+            str(count),
+        ]
         for topic in topics:
             command += ["-t", topic]
-        return Listener(subprocess.Popen([*command, "-F", "@%t %p"], stdout=subprocess.PIPE, text=True))
+        return Listener(subprocess.Popen([*command, "-F", ">%t %p"], stdout=subprocess.PIPE, text=True))
 
 
 class Listener:
@@ -205,7 +216,7 @@ class Listener:
     def next(self) -> tuple[str, dict[str, Any]] | None:
         """The next message as topic and JSON, or None when the time is over or the broker ended the session."""
         for line in self._lines:
-            if line.startswith("@"):
+            if line.startswith(">"):
                 topic, _, payload = line[1:].partition(" ")
                 return topic, json.loads(payload)
         return None
