@@ -44,6 +44,7 @@ password_file {folder}/passwd
 acl_file {folder}/acl
 plugin {plugin}
 plugin_opt_config_file {folder}/dynsec.json
+pid_file {folder}/mosquitto.pid
 persistence true
 persistence_location {folder}/
 autosave_interval 0
