@@ -100,7 +100,8 @@ class Supervisor:
 def launch(paths: Paths, environ: Mapping[str, str], *, wrapper: Sequence[str]) -> "subprocess.Popen[bytes]":
     """Start the supervisor as a child in a session of its own, so that Ctrl-C reaches only its starter."""
     command = (*wrapper, sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(paths.supervisor_config))
-    with paths.log("supervisor").open("ab") as log:
+    log = os.open(paths.log("supervisor"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
         return subprocess.Popen(  # noqa: S603
             command,
             cwd="/",
@@ -112,6 +113,8 @@ def launch(paths: Paths, environ: Mapping[str, str], *, wrapper: Sequence[str]) 
             start_new_session=True,
             umask=0o077,
         )
+    finally:
+        os.close(log)
 
 
 def wait_for_end(pids: Sequence[int], seconds: float) -> list[int]:
@@ -141,8 +144,10 @@ class _Transport(xmlrpc.client.Transport):
         self._path = path
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        """A connection to the socket, whatever the host."""
-        return _Connection(self._path)
+        """A connection to the socket, whatever the host; closed with the transport."""
+        connection = _Connection(self._path)
+        self._connection = host, connection
+        return connection
 
 
 class _Connection(http.client.HTTPConnection):
