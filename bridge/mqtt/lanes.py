@@ -17,8 +17,8 @@ from functions.domain.faults import Denied, Unavailable
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 5.0
+_SHORT_SECONDS = 0.5
 _DRAIN_SECONDS = 5.0
-_GOODBYE_SECONDS = 2.0
 
 log = structlog.get_logger("bridge")
 
@@ -93,15 +93,21 @@ class Lane:
 
     async def run(self) -> None:
         """Keep the session open until it is stopped."""
+        loop = asyncio.get_running_loop()
         while not self._is_stopping:
             await self._open()
             self.subscribed.set()
+            opened = loop.time()
             await self.session.disconnected.wait()
             self.subscribed.clear()
             if not self._is_stopping:
                 self.counters.reconnects += 1
-                log.warning("broker lost", lane=self.name)
+                log.warning("broker lost", lane=self.name, reason=self.session.ending)
                 self.queues.ledger.disconnected(self.session.generation)
+                if loop.time() - opened < _SHORT_SECONDS:
+                    # Another client with our id, perhaps: two that take the
+                    # session from each other must not do it without a pause.
+                    await asyncio.sleep(_SHORT_SECONDS)
 
     async def settled(self) -> None:
         """Wait until what the broker held for this session has come and no message is unanswered.
@@ -118,14 +124,6 @@ class Lane:
         """Finish what runs and disconnect; the broker keeps the session and what was not acknowledged."""
         self._is_stopping = True
         await self.queues.drain(_DRAIN_SECONDS)
-        try:
-            # A socket that is closed with something unread in it takes with it
-            # what the other end has not read. Once the broker answers this, it
-            # has read every answer and acknowledgement.
-            async with asyncio.timeout(_GOODBYE_SECONDS):
-                await self.session.publish(self._marker, b"")
-        except (Unavailable, Denied, TimeoutError) as problem:
-            log.warning("broker left without goodbye", lane=self.name, problem=repr(problem))
         await self.session.close()
 
     def _take(self, incoming: Incoming) -> None:

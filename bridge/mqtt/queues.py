@@ -131,8 +131,6 @@ class Queues:
 
     def take(self, incoming: Incoming) -> None:
         """Take one message from the broker; it is acknowledged when it is answered."""
-        if self._draining:
-            return
         if incoming.retain:
             self.counters.dropped += 1
             self._broker.acknowledge(incoming)
@@ -162,8 +160,7 @@ class Queues:
         self._holds.add(why)
         if why == "bus":
             self._bus_is_up.clear()
-        if not self._draining:
-            self._broker.pause()
+        self._broker.pause()
 
     def release(self, why: str) -> None:
         """One reason less to hold."""
@@ -174,13 +171,9 @@ class Queues:
             self._broker.resume()
 
     async def drain(self, seconds: float) -> None:
-        """Take in no more, finish what runs, leave what waits to the broker.
-
-        Reading goes on, as the broker's acknowledgements come the same way;
-        what else comes is left unacknowledged.
-        """
+        """Take in no more, finish what runs, leave what waits to the broker."""
         self._draining = True
-        self._broker.resume()
+        self.hold("drain")
         if self._workers:
             await asyncio.wait(self._workers, timeout=seconds)
         for worker in self._workers:

@@ -106,6 +106,8 @@ class Session:
         self._paused = False
         self.generation = 0
         self.refused = 0
+        # Why the last connection ended, for the log.
+        self.ending = ""
         self.connected = asyncio.Event()
         self.disconnected = asyncio.Event()
         self.disconnected.set()
@@ -282,6 +284,7 @@ class Session:
         if not self._is_present(client):
             return
         self._connection = None
+        self.ending = reason.getName()
         self.connected.clear()
         receipts = [*self._receipts.values(), *(item[3] for item in self._backlog if not isinstance(item, Incoming))]
         self._receipts.clear()

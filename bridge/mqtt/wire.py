@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -138,16 +139,29 @@ class Wire:
         self._out.clear()
 
     def close(self) -> None:
-        """Send the rest, as far as the other end takes it within a second, and close."""
+        """Send the rest, let the other end read it, and close.
+
+        A socket that is closed with something unread in it takes with it what
+        the other end has not read yet (a reset): the last answers and
+        acknowledgements. So what still comes is read and dropped until the
+        other end closes too, for a second at most.
+        """
         try:
-            if self._out:
+            if not self._broken:
                 self._socket.settimeout(_LINGER_SECONDS)
                 self._socket.sendall(self._out)
+                self._socket.shutdown(socket.SHUT_WR)
+                self._drop_what_comes()
         except OSError:
-            # The other end is gone: nothing more can be told to it.
+            # The other end is gone or does not answer: nothing more can be told to it.
             self._out.clear()
         finally:
             self._socket.close()
+
+    def _drop_what_comes(self) -> None:
+        deadline = time.monotonic() + _LINGER_SECONDS
+        while self._socket.recv(_CHUNK_BYTES) and time.monotonic() < deadline:
+            pass
 
     def fileno(self) -> int:
         """The descriptor that the loop watches."""

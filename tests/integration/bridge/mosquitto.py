@@ -178,6 +178,11 @@ class Mosquitto:
         """All that it has logged."""
         return (self.folder / "mosquitto.log").read_text()
 
+    def configure(self, line: str, another: str) -> None:
+        """Replace a line of the configuration, for the next start."""
+        path = self.folder / "mosquitto.conf"
+        path.write_text(path.read_text().replace(line, another))
+
     def start(self) -> None:
         """Start and wait until it listens."""
         (self.folder / "bridge.sock").unlink(missing_ok=True)

@@ -17,8 +17,8 @@ def pair() -> Iterator[tuple[Wire, socket.socket]]:
     ours.setblocking(False)
     wire = Wire(ours)
     yield wire, theirs
-    wire.close()
     theirs.close()
+    wire.close()
 
 
 def test_a_unix_socket_needs_no_keepalive() -> None:
@@ -91,7 +91,10 @@ def test_a_failed_wire_reads_as_closed(pair: tuple[Wire, socket.socket]) -> None
 def test_closing_sends_the_rest(pair: tuple[Wire, socket.socket]) -> None:
     wire, theirs = pair
     wire.send(b"goodbye")
+    theirs.sendall(b"unread")
+    theirs.shutdown(socket.SHUT_WR)
 
     wire.close()
 
     assert theirs.recv(10) == b"goodbye"
+    assert theirs.recv(10) == b""
