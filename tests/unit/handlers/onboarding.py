@@ -1,7 +1,7 @@
 """What the tests of onboarding share: CSRs, calls, and stores that make calls meet or cut them short."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import fields, replace
 from functools import cache
 from random import Random
@@ -154,6 +154,18 @@ class Shuffle(Meddler):
 
     async def before_write(self) -> None:
         await self.before_read()
+
+
+class Once(Meddler):
+    """Has something happen right before the first write."""
+
+    def __init__(self, deed: Callable[[], Awaitable[object]]) -> None:
+        self._deed: Callable[[], Awaitable[object]] | None = deed
+
+    async def before_write(self) -> None:
+        if self._deed is not None:
+            deed, self._deed = self._deed, None
+            await deed()
 
 
 class Outage(Meddler):

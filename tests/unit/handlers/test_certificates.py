@@ -9,7 +9,7 @@ import pytest
 
 from functions.contract.messages import AccessChanged, DeviceRevoke, Nothing
 from functions.domain.certificates import Purpose
-from functions.domain.devices import Lifecycle
+from functions.domain.devices import Device, Lifecycle
 from functions.domain.enrolment import ClaimCertificate, Enrolment, Whitelisted
 from functions.domain.faults import Conflict, Denied, Fault, Malformed, NotFound, Reason
 from functions.handlers import access, certificates
@@ -253,6 +253,14 @@ async def test_revoking_twice_changes_nothing_and_tells_again() -> None:
 
     assert (await device(hub, ID), await certificate(hub, issued.serial), await hub.revocations.get("crl")) == before
     assert len(hub.events.on(ACCESS_CHANGED)) == 2
+
+
+async def test_a_device_without_a_certificate_is_retired_too() -> None:
+    hub = memory_hub(devices={ID: Device(ID, START, START)})
+
+    await revoke(hub)
+
+    assert (await device(hub, ID)).lifecycle is Lifecycle.RETIRED
 
 
 async def test_a_device_that_does_not_exist_cannot_be_revoked() -> None:

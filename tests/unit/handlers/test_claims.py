@@ -147,6 +147,10 @@ async def test_a_name_can_be_used_again_after_it_was_revoked() -> None:
     (cut,) = (await access.read(call(Nothing()), hub)).cut
     # Sessions of the new one began after it.
     assert (cut.common_name, cut.at) == ("claim-fleet", START)
+    # The next list looks again at what was revoked lately.
+    await create(hub, "other")
+    await revoke(hub, "other")
+    assert await roles(hub) == ["fleet"]
 
 
 async def test_what_was_never_made_cannot_be_revoked() -> None:

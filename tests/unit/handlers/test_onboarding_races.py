@@ -17,6 +17,7 @@ from tests.unit.handlers.onboarding import (
     ACCESS_CHANGED,
     NAME,
     UUID,
+    Once,
     Outage,
     Shuffle,
     certificate,
@@ -138,7 +139,9 @@ async def test_of_two_ids_for_one_uuid_at_once_one_is_taken(seed: int) -> None:
     results = await settled([create_from_csr(busy, csr(name), uuid=UUID) for name in ("pump-7", "pump-8")])
 
     assert [result.reason for result in results if isinstance(result, Fault)] == [Reason.DEVICE_EXISTS]
-    assert len(await collect(hub.devices.entries())) == 1
+    (name,) = await collect(hub.devices.entries())
+    await end_claims(hub)
+    assert (await provision(hub, UUID)).device_id == name
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -219,6 +222,18 @@ async def test_what_is_issued_while_the_device_is_revoked_is_not_good(seed: int)
     else:
         # The request came after: the same hardware joined again.
         assert await good(hub) == {record.certificate}
+
+
+async def test_a_certificate_given_out_just_before_the_device_is_retired_is_revoked_too() -> None:
+    hub = open_hub()
+    await join(hub)
+    asks = Once(lambda: provision(hub, NAME, caller=f"device:{NAME}", csr_pem=csr(NAME)))
+
+    await revoke(meddled(hub, asks))
+
+    assert (await device(hub)).lifecycle is Lifecycle.RETIRED
+    assert len(await registered(hub)) == 2
+    assert await good(hub) == set()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -350,6 +365,7 @@ async def test_a_revocation_cut_short_anywhere_after_its_first_write_is_finished
         if writes == 1 and not done and not repeated:
             continue
 
+        hub.clock.advance(60)
         if repeated:
             await revoke(hub)
             assert hub.events.on(ACCESS_CHANGED)
@@ -359,5 +375,6 @@ async def test_a_revocation_cut_short_anywhere_after_its_first_write_is_finished
         assert await listed(hub) == {serial}
         assert [cut.common_name for cut in told.cut] == [NAME]
         assert await is_revoked(hub, serial)
+        assert (await certificate(hub, serial)).revoked_at == told.cut[0].at
         assert (await device(hub)).lifecycle is Lifecycle.RETIRED
     assert 3 < writes < MANY

@@ -9,7 +9,7 @@ import pytest
 
 from functions.contract.messages import AccessChanged, Nothing, Provisioned
 from functions.domain.devices import Device, Lifecycle
-from functions.domain.enrolment import ClaimCertificate, Enrolment, Whitelisted
+from functions.domain.enrolment import ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Conflict, Denied, Fault, Malformed, Reason, Unavailable
 from functions.handlers import access
 from functions.handlers.provisioning import finish_claims
@@ -290,6 +290,35 @@ async def test_a_uuid_has_one_device() -> None:
     assert fault.reason is Reason.DEVICE_EXISTS
     assert "another id" in fault.detail
     assert await hub.names.get("id-pump-7") is None
+
+
+async def test_a_uuid_has_one_device_also_after_its_claim() -> None:
+    hub = open_hub()
+    await join(hub)
+    hub.clock.advance(timedelta(minutes=16))
+    await finish_claims(hub)
+
+    assert (await refusal(hub, "pump-7", csr_pem=csr("pump-7"), uuid=UUID)).reason is Reason.DEVICE_EXISTS
+
+
+async def test_the_hardware_of_a_retired_device_may_join_under_another_id() -> None:
+    hub = retired_hub(UUID)
+    key = f"uuid-{hub.hasher.hash(UUID)}"
+    await hub.names.create(key, Reservation(NAME, hub.hasher.hash(UUID)))
+
+    assert (await provision(hub, "pump-7", csr_pem=csr("pump-7"), uuid=UUID)).device_id == "pump-7"
+    kept = await hub.names.get(key)
+    assert kept is not None
+    assert kept.value.device == "pump-7"
+
+
+async def test_an_id_that_was_reserved_in_vain_goes_to_the_next_who_asks() -> None:
+    hub = open_hub(names={"id-pump-7": Reservation("pump-7", None)})
+
+    assert (await provision(hub, "pump-7", csr_pem=csr("pump-7"), uuid=UUID)).device_id == "pump-7"
+    kept = await hub.names.get("id-pump-7")
+    assert kept is not None
+    assert kept.value.uuid_hash == hub.hasher.hash(UUID)
 
 
 async def test_a_name_kept_and_never_used_gives_its_uuid_free() -> None:
