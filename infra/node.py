@@ -52,13 +52,16 @@ def read_node(file: Path) -> Node | None:
     """What the node file says, or None if there is none yet.
 
     Raises:
-        Problem: it cannot be read, or a newer version of the hub wrote it.
+        Problem: it is damaged, or a newer version of the hub wrote it.
+        PermissionError: this user may not read it.
     """
     if not file.exists():
         return None
     try:
         with TinyDB(file, storage=AtomicJson) as database:
             document = database.table(_TABLE).get(doc_id=1)
+    except PermissionError:
+        raise
     except (OSError, ValueError, AttributeError, TypeError) as problem:
         raise Problem(f"The node file {file} cannot be read: {problem}.", "Restore it from a backup.") from problem
     if not isinstance(document, dict) or not isinstance(schema := document.get("schema"), int):
@@ -85,9 +88,14 @@ def known_paths(data: Path) -> tuple[Paths, Node | None]:
     """The paths of the hub in a data directory, and its node if it was ever set up.
 
     Raises:
-        Problem: the node file cannot be used.
+        Problem: the node file cannot be used, or not by this user.
     """
-    node = read_node(data / "node.json")
+    try:
+        node = read_node(data / "node.json")
+    except PermissionError as problem:
+        raise Problem(
+            f"You may not read {data}.", "Run the command as the user that the hub runs as, or as root with sudo."
+        ) from problem
     return Paths(data, Path(node.run) if node else data / "run"), node
 
 

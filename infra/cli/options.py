@@ -28,6 +28,8 @@ Data = Annotated[
         "--data",
         metavar="DIR",
         envvar="HUB_DATA_DIR",
+        # Whose it is, and what to do then, the commands say themselves.
+        readable=False,
         help="The hub's data directory; by default ./data in a clone, else /var/lib/devicehub.",
     ),
 ]

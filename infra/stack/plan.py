@@ -64,8 +64,7 @@ async def make_plan(settings: Settings, paths: Paths, old: Node | None, programs
     node = _node(settings, paths, old, names, now)
     parts = make_parts(settings, paths, node.nats_url)
     servers = _servers(paths, programs)
-    user = "root" if os.geteuid() == 0 else ""
-    files = [
+    files = (
         *(File(paths.secret(name), f"{value}\n".encode()) for name, value in passwords.items()),
         File(paths.ca_key, root.key_pem.encode()),
         File(paths.ca_certificate, root.certificate_pem.encode()),
@@ -74,20 +73,22 @@ async def make_plan(settings: Settings, paths: Paths, old: Node | None, programs
         File(paths.broker / "server.key", server_key.encode()),
         File(paths.broker / "server.crt", server.encode()),
         File(paths.broker_crl, (await certificates.gather_crl(paths, root, now)).encode()),
+        # Also where a server elsewhere is used: it needs these accounts and users.
+        File(
+            paths.nats_config,
+            nats_server.render(
+                paths,
+                name=node.name,
+                listen=settings.nats_listen,
+                passwords={user: passwords[f"nats-{user}"] for user in NATS_USERS},
+            ).encode(),
+        ),
         File(
             paths.supervisor_config,
-            supervisor.render(paths, servers, parts, wrapper=programs.wrapper, user=user).encode(),
+            supervisor.render(paths, servers, parts, wrapper=programs.wrapper, runs_as_root=os.geteuid() == 0).encode(),
         ),
-    ]
-    if programs.nats_server is not None:
-        text = nats_server.render(
-            paths,
-            name=node.name,
-            listen=settings.nats_listen,
-            passwords={user: passwords[f"nats-{user}"] for user in NATS_USERS},
-        )
-        files.append(File(paths.nats_config, text.encode()))
-    return Plan(paths, _directories(paths), tuple(files), node, servers, parts)
+    )
+    return Plan(paths, _directories(paths), files, node, servers, parts)
 
 
 def show(plan: Plan) -> list[str]:

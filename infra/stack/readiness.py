@@ -51,8 +51,8 @@ def nats_address(url: str) -> Address:
 
 
 @asynccontextmanager
-async def bus_connection(url: str, user: str, password: str) -> AsyncIterator[Client]:
-    """A connection to the bus, closed at the end.
+async def bus_connection(url: str, user: str, password: str, *, mend: str = "") -> AsyncIterator[Client]:
+    """A connection to the bus, closed at the end; ``mend`` is what to do where there can be none.
 
     Raises:
         Problem: the server does not answer, or refuses the user.
@@ -67,7 +67,7 @@ async def bus_connection(url: str, user: str, password: str) -> AsyncIterator[Cl
             client = await bus.connect(url, user=user, password=password, failed=failed)
     except (TimeoutError, Unavailable, OSError) as problem:
         why = str(refused[-1]) if refused else str(problem) or "it does not answer"
-        raise Problem(f"The NATS server at {url} cannot be used as '{user}': {why}.") from problem
+        raise Problem(f"The NATS server at {url} cannot be used as '{user}': {why}.", mend) from problem
     try:
         yield client
     finally:

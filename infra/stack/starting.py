@@ -24,23 +24,26 @@ _TAIL_LINES = 15
 _STOP_SECONDS = 120.0
 
 
-async def bring_up(plan: Plan, environ: Mapping[str, str], wrapper: tuple[str, ...]) -> "subprocess.Popen[bytes]":
+async def bring_up(
+    plan: Plan, environ: Mapping[str, str], wrapper: tuple[str, ...], *, within: float = READY_SECONDS
+) -> "subprocess.Popen[bytes]":
     """Start everything; returns when all of it is ready.
 
     Args:
         plan: applied already.
         environ: of the caller.
         wrapper: a command that binds the supervisor's life to the caller's, or nothing.
+        within: seconds that it may take.
 
     Raises:
         Problem: a part did not become ready; nothing is left running.
     """
     watch = _Watch(plan, environ, wrapper)
     try:
-        async with asyncio.timeout(READY_SECONDS):
+        async with asyncio.timeout(within):
             await _start(plan, watch)
     except TimeoutError as problem:
-        late = watch.problem(watch.waiting_for, f"was not ready after {READY_SECONDS:.0f} s")
+        late = watch.problem(watch.waiting_for, f"was not ready after {within:.0f} s")
         end(plan.paths, watch.process)
         raise late from problem
     except BaseException:
@@ -99,7 +102,9 @@ async def _start(plan: Plan, watch: "_Watch") -> None:
     context = readiness.broker_context(paths.broker / "ca.crt")
     while not await readiness.accepts(nats):
         await watch.pause("nats")
-    async with readiness.bus_connection(node.nats_url, "admin", _read_secret(paths.nats_password("admin"))) as client:
+    password = _read_secret(paths.nats_password("admin"))
+    mend = f"A server of your own needs the accounts and users that stand in {paths.nats_config}."
+    async with readiness.bus_connection(node.nats_url, "admin", password, mend=mend) as client:
         try:
             await prepare(client)
         except (LayoutError, Unavailable) as problem:

@@ -34,7 +34,9 @@ class Server:
     command: tuple[str, ...]
 
 
-def render(paths: Paths, servers: Sequence[Server], parts: Sequence[Part], *, wrapper: Sequence[str], user: str) -> str:
+def render(
+    paths: Paths, servers: Sequence[Server], parts: Sequence[Part], *, wrapper: Sequence[str], runs_as_root: bool
+) -> str:
     """The supervisor's configuration.
 
     Our parts are not started with it: ``devicehub up`` starts them when what
@@ -45,7 +47,7 @@ def render(paths: Paths, servers: Sequence[Server], parts: Sequence[Part], *, wr
         servers: NATS and the broker.
         parts: our own.
         wrapper: a command that runs another so that it ends with the supervisor.
-        user: the user it must say that it runs as when that is root; empty else.
+        runs_as_root: whether it must say that root is meant, and no oversight.
     """
     sections = [
         _section("unix_http_server", {"file": str(paths.supervisor_socket), "chmod": "0600"}),
@@ -59,7 +61,7 @@ def render(paths: Paths, servers: Sequence[Server], parts: Sequence[Part], *, wr
                 "logfile_backups": str(_LOG_BACKUPS),
                 "childlogdir": str(paths.logs),
                 "directory": "/",
-                **({"user": user} if user else {}),
+                **({"user": "root"} if runs_as_root else {}),
             },
         ),
         _section(

@@ -19,7 +19,7 @@ def read_back(tmp_path: Path, *, data: Path, workers: int = 2) -> tuple[ServerOp
         Part("bridge", ("python", "-m", "bridge"), {"HUB_TOPIC_PREFIXES": "$devicehub,$fleethub"}),
     ]
     servers = [Server("nats", ("/bin/nats-server", "-c", str(paths.nats_config)))]
-    text = render(paths, servers, parts, wrapper=("setpriv", "--pdeathsig", "TERM"), user="root")
+    text = render(paths, servers, parts, wrapper=("setpriv", "--pdeathsig", "TERM"), runs_as_root=True)
     file = tmp_path / "supervisord.conf"
     file.write_text(text)
     options = ServerOptions()
