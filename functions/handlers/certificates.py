@@ -13,7 +13,7 @@ from functions.domain.certificates import DEVICE_LIFETIME, Certificate
 from functions.domain.enrolment import Applicant, check_metadata
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.names import device_id, hardware_uuid, is_device_id
-from functions.handlers.issuing import Application, admit_claimer, issue, lost_races_can_be_retried, read_request
+from functions.handlers.issuing import Application, issue, lost_races_can_be_retried, read_request
 from functions.handlers.revoking import retire, revoke, spread
 from functions.handlers.rewriting import amend
 from functions.ports import Call, Hub
@@ -43,7 +43,6 @@ async def create_from_csr(call: Call[CreateFromCsr], hub: Hub) -> CertificateCre
         metadata=body.meta,
     )
     with lost_races_can_be_retried():
-        await admit_claimer(call, hub)
         certificate = await issue(application, hub)
     return CertificateCreated(
         request_id=body.request_id,

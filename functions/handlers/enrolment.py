@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from functions.contract.messages import EnrolmentOpen, EnrolmentView, Nothing, WhitelistEnforce
 from functions.domain.enrolment import Enrolment, is_open
-from functions.handlers.issuing import ENROLMENT
+from functions.handlers.gates import ENROLMENT
 from functions.handlers.rewriting import rewrite
 from functions.ports import Call, Hub
 

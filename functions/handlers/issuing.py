@@ -8,16 +8,19 @@ does not know, and the same request goes on from there: the same CSR leads to
 the same serial, and the register keeps one certificate a serial, so that also
 calls at the same time hand out the same one.
 
+All is read at once before, and each write is over what was read: a joining
+costs one round of reads and three to five writes one after the other.
+
 Writes     names, claims, certificates, devices, whitelist
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from functions.domain.callers import CLAIM
 from functions.domain.certificates import (
     DEVICE_LIFETIME,
     Certificate,
@@ -31,23 +34,21 @@ from functions.domain.enrolment import (
     CLAIM_LIFETIME,
     Applicant,
     Claim,
-    Enrolment,
     Reservation,
     abandon,
-    admit_enrolment,
     decide_certificate,
     ended_certificates,
     is_live,
     judge_applicant,
     settle_certificate,
-    use,
 )
 from functions.domain.faults import Conflict, Denied, Malformed, Reason, Unavailable
+from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.revoking import revoke, tell
-from functions.handlers.rewriting import amend, rewrite
-from functions.ports import Call, Hub, Kept
+from functions.handlers.rewriting import Written, amend, rewrite, value_of
+from functions.ports import Hub, Kept
 
-ENROLMENT = "enrolment"
+_SECOND_DEVICE = "This hardware UUID has a device already, under another id."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Application:
     gate: str
     joins: bool = False
     name: str = ""
-    metadata: dict[str, Any] | None = field(default=None)
+    metadata: dict[str, Any] | None = None
     lifetime: timedelta = DEVICE_LIFETIME
 
     @property
@@ -95,44 +96,6 @@ def read_request(csr_pem: str, hub: Hub) -> SigningRequest:
     return request
 
 
-async def admit_claimer(call: Call[Any], hub: Hub) -> None:
-    """Refuse a claim certificate that is revoked.
-
-    The broker lets none in; but what one sent before may have waited there.
-
-    Raises:
-        Denied: the claim certificate is revoked.
-    """
-    if call.caller.kind is CLAIM:
-        kept = await hub.claim_certificates.get(call.caller.name)
-        if kept is not None and kept.value.revoked_at is not None:
-            raise Denied(detail="The claim certificate is revoked.")
-
-
-async def pass_gates(hub: Hub, uuid_hash: str | None) -> None:
-    """Pass the gates of enrolment; the use of a whitelist entry is noted.
-
-    Raises:
-        Denied: ``enrolment_closed`` or ``uuid_not_whitelisted``.
-    """
-    now = hub.clock.now()
-    settings = await hub.enrolment.get(ENROLMENT)
-    enrolment = settings.value if settings is not None else Enrolment()
-    kept = None
-    if enrolment.whitelist_enforced and uuid_hash is not None:
-        kept = await hub.whitelist.get(uuid_hash)
-    admit_enrolment(enrolment, kept.value if kept is not None else None, now)
-    if uuid_hash is not None and kept is not None:
-        used = use(kept.value, now)
-        if used != kept.value:
-            try:
-                await hub.whitelist.replace(uuid_hash, used, expect=kept.revision)
-            except Conflict:
-                # Another message of the same device noted it, or an operator
-                # changed the entry just now, which counts from the next message.
-                return
-
-
 async def issue(application: Application, hub: Hub) -> Certificate:
     """Give the applicant its certificate: a new one, or for a CSR it asked with before, the same.
 
@@ -145,21 +108,30 @@ async def issue(application: Application, hub: Hub) -> Certificate:
         Unavailable: another request for the same device came between.
     """
     applicant = application.applicant
-    claim = await live_claim(hub, application.claim_key)
-    device = await _read_device(hub, applicant.device)
-    given = await _given_before(application, claim, device, hub)
+    gates, seen = await asyncio.gather(look_at_gates(applicant.caller, hub), _look(application, hub))
+    admit_claimer(gates)
+    given = await _given_before(application, seen, hub)
     if given is not None:
         return given
-    is_repeat = claim is not None and claim.csr_digest == application.digest and claim.device == applicant.device
-    if not is_repeat:
+    if not seen.has_decided(application):
         if not applicant.as_staff:
-            await pass_gates(hub, applicant.uuid_hash)
-        _check_claim(application, claim)
-        await _reserve(applicant, device, hub)
-    decided = await _decide(application, device, hub)
+            await pass_gates(gates, applicant.uuid_hash, hub)
+        _check_claim(application, seen)
+        await _reserve(applicant, seen, hub)
+    decided = await _decide(application, seen, hub)
     certificate = await _register(application, decided, hub)
-    await _settle(application, decided, device, hub)
+    await _settle(application, decided.value, seen, hub)
     return certificate
+
+
+async def live_claim(hub: Hub, key: str) -> Kept[Claim] | None:
+    """The claim, if it is live; one that has run out is ended, so that a fresh one loses nothing of it."""
+    kept = await hub.claims.get(key)
+    if kept is None or is_live(kept.value, hub.clock.now()):
+        return kept
+    if await finish_claim(hub, key, kept):
+        await tell(hub, [kept.value.device])
+    return None
 
 
 async def finish_claim(hub: Hub, key: str, kept: Kept[Claim]) -> bool:
@@ -167,8 +139,7 @@ async def finish_claim(hub: Hub, key: str, kept: Kept[Claim]) -> bool:
 
     Several may do it at once, and a claim begun anew meanwhile stays.
     """
-    device = await _read_device(hub, kept.value.device)
-    ended = ended_certificates(kept.value, device)
+    ended = ended_certificates(kept.value, value_of(await hub.devices.get(kept.value.device)))
     await revoke(hub, ended)
     try:
         await hub.claims.remove(key, expect=kept.revision)
@@ -178,30 +149,59 @@ async def finish_claim(hub: Hub, key: str, kept: Kept[Claim]) -> bool:
     return bool(ended)
 
 
-async def live_claim(hub: Hub, key: str) -> Claim | None:
-    """The claim, if it is live; one that has run out is ended, so that a fresh one loses nothing of it."""
-    kept = await hub.claims.get(key)
-    if kept is None or is_live(kept.value, hub.clock.now()):
-        return kept.value if kept is not None else None
-    if await finish_claim(hub, key, kept):
-        await tell(hub, [kept.value.device])
-    return None
+def id_key(device: str) -> str:
+    """Where an id is reserved: ids that differ only in case are one."""
+    return f"id-{device.lower()}"
 
 
-async def _read_device(hub: Hub, device: str) -> Device | None:
-    kept = await hub.devices.get(device)
-    return kept.value if kept is not None else None
+def uuid_key(uuid_hash: str) -> str:
+    """Where a UUID is bound to its device."""
+    return f"uuid-{uuid_hash}"
 
 
-async def _given_before(
-    application: Application, claim: Claim | None, device: Device | None, hub: Hub
-) -> Certificate | None:
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was known of an applicant when its request was judged."""
+
+    claim: Kept[Claim] | None
+    device: Kept[Device] | None
+    reserved: Kept[Reservation] | None
+    bound: Kept[Reservation] | None
+
+    def has_decided(self, application: Application) -> bool:
+        """Whether the claim has decided on a certificate for this very CSR: then this is a repeat."""
+        claim = value_of(self.claim)
+        return (
+            claim is not None
+            and claim.csr_digest == application.digest
+            and claim.device == application.applicant.device
+        )
+
+
+async def _look(application: Application, hub: Hub) -> _Seen:
+    applicant = application.applicant
+    return _Seen(
+        *await asyncio.gather(
+            live_claim(hub, application.claim_key),
+            hub.devices.get(applicant.device),
+            hub.names.get(id_key(applicant.device)),
+            _bound(applicant.uuid_hash, hub),
+        )
+    )
+
+
+async def _bound(uuid_hash: str | None, hub: Hub) -> Kept[Reservation] | None:
+    return await hub.names.get(uuid_key(uuid_hash)) if uuid_hash is not None else None
+
+
+async def _given_before(application: Application, seen: _Seen, hub: Hub) -> Certificate | None:
     """What the same CSR led to before, where that needs no further step.
 
     That is the device's certificate, unless a claim begun since asks for a
     new one; and in a claim, what was given for an earlier CSR: a message that
     comes late must not put that in the place of the latest.
     """
+    claim, device = value_of(seen.claim), value_of(seen.device)
     serials = list(reversed(claim.supersedes)) if claim is not None and claim.csr_digest != application.digest else []
     if device is not None and device.certificate is not None and not application.joins:
         serials.insert(0, device.certificate)
@@ -214,55 +214,51 @@ async def _given_before(
     return None
 
 
-def _check_claim(application: Application, claim: Claim | None) -> None:
+def _check_claim(application: Application, seen: _Seen) -> None:
     if not application.joins:
         return
-    if claim is None:
+    if seen.claim is None:
         raise Conflict(Reason.NO_CLAIM_IN_PROGRESS)
-    if claim.device != application.applicant.device:
+    if seen.claim.value.device != application.applicant.device:
         raise Malformed(Reason.CN_MISMATCH, "The common name of the CSR is not the name kept for this UUID.")
 
 
-async def _reserve(applicant: Applicant, device: Device | None, hub: Hub) -> None:
+async def _reserve(applicant: Applicant, seen: _Seen, hub: Hub) -> None:
     """Judge the applicant, and keep the id and the UUID for it."""
-    hash_ = applicant.uuid_hash
-    bound = await hub.names.get(f"uuid-{hash_}") if hash_ is not None else None
-    if bound is not None and bound.value.device != applicant.device:
-        await _refuse_second_device(hub, bound.value)
+    uuid_hash, bound = applicant.uuid_hash, value_of(seen.bound)
+    if bound is not None and bound.device != applicant.device:
+        await _refuse_second_device(hub, bound)
 
     def take(reserved: Reservation | None) -> Reservation:
-        judge_applicant(applicant, device, reserved)
+        judge_applicant(applicant, value_of(seen.device), reserved)
         if reserved is None:
-            return Reservation(applicant.device, hash_)
+            return Reservation(applicant.device, uuid_hash)
         # An attempt without a UUID reserved it and led to nothing.
-        return replace(reserved, uuid_hash=hash_) if reserved.uuid_hash is None else reserved
+        return replace(reserved, uuid_hash=uuid_hash) if reserved.uuid_hash is None else reserved
 
     def bind(found: Reservation | None) -> Reservation:
         if found is not None and found.device == applicant.device:
             return found
-        if found != (bound.value if bound is not None else None):
+        if found != bound:
             raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
-        return Reservation(applicant.device, hash_)
+        return Reservation(applicant.device, uuid_hash)
 
-    await rewrite(hub.names, f"id-{applicant.device.lower()}", take)
-    if hash_ is not None and (bound is None or bound.value.device != applicant.device):
-        await rewrite(hub.names, f"uuid-{hash_}", bind)
-
-
-_SECOND_DEVICE = "This hardware UUID has a device already, under another id."
+    await rewrite(hub.names, id_key(applicant.device), take, seen.reserved)
+    if uuid_hash is not None:
+        await rewrite(hub.names, uuid_key(uuid_hash), bind, seen.bound)
 
 
 async def _refuse_second_device(hub: Hub, bound: Reservation) -> None:
     """A UUID has one device; but a name that was kept and never used, or a retired device, gives it free."""
     claim = await live_claim(hub, bound.uuid_hash) if bound.uuid_hash is not None else None
-    if claim is not None and claim.device == bound.device:
+    if claim is not None and claim.value.device == bound.device:
         raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
-    device = await _read_device(hub, bound.device)
-    if device is not None and device.lifecycle is not Lifecycle.RETIRED:
+    device = await hub.devices.get(bound.device)
+    if device is not None and device.value.lifecycle is not Lifecycle.RETIRED:
         raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
 
 
-async def _decide(application: Application, device: Device | None, hub: Hub) -> Claim:
+async def _decide(application: Application, seen: _Seen, hub: Hub) -> Written[Claim]:
     applicant = application.applicant
     now = hub.clock.now()
     serial = hub.authority.new_serial()
@@ -280,15 +276,16 @@ async def _decide(application: Application, device: Device | None, hub: Hub) -> 
             claim = fresh
         elif claim.device != applicant.device:
             raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
-        return decide_certificate(claim, device, application.digest, serial, now)
+        return decide_certificate(claim, value_of(seen.device), application.digest, serial, now)
 
-    return (await rewrite(hub.claims, application.claim_key, decide)).value
+    return await rewrite(hub.claims, application.claim_key, decide, seen.claim)
 
 
-async def _register(application: Application, claim: Claim, hub: Hub) -> Certificate:
+async def _register(application: Application, decided: Written[Claim], hub: Hub) -> Certificate:
     """Sign under the serial that the claim decided on, unless that has been done."""
+    claim = decided.value
     assert claim.certificate is not None
-    kept = await hub.certificates.get(claim.certificate)
+    kept = None if decided.changed else await hub.certificates.get(claim.certificate)
     if kept is not None:
         return kept.value
     now = hub.clock.now()
@@ -324,20 +321,20 @@ async def _register(application: Application, claim: Claim, hub: Hub) -> Certifi
     return certificate
 
 
-async def _settle(application: Application, claim: Claim, judged: Device | None, hub: Hub) -> None:
+async def _settle(application: Application, claim: Claim, seen: _Seen, hub: Hub) -> None:
     """Write the certificate into the device's record, which from then on names it.
 
     The record is also what decides when two requests for one id came so far.
     """
     applicant = application.applicant
     now = hub.clock.now()
+    was = seen.device.value.lifecycle if seen.device is not None else Lifecycle.ACTIVE
 
     def settle(device: Device | None) -> Device:
         if device is None:
             device = Device(applicant.device, created_at=now, updated_at=now)
         elif device.certificate != claim.certificate:
             judge_applicant(applicant, device, None)
-        was = judged.lifecycle if judged is not None else Lifecycle.ACTIVE
         settled = settle_certificate(device, claim, was, now)
         if settled is device:
             return device
@@ -348,7 +345,7 @@ async def _settle(application: Application, claim: Claim, judged: Device | None,
             metadata=settled.metadata if application.metadata is None else application.metadata,
         )
 
-    written = await rewrite(hub.devices, applicant.device, settle)
+    written = await rewrite(hub.devices, applicant.device, settle, seen.device)
     if written.value.certificate != claim.certificate:
         await amend(hub.claims, application.claim_key, lambda found: abandon(found) if found == claim else found)
         raise Unavailable(detail="Another request for this device came first. Ask again.")

@@ -5,6 +5,8 @@ Writes     names, claims, certificates, devices, whitelist, revoked
 Publishes  devicehub.broker.access.changed, when a claim ends an older certificate
 """
 
+import asyncio
+
 from functions.contract.messages import Provisioned, ProvisionRequest
 from functions.domain.callers import DEVICE
 from functions.domain.certificates import Certificate, SigningRequest
@@ -21,15 +23,16 @@ from functions.domain.enrolment import (
 )
 from functions.domain.faults import Denied, Malformed, Reason, Unavailable
 from functions.domain.names import device_id, hardware_uuid
+from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.issuing import (
     Application,
-    admit_claimer,
     finish_claim,
+    id_key,
     issue,
     live_claim,
     lost_races_can_be_retried,
-    pass_gates,
     read_request,
+    uuid_key,
 )
 from functions.handlers.revoking import spread
 from functions.handlers.rewriting import rewrite
@@ -63,7 +66,6 @@ async def request(call: Call[ProvisionRequest], hub: Hub) -> Provisioned:
         raise Denied(detail="A device may ask only for a certificate of its own.")
     check_metadata(body.meta)
     with lost_races_can_be_retried():
-        await admit_claimer(call, hub)
         if body.csr_pem is None:
             return Provisioned(device_id=await _keep_name(call, hub))
         signing = read_request(body.csr_pem, hub)
@@ -130,38 +132,40 @@ async def _keep_name(call: Call[ProvisionRequest], hub: Hub) -> str:
     """The first round: begin a claim, and give the name kept for the UUID."""
     uuid = _topic_uuid(call)
     uuid_hash = hub.hasher.hash(uuid)
-    await pass_gates(hub, uuid_hash)
-    name = await _name_of(uuid, uuid_hash, hub)
-    device = await hub.devices.get(name)
-    if device is not None and device.value.lifecycle is Lifecycle.SUSPENDED:
-        raise Denied(Reason.DEVICE_SUSPENDED)
     # Taken before, so that a claim found live is live by it.
     now = hub.clock.now()
-    await live_claim(hub, uuid_hash)
+    gates, bound, seen = await asyncio.gather(
+        look_at_gates(call.caller, hub), hub.names.get(uuid_key(uuid_hash)), live_claim(hub, uuid_hash)
+    )
+    admit_claimer(gates)
+    await pass_gates(gates, uuid_hash, hub)
+    if bound is None:
+        name = await _reserve_name(uuid, uuid_hash, hub)
+    else:
+        name = bound.value.device
+        device = await hub.devices.get(name)
+        if device is not None and device.value.lifecycle is Lifecycle.SUSPENDED:
+            raise Denied(Reason.DEVICE_SUSPENDED)
     fresh = Claim(uuid_hash, name, str(call.caller), now + CLAIM_LIFETIME)
-    return (await rewrite(hub.claims, uuid_hash, lambda claim: begin_claim(claim, fresh, now))).value.device
+    return (await rewrite(hub.claims, uuid_hash, lambda claim: begin_claim(claim, fresh, now), seen)).value.device
 
 
-async def _name_of(uuid: str, uuid_hash: str, hub: Hub) -> str:
-    """The name that is the UUID's, reserved now if it has none.
+async def _reserve_name(uuid: str, uuid_hash: str, hub: Hub) -> str:
+    """Reserve a name for a UUID that has none.
 
     First the id is reserved, then the UUID bound to it: a call that ends in
     between leaves a reservation that the same UUID finds again.
     """
-    key = f"uuid-{uuid_hash}"
-    bound = await hub.names.get(key)
-    if bound is not None:
-        return bound.value.device
     for name in candidate_names(uuid, uuid_hash):
         mine = Reservation(name, uuid_hash)
-        if await _first(hub, f"id-{name.lower()}", mine) == mine:
-            return (await _first(hub, key, mine)).device
+        if await _first(hub, id_key(name), mine) == mine:
+            return (await _first(hub, uuid_key(uuid_hash), mine)).device
     raise Unavailable(detail="No name is free for this UUID.")
 
 
 async def _first(hub: Hub, key: str, mine: Reservation) -> Reservation:
-    """Who has the name: whoever reserved it first."""
-    return (await rewrite(hub.names, key, lambda found: found or mine)).value
+    """Who has the name: whoever reserved it first, mostly this call."""
+    return (await rewrite(hub.names, key, lambda found: found or mine, None)).value
 
 
 def _provisioned(certificate: Certificate, hub: Hub) -> Provisioned:

@@ -2,16 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Generic, TypeVar
 
 from functions.domain.faults import Conflict
-from functions.ports import Store
+from functions.ports import Kept, Store
 
 T = TypeVar("T")
 
 # Two writers of one key meet now and then, five times in a row means that
 # something writes it all the time: then the caller should know.
 _ATTEMPTS = 5
+
+
+class Unread(Enum):
+    """Nothing is known yet of what a key holds; other than None, which says that it holds nothing."""
+
+    UNREAD = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +35,22 @@ class Written(Generic[T]):
         return self.value != self.before
 
 
-async def rewrite(store: Store[T], key: str, change: Callable[[T | None], T]) -> Written[T]:
+async def rewrite(
+    store: Store[T], key: str, change: Callable[[T | None], T], seen: Kept[T] | Unread | None = Unread.UNREAD
+) -> Written[T]:
     """Put ``change(value)`` in the place of the value, or of None where there is none yet.
 
     ``change`` is a pure decision and may be asked several times. What it
     raises ends the rewrite; what equals the old value is not written.
+    ``seen`` is what was read of the key just now, to save the first read.
 
     Raises:
         Conflict: others changed the key at every one of five attempts.
     """
     lost: Conflict | None = None
     for _ in range(_ATTEMPTS):
-        kept = await store.get(key)
+        kept = await store.get(key) if isinstance(seen, Unread) else seen
+        seen = Unread.UNREAD
         before = kept.value if kept is not None else None
         value = change(before)
         if kept is not None and value == before:
@@ -76,3 +87,8 @@ async def amend(store: Store[T], key: str, change: Callable[[T], T]) -> Written[
 
 class _AbsentError(Exception):
     """There is no record to amend."""
+
+
+def value_of(kept: Kept[T] | None) -> T | None:
+    """What was kept, or None for nothing."""
+    return kept.value if kept is not None else None

@@ -14,7 +14,7 @@ from functions.contract.messages import Nothing, WhitelistAdd, WhitelistAdded, W
 from functions.domain.enrolment import Enrolment, Whitelisted
 from functions.domain.faults import Conflict
 from functions.domain.names import hardware_uuid
-from functions.handlers.issuing import ENROLMENT
+from functions.handlers.gates import ENROLMENT
 from functions.ports import Call, Hub
 
 # Writes at once. One after the other, 10,000 durable writes of 0.5 ms and more
