@@ -89,7 +89,9 @@ class Ledger:
         if generation <= self._ended:
             return
         self._ended = generation
-        self._closed_before, self._closed = self._closed, {}
+        if self._closed:
+            # A connection over which nothing was done leaves things as they were.
+            self._closed_before, self._closed = self._closed, {}
         over = [mid for mid, entry in self._held.items() if entry.reply and entry.incoming.generation < generation]
         for mid in over:
             del self._held[mid]

@@ -26,10 +26,9 @@ class BridgeNats(NatsServer):
     def __init__(self, binary: str, folder: Path) -> None:
         super().__init__(binary, folder)
         allowed = USERS["bridge"]
-        subscribe = (*allowed.subscribe, "devicehub.bridge.*.counters")
         permissions = (
             f"publish: {{ allow: {orjson.dumps(allowed.publish).decode()} }},"
-            f" subscribe: {{ allow: {orjson.dumps(subscribe).decode()} }},"
+            f" subscribe: {{ allow: {orjson.dumps(allowed.subscribe).decode()} }},"
             ' allow_responses: { max: 1, expires: "60s" }'
         )
         user = f"{{ user: bridge, password: bridge, permissions: {{ {permissions} }} }}"

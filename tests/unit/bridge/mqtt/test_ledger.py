@@ -43,8 +43,19 @@ def test_a_closed_message_is_known_over_the_next_connection_and_no_longer() -> N
     ledger.disconnected(1)
     assert ledger.is_closed(COPY)
     assert ledger.find(COPY) is None
+    ledger.close(replace(FIRST, mid=2))
     ledger.disconnected(2)
     assert not ledger.is_closed(COPY)
+
+
+def test_a_connection_over_which_nothing_was_done_does_not_count() -> None:
+    ledger = Ledger()
+    ledger.close(FIRST)
+
+    ledger.disconnected(1)
+    ledger.disconnected(2)
+
+    assert ledger.is_closed(COPY)
 
 
 def test_one_end_of_a_connection_counts_once() -> None:
