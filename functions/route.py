@@ -6,7 +6,8 @@ from enum import StrEnum
 from typing import Any
 
 from functions.contract.subjects import ROOT
-from functions.domain.callers import Kind
+from functions.domain.callers import APP, Kind
+from functions.domain.tokens import Scope
 from functions.ports import Call, Hub
 
 DEFAULT_LIMIT_BYTES = 256 * 1024
@@ -33,6 +34,10 @@ class Route:
         limit_bytes: largest payload taken.
         role: which process serves it.
         own: whether a device may call it only where the first ``*`` is its own id.
+        scope: what an application must have been given, where the route admits applications.
+
+    Raises:
+        ValueError: applications are admitted and no scope is stated.
     """
 
     subject: str
@@ -44,6 +49,11 @@ class Route:
     limit_bytes: int = DEFAULT_LIMIT_BYTES
     role: Role = Role.WORKER
     own: bool = True
+    scope: Scope | None = None
+
+    def __post_init__(self) -> None:
+        if self.allow & APP and self.scope is None:
+            raise ValueError(f"The route '{self.subject}' admits applications and must state the scope they need.")
 
     @property
     def full_subject(self) -> str:

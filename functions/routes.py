@@ -7,6 +7,7 @@ the bus's permissions keep the bridge and the gateway apart.
 
 from functions.contract import messages as m
 from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM
+from functions.domain.tokens import Scope
 from functions.handlers import (
     access,
     bridges,
@@ -43,10 +44,12 @@ ROUTES = (
     Route("devices.*.heartbeat", telemetry.heartbeat, m.Heartbeat, DEVICE, _QUICK),
     Route("devices.*.status", telemetry.status, m.DeviceEvent, DEVICE, _QUICK),
     # What operators and applications ask and wish.
-    Route("twins.*.get", twins.view, m.Nothing, _READERS, _QUICK),
-    Route("twins.*.desire", twins.desire, m.TwinDesire, _READERS, _QUICK),
-    Route("registry.query", registry.query, m.RegistryQuery, _READERS, _SLOW, role=Role.INDEX),
-    Route("registry.devices.*.get", registry.read, m.Nothing, _READERS, _QUICK),
+    Route("twins.*.get", twins.view, m.Nothing, _READERS, _QUICK, scope=Scope.TWINS_READ),
+    Route("twins.*.desire", twins.desire, m.TwinDesire, _READERS, _QUICK, scope=Scope.TWINS_WRITE),
+    Route(
+        "registry.query", registry.query, m.RegistryQuery, _READERS, _SLOW, role=Role.INDEX, scope=Scope.DEVICES_READ
+    ),
+    Route("registry.devices.*.get", registry.read, m.Nothing, _READERS, _QUICK, scope=Scope.DEVICES_READ),
     Route("registry.devices.*.create", certificates.create_device, m.DeviceCreate, _STAFF, _SLOW),
     Route("registry.devices.*.revoke", certificates.revoke_device, m.DeviceRevoke, _STAFF, _SLOW),
     Route("enrolment.get", enrolment.read, m.Nothing, _STAFF, _QUICK),

@@ -34,6 +34,8 @@ CATALOGUE: Mapping[Reason, Entry] = {
     Reason.CN_MISMATCH: Entry(Malformed, 400, "The common name of the CSR is not the device id."),
     Reason.UUID_MISMATCH: Entry(Malformed, 400, "The UUID in the message is not the one of the topic."),
     Reason.TOO_LARGE: Entry(Malformed, 413, "The payload is over the limit of this operation."),
+    Reason.METHOD_NOT_ALLOWED: Entry(Malformed, 405, "This address does not take that method."),
+    Reason.UNAUTHENTICATED: Entry(Denied, 401, "Sign in, or send an API token as 'Authorization: Bearer TOKEN'."),
     Reason.DENIED: Entry(Denied, 403, "The caller may not do this."),
     Reason.DESIRED_IS_READ_ONLY: Entry(Denied, 403, "A device may change only the reported half of its twin."),
     Reason.ENROLMENT_CLOSED: Entry(
@@ -72,13 +74,14 @@ CATALOGUE: Mapping[Reason, Entry] = {
 
 
 def fault_body(fault: Fault, now: datetime, echo: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The JSON body of a fault: ``{error, message, code, timestamp}`` and what of the request is echoed."""
+    """The JSON body of a fault: ``{error, message, code, timestamp, fields?}`` and what of the request is echoed."""
     entry = CATALOGUE[fault.reason]
     return {
         "error": str(fault.reason),
         "message": fault.detail or entry.sentence,
         "code": entry.status,
         "timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        **({"fields": fault.fields} if fault.fields else {}),
         **(echo or {}),
     }
 
@@ -101,14 +104,29 @@ def decode_fault(headers: Mapping[str, str] | None, body: bytes) -> Fault | None
         told = from_json(body) if body else {}
     except ValueError:
         told = {}
-    detail = str(told.get("message", "")) if isinstance(told, dict) else ""
+    if not isinstance(told, dict):
+        told = {}
     try:
         reason = Reason(headers[ERROR_HEADER])
     except ValueError:
         reason = _reason_of_status(headers.get(CODE_HEADER, ""))
-    return CATALOGUE[reason].fault(reason, detail)
+    fields = told.get("fields")
+    return CATALOGUE[reason].fault(
+        reason,
+        str(told.get("message", "")),
+        fields={str(name): str(wrong) for name, wrong in fields.items()} if isinstance(fields, dict) else None,
+    )
+
+
+_REASON_OF_STATUS = {
+    "400": Reason.BAD_REQUEST,
+    "401": Reason.UNAUTHENTICATED,
+    "403": Reason.DENIED,
+    "404": Reason.NOT_FOUND,
+    "405": Reason.METHOD_NOT_ALLOWED,
+    "409": Reason.VERSION_CONFLICT,
+}
 
 
 def _reason_of_status(status: str) -> Reason:
-    known = {"400": Reason.BAD_REQUEST, "403": Reason.DENIED, "404": Reason.NOT_FOUND, "409": Reason.VERSION_CONFLICT}
-    return known.get(status, Reason.UNAVAILABLE if status in ("429", "503", "504") else Reason.INTERNAL)
+    return _REASON_OF_STATUS.get(status, Reason.UNAVAILABLE if status in ("429", "503", "504") else Reason.INTERNAL)

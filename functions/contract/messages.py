@@ -17,6 +17,8 @@ from functions.domain.certificates import MAX_CSR_CHARACTERS
 # At most 64 bytes in UTF-8 as the contract says; 64 characters is checked here, the bytes by the twin rules.
 ClientToken = Annotated[str, Field(max_length=64)]
 RequestId = Annotated[str, Field(max_length=128)]
+Text = Annotated[str, Field(max_length=1024)]
+Texts = Annotated[list[Text], Field(max_length=20)]
 Pem = Annotated[str, Field(max_length=MAX_CSR_CHARACTERS)]
 # Requests are checked strictly on what JSON parsed to, where a time is still text.
 Time = Annotated[datetime, Field(strict=False)]
@@ -340,11 +342,24 @@ class DeviceView(Message):
 
 
 class RegistryQuery(Request):
-    """A question to the inventory: ``q`` is found in id, name or role; empty asks for all."""
+    """A question to the inventory; what is given must all hold, and nothing given asks for every device.
 
-    q: Annotated[str, Field(max_length=1024)] = ""
+    ``q`` is found in id, name or role; of ``group`` each must have the device;
+    a ``tag`` is ``key=value``, or ``key`` for any value. ``sort`` names fields
+    of ``DeviceView``, ``-`` before one turns its order round, commas between;
+    the id always comes last.
+    """
+
+    q: Text = ""
+    status: Literal["online", "offline", "unknown"] | None = None
+    model: Text | None = None
+    group: Texts = []
+    tag: Texts = []
+    last_seen_after: Time | None = None
+    last_seen_before: Time | None = None
+    sort: Text = ""
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    offset: Annotated[int, Field(ge=0)] = 0
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
 
 
 class DevicePage(Message):
@@ -352,6 +367,20 @@ class DevicePage(Message):
 
     devices: list[DeviceView]
     total: int
+
+
+class FleetStats(Message):
+    """Counts over the fleet; ``total`` is ``online``, ``offline`` and ``neverSeen`` together.
+
+    A device in several groups counts in each; one without model is not in ``byModel``.
+    """
+
+    total: int
+    online: int
+    offline: int
+    never_seen: int
+    by_group: dict[str, int]
+    by_model: dict[str, int]
 
 
 class DeviceCreate(Request):
@@ -459,3 +488,63 @@ class ClaimRevoke(Request):
     """Revokes a claim certificate: its role goes, its sessions end."""
 
     name: Annotated[str, Field(max_length=58)]
+
+
+# --- API tokens ---------------------------------------------------------------------
+
+
+TokenName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class TokenCreate(Request):
+    """Makes a token for an application, good for ``days`` or until it is revoked."""
+
+    name: TokenName
+    scopes: Annotated[list[str], Field(min_length=1, max_length=20)]
+    days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+
+
+class TokenCreated(Message):
+    """A new token; ``token`` is its text, shown this once and kept nowhere."""
+
+    name: str
+    token: str = Field(repr=False)
+    scopes: list[str]
+    expires_at: datetime | None
+
+
+class TokenFact(Message):
+    """A token in short; never its text, nor the digest it is kept under."""
+
+    name: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class TokenList(Message):
+    """Every token, with the expired and revoked ones, by name."""
+
+    tokens: list[TokenFact]
+
+
+class TokenRevoke(Request):
+    """Revokes the token in use under a name."""
+
+    name: TokenName
+
+
+class TokenProof(Request):
+    """Asks what a token allows, by the SHA-256 of its text in lower-case hex."""
+
+    digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class TokenProven(Message):
+    """Whose token it is, and what it allows until when."""
+
+    name: str
+    scopes: list[str]
+    expires_at: datetime | None

@@ -14,6 +14,8 @@ ROOT = "devicehub"
 QUEUE = "functions"
 
 CALLER = "Hub-Caller"
+# What an application's token allows, as the gateway proved it: scopes, blank separated.
+SCOPES = "Hub-Scopes"
 CALL = "Hub-Call"
 # Wall-clock milliseconds since 1970 after which nothing may be begun for the call.
 DEADLINE = "Hub-Deadline"

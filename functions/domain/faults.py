@@ -6,6 +6,7 @@ What each reason means to a reader, to HTTP and to a retry stands in one
 table, ``functions.contract.faults``.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -18,6 +19,8 @@ class Reason(StrEnum):
     CN_MISMATCH = "cn_mismatch"
     UUID_MISMATCH = "uuid_mismatch"
     TOO_LARGE = "too_large"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    UNAUTHENTICATED = "unauthenticated"
     DENIED = "denied"
     DESIRED_IS_READ_ONLY = "desired_is_read_only"
     ENROLMENT_CLOSED = "enrolment_closed"
@@ -43,13 +46,17 @@ class Fault(Exception):
     Args:
         reason: the stable code.
         detail: one public sentence on this case; empty for the table's own.
+        fields: for input errors, what is wrong with which field of the request.
     """
 
     default = Reason.INTERNAL
 
-    def __init__(self, reason: Reason | None = None, detail: str = "") -> None:
+    def __init__(
+        self, reason: Reason | None = None, detail: str = "", *, fields: Mapping[str, str] | None = None
+    ) -> None:
         self.reason = reason or self.default
         self.detail = detail
+        self.fields = dict(fields or {})
         super().__init__(f"{self.reason}: {detail}" if detail else str(self.reason))
 
 

@@ -19,7 +19,17 @@ from functions.domain.faults import Fault, Reason, Unavailable
 from functions.domain.names import is_token
 from functions.ports import Call, Hub
 from functions.route import Route
-from functions.runtime.decoding import admit, caller_of, deadline_of, decode, echo, names_in, order_of, parse
+from functions.runtime.decoding import (
+    admit,
+    caller_of,
+    deadline_of,
+    decode,
+    echo,
+    names_in,
+    order_of,
+    parse,
+    scopes_of,
+)
 
 log = structlog.get_logger("functions")
 
@@ -51,7 +61,7 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
         names = names_in(route, subject)
         caller = caller_of(headers)
         facts["caller"] = str(caller)
-        admit(route, caller, names)
+        admit(route, caller, names, scopes_of(headers))
         values = parse(route, payload)
         told = echo(route, values)
         call = Call(decode(route, values), caller, call_id, names, order_of(headers), payload)

@@ -17,9 +17,11 @@ from functions.domain.callers import APP, DEVICE, Caller, parse_caller
 from functions.domain.faults import Denied, Malformed, Reason
 from functions.domain.names import is_token
 from functions.domain.order import Order
+from functions.domain.tokens import allows
 from functions.route import Route
 
 _SHOWN_PROBLEMS = 3
+_MOST_FIELDS = 20
 _SHOWN_CHARACTERS = 64
 _MAX_ECHO_CHARACTERS = 128
 
@@ -64,7 +66,8 @@ def decode(route: Route, values: Any) -> Any:
         errors = problem.errors(include_url=False, include_context=False, include_input=False)
         shown = "; ".join(f"{_place(error['loc'])}: {error['msg']}" for error in errors[:_SHOWN_PROBLEMS])
         # Without its cause, whose text repeats the values: no payload gets into the log.
-        raise Malformed(detail=shown) from None
+        fields = {_place(error["loc"]): error["msg"] for error in errors[:_MOST_FIELDS]}
+        raise Malformed(detail=shown, fields=fields) from None
 
 
 def echo(route: Route, values: Any) -> dict[str, Any]:
@@ -116,8 +119,18 @@ def caller_of(headers: Mapping[str, str]) -> Caller:
     return Caller(APP, user)
 
 
-def admit(route: Route, caller: Caller, names: tuple[str, ...]) -> None:
-    """Refuse a caller that the route does not admit, and a device that speaks for another.
+def scopes_of(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """What the caller's token allows, on the word of the hub's own gateway.
+
+    A call from another account has no scopes, whatever it says of itself.
+    """
+    if subjects.REQUEST_INFO in headers:
+        return ()
+    return tuple(headers.get(subjects.SCOPES, "").split())
+
+
+def admit(route: Route, caller: Caller, names: tuple[str, ...], scopes: tuple[str, ...] = ()) -> None:
+    """Refuse whom the route does not admit, a device that speaks for another, and an application beyond its scopes.
 
     Raises:
         Denied: the caller may not call this.
@@ -126,6 +139,8 @@ def admit(route: Route, caller: Caller, names: tuple[str, ...]) -> None:
         raise Denied()
     if caller.kind is DEVICE and route.own and names[:1] != (caller.name,):
         raise Denied(detail="A device may speak only for itself.")
+    if caller.kind is APP and (route.scope is None or not allows(scopes, route.scope)):
+        raise Denied(detail=f"The token needs the scope '{route.scope}' for this.")
 
 
 def order_of(headers: Mapping[str, str]) -> Order | None:

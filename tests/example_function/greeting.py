@@ -2,6 +2,7 @@
 
 from functions.contract.messages import Message, Request
 from functions.domain.callers import APP, OPERATOR, SYSTEM
+from functions.domain.tokens import Scope
 from functions.ports import Call, Hub
 from functions.route import Route
 
@@ -18,4 +19,4 @@ async def greet(call: Call[Greet], hub: Hub) -> Greeted:
     return Greeted(text=f"Hello {call.body.name}, says {call.caller}, in {hub.clock.now().year}")
 
 
-ROUTES = (Route("examples.greet", greet, Greet, allow=OPERATOR | APP | SYSTEM, within=1.0),)
+ROUTES = (Route("examples.greet", greet, Greet, allow=OPERATOR | APP | SYSTEM, within=1.0, scope=Scope.DEVICES_READ),)

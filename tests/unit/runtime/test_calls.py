@@ -14,6 +14,7 @@ from functions.contract.messages import Done, Message, Nothing, TwinReport
 from functions.domain.callers import APP, DEVICE, SYSTEM
 from functions.domain.devices import Device
 from functions.domain.faults import Reason, Unavailable
+from functions.domain.tokens import Scope
 from functions.domain.twins import Half
 from functions.ports import Call, Hub
 from functions.route import Route
@@ -148,17 +149,19 @@ async def test_a_call_that_is_not_admitted_does_nothing(subject: str, headers: d
     assert await hub.reported.get(ID) is None
 
 
-async def test_a_caller_of_another_account_is_who_the_server_says() -> None:
+async def test_a_caller_of_another_account_is_who_the_server_says_and_has_no_scopes() -> None:
     async def handler(call: Call[Nothing], hub: Hub) -> Done:
-        assert str(call.caller) == "app:reports"
-        return Done()
+        raise AssertionError("called")
 
-    forged = {"Hub-Caller": "system:cli", "Nats-Request-Info": '{"acc":"INTEGRATIONS","user":"reports"}'}
-    open_to_apps = Route("a", handler, Nothing, APP, 1.0)
-    only_the_hubs = Route("a", handler, Nothing, SYSTEM, 1.0)
+    info = '{"acc":"INTEGRATIONS","user":"reports"}'
+    forged = {"Hub-Caller": "system:cli", "Hub-Scopes": "admin", "Nats-Request-Info": info}
+    for kind in (APP, SYSTEM):
+        route = Route("a", handler, Nothing, kind, 1.0, scope=Scope.DEVICES_READ)
+        with capture_logs() as logged:
+            reply = await answer(route, a_hub(), "devicehub.a", b"", forged)
 
-    assert (await answer(open_to_apps, a_hub(), "devicehub.a", b"", forged)).reason is None
-    assert (await answer(only_the_hubs, a_hub(), "devicehub.a", b"", forged)).reason is Reason.DENIED
+        assert reply.reason is Reason.DENIED
+        assert [line["caller"] for line in logged] == ["app:reports"]
 
 
 async def test_a_fault_repeats_the_requests_token_and_says_when() -> None:

@@ -11,13 +11,14 @@ from functions.contract.messages import Nothing, TwinDesire, TwinReport
 from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM, Caller
 from functions.domain.faults import Denied, Malformed, Reason
 from functions.domain.order import Order
+from functions.domain.tokens import Scope
 from functions.handlers import twins
 from functions.route import Route
 from functions.runtime.decoding import admit, caller_of, deadline_of, decode, echo, names_in, order_of, parse
 
 UPDATE = Route("devices.*.twin.update", twins.update, TwinReport, DEVICE, 2.0, ("clientToken",))
-DESIRE = Route("twins.*.desire", twins.desire, TwinDesire, OPERATOR | APP | SYSTEM, 2.0)
-VIEW = Route("twins.*.get", twins.view, Nothing, OPERATOR | APP | SYSTEM, 2.0)
+DESIRE = Route("twins.*.desire", twins.desire, TwinDesire, OPERATOR | APP | SYSTEM, 2.0, scope=Scope.TWINS_WRITE)
+VIEW = Route("twins.*.get", twins.view, Nothing, OPERATOR | APP | SYSTEM, 2.0, scope=Scope.TWINS_READ)
 
 
 # --- Payload --------------------------------------------------------------------
@@ -195,7 +196,7 @@ def test_a_call_that_names_no_caller_is_denied(headers: dict[str, str]) -> None:
 
 def test_a_route_admits_the_kinds_it_names() -> None:
     for kind, name in ((OPERATOR, "anna"), (APP, "reports"), (SYSTEM, "cli")):
-        admit(DESIRE, Caller(kind, name), ("EDGB-0001",))
+        admit(DESIRE, Caller(kind, name), ("EDGB-0001",), ("twins:write",))
         with pytest.raises(Denied):
             admit(UPDATE, Caller(kind, name), ("EDGB-0001",))
     for kind in (DEVICE, CLAIM):

@@ -4,6 +4,7 @@ from typer.testing import CliRunner
 
 from functions.contract.messages import TwinGet
 from functions.domain.callers import APP, DEVICE, OPERATOR, SYSTEM
+from functions.domain.tokens import Scope
 from functions.handlers import twins
 from functions.route import Route
 from functions.routes import ROUTES
@@ -39,7 +40,9 @@ def test_people_read_a_line_a_function() -> None:
 
 
 def test_callers_are_told_in_words() -> None:
-    route = Route("devices.*.x", twins.get, TwinGet, allow=SYSTEM | APP | DEVICE | OPERATOR, within=1.0)
+    route = Route(
+        "devices.*.x", twins.get, TwinGet, allow=SYSTEM | APP | DEVICE | OPERATOR, within=1.0, scope=Scope.TWINS_READ
+    )
 
     assert callers(route) == ["device", "operator", "app", "system"]
     assert reply(route) == "TwinAccepted"
