@@ -46,7 +46,10 @@ def up(
     """
     from infra.stack import preparing
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # To break off is to stop what was started; what the caller wants ignored (nohup) stays so.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
     environ = _environment(context, data)
     settings = _settings(environ)
     preparing.refuse_unusable(settings)
@@ -195,13 +198,10 @@ def _wait(process: "subprocess.Popen[bytes]", paths: "Paths") -> None:
     from infra.stack import leftovers
     from infra.stack.starting import end
 
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in signals:
-        signal.signal(number, signal.default_int_handler)
     try:
         status = process.wait()
     except KeyboardInterrupt:
-        for number in signals:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # Asking again would not make it faster, only cut it off half way.
             signal.signal(number, signal.SIG_IGN)
         end(paths, process)

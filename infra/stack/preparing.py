@@ -92,11 +92,17 @@ def look(settings: Settings, programs: Programs) -> Plan:
     """Make the plan; nothing is written.
 
     Raises:
-        Problem: the data directory holds something damaged.
+        Problem: the data directory holds something damaged, or that this user may not read.
     """
     _, node = known_paths(settings.data)
     paths = Paths(settings.data, sockets.choose_directory(settings.data, node))
-    return asyncio.run(make_plan(settings, paths, node, programs))
+    try:
+        return asyncio.run(make_plan(settings, paths, node, programs))
+    except OSError as problem:
+        raise Problem(
+            f"{problem.filename} cannot be read: {problem.strerror}.",
+            "Give it back to the user that the hub runs as.",
+        ) from problem
 
 
 def refuse_unusable(settings: Settings) -> None:

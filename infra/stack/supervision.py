@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import resource
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from infra.stack.paths import Paths
 from infra.stack.supervisor import ORDER, STACK
 
 _ANSWER_SECONDS = 10.0
+_MOST_FILES = 1_048_576
 
 # What of the caller's environment the processes of a hub may see.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PYTHONPATH", "SSL_CERT_FILE")
@@ -99,6 +101,7 @@ class Supervisor:
 
 def launch(paths: Paths, environ: Mapping[str, str], *, wrapper: Sequence[str]) -> "subprocess.Popen[bytes]":
     """Start the supervisor as a child in a session of its own, so that Ctrl-C reaches only its starter."""
+    _allow_many_connections()
     command = (*wrapper, sys.executable, "-P", "-m", "supervisor.supervisord", "-c", str(paths.supervisor_config))
     log = os.open(paths.log("supervisor"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
@@ -115,6 +118,18 @@ def launch(paths: Paths, environ: Mapping[str, str], *, wrapper: Sequence[str]) 
         )
     finally:
         os.close(log)
+
+
+def _allow_many_connections() -> None:
+    """Let this process, and so what it starts, have as many files open as the system grants.
+
+    The usual limit of 1,024 is meant for programs that use select(); the
+    broker needs a file for each device.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def wait_for_end(pids: Sequence[int], seconds: float) -> list[int]:

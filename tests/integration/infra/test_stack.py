@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import stat
@@ -110,6 +111,9 @@ def test_a_hub_starts_tells_how_it_is_stops_and_starts_again_with_everything(mak
         *("nats", "mosquitto", "functions-0", "functions-1", "index", "bridge")
     ]
     assert all(part["ready"] and part["state"] == "running" for part in status["parts"])
+    # A device is an open file of the broker.
+    most = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 1_048_576)
+    assert psutil.Process(hub.parts()["mosquitto"]).rlimit(psutil.RLIMIT_NOFILE)[0] == most
 
     bundle = {path.name for path in (hub.data / "claims" / "default").iterdir()}
     assert bundle == {"ca.crt", "provisioning.crt", "provisioning.key", "config.json"}
@@ -252,6 +256,28 @@ def test_a_part_that_cannot_start_is_named_at_once_with_its_last_words(make_hub:
     assert time.monotonic() - began < 20
     assert re.match("'(functions|index)' ended while it was starting.", done.stderr)
     assert "HUB_UUID_KEY_FILE names a file that is not hexadecimal" in done.stderr
+    assert hub.processes == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_start_that_is_broken_off_leaves_nothing_running(
+    make_hub: Maker, tmp_path: Path, number: signal.Signals
+) -> None:
+    hub = make_hub()
+    # A broker that is never ready.
+    (tmp_path / "mosquitto").write_text(
+        '#!/bin/sh\n[ "$1" = -h ] && echo mosquitto version 2.0.11 || exec sleep 1000\n'
+    )
+    (tmp_path / "mosquitto").chmod(0o755)
+    hub.environ["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+    process = subprocess.Popen([COMMAND, "up"], env=hub.environ, stderr=subprocess.PIPE, text=True)
+    until(lambda: any("sleep" in one.cmdline() for one in hub.processes))
+
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert told == "Broken off; everything was stopped.\n"
     assert hub.processes == []
 
 
