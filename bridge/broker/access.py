@@ -5,6 +5,10 @@ touched: an operator's own entries stay.
 
 A certificate client is not one that the plugin ever authenticates; an entry
 with its common name only adds the entry's roles to what the ACL file says.
+
+A role that a client holds must not be deleted: Mosquitto 2.0.11 leaves the
+client a dangling role, and from then on answers ``listClients`` with
+``Internal error`` until it is started again (tried).
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -66,12 +70,16 @@ def changes(want: Wanted, roles: Iterable[Command], clients: Iterable[Command]) 
     ours = {name for name, client in known_clients.items() if client.get("textname") == MARK}
     commands = [_role(name, rules, known_roles) for name, rules in want.roles.items()]
     commands += [_client(name, role, known_clients) for name, role in want.clients.items()]
-    commands += [delete_client(name) for name in sorted(ours - want.clients.keys())]
-    commands += [
-        {"command": "deleteRole", "rolename": name}
-        for name, role in known_roles.items()
-        if role.get("textname") == MARK and name not in want.roles
-    ]
+    gone = sorted(ours - want.clients.keys())
+    commands += [delete_client(name) for name in gone]
+    over = [name for name, role in known_roles.items() if role.get("textname") == MARK and name not in want.roles]
+    for role in over:
+        commands += [
+            {"command": "removeClientRole", "username": name, "rolename": role}
+            for name, client in known_clients.items()
+            if name not in ours and role in _roles(client)
+        ]
+        commands.append({"command": "deleteRole", "rolename": role})
     return [command for command in commands if command]
 
 
@@ -135,8 +143,7 @@ def _client(name: str, role: str, known: Mapping[str, Command]) -> Command:
     listed = known.get(name)
     if listed is None:
         return create_client(name, role)
-    roles = [str(held["rolename"]) for held in listed.get("roles", [])]
-    if listed.get("textname") == MARK and roles == [role]:
+    if listed.get("textname") == MARK and _roles(listed) == [role]:
         return {}
     return {
         "command": "modifyClient",
@@ -144,3 +151,7 @@ def _client(name: str, role: str, known: Mapping[str, Command]) -> Command:
         "textname": MARK,
         "roles": [{"rolename": role, "priority": 1}],
     }
+
+
+def _roles(client: Command) -> list[str]:
+    return [str(held["rolename"]) for held in client.get("roles", [])]

@@ -2,13 +2,15 @@
 
 What was found with Mosquitto 2.0.11:
 
-* A CRL that it cannot read leaves revoked certificates valid, and makes it
-  give up the whole reload: from then on it refuses every message of everyone,
-  the bridge's included, until a reload succeeds.
+* A CRL that it cannot read leaves revoked certificates valid. It also makes
+  the broker give up the reload half way, before connected users have got
+  their own lines of the ACL file back. Only the bridge has such lines: until
+  a reload succeeds or it connects anew, all that it publishes is refused, and
+  all that devices send it is confirmed to them and lost.
 * A SIGHUP during a reload is lost (20 of 20). So whatever reload runs is
   waited out first, by a round trip, and there is never more than one of ours.
-* While it refuses everything it does not deliver its log either, so that a
-  message it takes is then the only sign that the reload is done.
+* While it refuses the bridge it does not deliver its log either, so that a
+  message it takes is then the only sign of a good reload.
 """
 
 import asyncio
@@ -25,6 +27,7 @@ from bridge.broker.lines import Line, ReloadFailed, Reloading
 from functions.domain.faults import Denied, Malformed, Unavailable
 
 _TOLD_WITHIN_SECONDS = 0.5
+_LOOK_AGAIN_SECONDS = 0.01
 _SIGNALS = 6
 # Read by the broker under its own user, and secret to nobody.
 _MODE = 0o644
@@ -146,6 +149,7 @@ class Loader:
 
         Raises:
             Malformed: the text is no CRL.
+            Denied: the broker cannot load its files, and refuses us from now on.
             Unavailable: the file cannot be written, or the broker did not load it in time.
         """
         async with self._one:
@@ -160,25 +164,38 @@ class Loader:
             return True
 
     async def _reload(self) -> None:
-        """Signal until the broker has read its files after the first signal, without a fault."""
+        """Signal until the broker has begun to read its files after it, and make sure that it could."""
         for _ in range(_SIGNALS):
             # Whatever reload was under way is over after this, and its lines are here.
-            heard_before = await self._is_answered()
+            was_heard = await self._is_answered()
             self._reloading.clear()
             self._failed = False
             self._signal()
-            told = await self._is_told()
-            taken = await self._is_answered()
-            if self._failed or not taken:
-                log.warning("broker did not load its files", told=told, refuses=not taken)
-            elif told or not heard_before:
+            # The broker looks at signals after each packet, else every 100 ms.
+            await self._is_answered()
+            has_begun = await (self._is_told() if was_heard else self._is_heard_again())
+            if not await self._is_answered() or self._failed:
+                raise Denied(detail="The broker cannot load its files; its log says which.")
+            if has_begun:
                 return
         raise Unavailable(detail="The broker does not load the CRL.")
 
     async def _is_told(self) -> bool:
+        """Whether the log says in time that the broker has noticed the signal."""
         try:
             async with asyncio.timeout(self._told_within):
                 await self._reloading.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _is_heard_again(self) -> bool:
+        """Whether a broker that refused us takes a message in time."""
+        try:
+            async with asyncio.timeout(self._told_within):
+                # The broker tells nobody when it is done.
+                while not await self._is_answered():  # noqa: ASYNC110
+                    await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         except TimeoutError:
             return False
         return True

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.follower import Follower, Own
+from bridge.broker.lines import ReloadFailed
 from bridge.broker.port import BRIDGE, PAUSES, BrokerAdmin, Functions, Lane, Link, Pauses
 from bridge.broker.reports import Reports
 from bridge.broker.sessions import Sessions
@@ -33,6 +34,7 @@ ACCESS_CHANGED = subject("broker", "access", "changed")
 SESSIONS = subject("broker", "sessions", "list")
 
 _EVERY_SECONDS = 60.0
+_LONGEST_REFUSAL_SECONDS = 60.0
 
 M = TypeVar("M", bound=Message)
 
@@ -88,6 +90,9 @@ class Keeper:
         self._to_end_now: set[str] = set()
         self._to_end: set[str] = set()
         self._must_end_claims = False
+        self._is_applying = False
+        self._saves = 0
+        self._rounds = 0
         # When each common name was cut for the last time that we know to be done; None before the first access state.
         self._cut: dict[str, datetime] | None = None
         self.ready = asyncio.Event()
@@ -101,7 +106,11 @@ class Keeper:
 
     def take(self, incoming: Incoming) -> None:
         """Take a message of ``topics``, in the order of the session."""
-        self._follower.follow(incoming, self._admin.take(incoming))
+        line = self._admin.take(incoming)
+        if isinstance(line, ReloadFailed) and not self._is_applying:
+            # Somebody else had the broker reload, and it has no CRL now.
+            self._asked.set()
+        self._follower.follow(incoming, line)
 
     def claimant(self, client_id: str) -> Caller | None:
         """Who asks for an identity under a client id, as the log has told so far."""
@@ -130,6 +139,8 @@ class Keeper:
         return {
             "sessions": len(self._sessions.all()),
             "reports": self._reports.sent,
+            "saves": self._saves,
+            "rounds": self._rounds,
             "alarms": dict(self._alarms.counts),
         }
 
@@ -175,7 +186,9 @@ class Keeper:
     async def _keep_access(self) -> None:
         await self._caught_up.wait()
         while True:
+            self._is_applying = True
             await self._until_done("access", self._fetch_and_apply, hurry=self._asked)
+            self._is_applying = False
             self.ready.set()
             await _pause(_EVERY_SECONDS, self._asked)
 
@@ -197,6 +210,7 @@ class Keeper:
         await _try(faults, self._admin.apply_access(access.claims, denied))
         if ending and await _try(faults, self._admin.end_sessions(sorted(ending))):
             log.info("sessions ended", names=len(ending))
+        self._rounds += 1
         if faults:
             raise faults[0]
         self._to_end -= named
@@ -240,6 +254,7 @@ class Keeper:
             await self._unsaved.wait()
             self._unsaved.clear()
             await self._until_done("saving", self._admin.save)
+            self._saves += 1
 
     # --- trying ---------------------------------------------------------------------
 
@@ -257,17 +272,22 @@ class Keeper:
         self, what: str, deed: Callable[[], Awaitable[None]], *, hurry: asyncio.Event | None = None
     ) -> None:
         """Try until it is done, at once when hurried; failure is an alarm, unless the broker is only away."""
-        for pause in self._pauses:
+        pauses, longer_pauses = iter(self._pauses), iter(Pauses(self._pauses.first, _LONGEST_REFUSAL_SECONDS))
+        while True:
             try:
                 await deed()
             except (Fault, ValidationError) as problem:
-                if isinstance(problem, Denied):
-                    # The broker refuses us: it has given up a reload half way, and only another one mends it.
-                    self._admin.forget_crl()
-                if self._link.is_connected:
+                if self._link.is_connected or isinstance(problem, Denied):
                     self._alarms.tell(f"{what}-failed", detail=str(problem))
-                log.warning("not done yet", what=what, problem=str(problem), seconds=pause)
-                await _pause(pause, hurry)
+                log.warning("not done yet", what=what, problem=str(problem))
+                if isinstance(problem, Denied):
+                    # The broker refuses us: it has given up a reload half way,
+                    # and may do so at every try, which costs what devices
+                    # send meanwhile. So nothing can hurry this.
+                    self._admin.forget_crl()
+                    await asyncio.sleep(next(longer_pauses))
+                else:
+                    await _pause(next(pauses), hurry)
             else:
                 return
 

@@ -5,6 +5,9 @@ anything that a line holds. What keeps one client from writing another's line:
 
 * lines are matched from the first character to the last, the client id takes
   all that it can, and the common name is only what the last ``u'...'`` holds;
+* each line is read only at the level that the broker writes it at: an error
+  about a client called ``EDGB-0001 disconnected:`` would else be the end of
+  another's session (found by a property test);
 * a line of 999 bytes may have been cut by the broker, and then what looks like
   its end is the client's own text: it is never read;
 * ``<unknown>`` is what the broker calls a client without an id, so a client
@@ -36,8 +39,8 @@ _ENDS = (
     (re.compile(r"Client (.*) been disconnected by administrative action\.", re.DOTALL), "ended"),
     (re.compile(r"Client (.*) disconnected due to [a-zA-Z ]+\.", re.DOTALL), "disconnected"),
     (re.compile(r"Client (.*) disconnected, not authorised\.", re.DOTALL), "disconnected"),
-    (re.compile(r"Client (.*) disconnected: [^:]*\.", re.DOTALL), "disconnected"),
-    (re.compile(r"Bad socket read/write on client (.*): [^:]*", re.DOTALL), "disconnected"),
+    (re.compile(r"Client (.*) disconnected: [^:,]*\.", re.DOTALL), "disconnected"),
+    (re.compile(r"Bad socket read/write on client (.*): [^:,]*", re.DOTALL), "disconnected"),
 )
 _DROPPING = re.compile(r"Outgoing messages are being dropped for client (.*)\.", re.DOTALL)
 _RUNNING = re.compile(r"mosquitto version \S+ running")
@@ -122,24 +125,32 @@ class SavingFailed:
 Line = Connected | Ended | Unreadable | Dropping | Running | Reloading | ReloadFailed | Saving | SavingFailed
 
 
-def parse(payload: bytes) -> Line | None:
-    """What a log line tells; None for one that is of no concern here."""
+def parse(level: str, payload: bytes) -> Line | None:
+    """What a line of a level (``N``, ``E`` or ``I``, the topic's last) tells; None for one of no concern here."""
     stamp, _, rest = payload.partition(b": ")
     if not stamp.isdigit() or len(stamp) > 11:
         return None
     at = datetime.fromtimestamp(int(stamp), UTC)
     text = rest.decode(errors="replace")
-    if len(payload) >= _LONGEST_BYTES:
-        return Unreadable(at, text) if text.startswith(_CONNECTED_AT_ALL) else None
-    return _client_line(at, text) or _broker_line(at, text)
+    match level:
+        case "N":
+            return _notice(at, text, is_cut=len(payload) >= _LONGEST_BYTES)
+        case "E":
+            return ReloadFailed(at, text) if text.startswith(_RELOAD_FAULTS) else None
+        case "I":
+            return _information(at, text)
+        case _:
+            return None
 
 
-def _client_line(at: datetime, text: str) -> Line | None:
+def _notice(at: datetime, text: str, *, is_cut: bool) -> Line | None:
     if text.startswith(_CONNECTED_AT_ALL):
         told = _CONNECTED.fullmatch(text)
-        if told is None or told[2] == _NO_CLIENT_ID:
+        if told is None or is_cut or told[2] == _NO_CLIENT_ID:
             return Unreadable(at, text)
         return Connected(at, told[2], told[3], told[1])
+    if is_cut:
+        return None
     for pattern, evidence in _ENDS:
         told = pattern.fullmatch(text)
         if told is not None:
@@ -148,13 +159,11 @@ def _client_line(at: datetime, text: str) -> Line | None:
     return Dropping(at, told[1]) if told is not None else None
 
 
-def _broker_line(at: datetime, text: str) -> Line | None:
+def _information(at: datetime, text: str) -> Line | None:
     if _RUNNING.fullmatch(text):
         return Running(at)
     if text == "Reloading config.":
         return Reloading(at)
-    if text.startswith(_RELOAD_FAULTS):
-        return ReloadFailed(at, text)
     if text.startswith("Saving in-memory database to "):
         return Saving(at)
     if text.startswith("Error saving in-memory database"):

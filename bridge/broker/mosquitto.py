@@ -17,7 +17,7 @@ from bridge.broker.port import Lane, Link
 from bridge.broker.process import Process
 from bridge.broker.sessions import Sessions
 from bridge.mqtt.session import Incoming
-from functions.domain.faults import Unavailable
+from functions.domain.faults import Denied, Unavailable
 from functions.domain.sessions import Session
 
 _LOG = "$SYS/broker/log/"
@@ -90,7 +90,7 @@ class Mosquitto:
         if incoming.topic == RESPONSE_TOPIC:
             self._control.take(incoming.payload)
             return None
-        line = parse(incoming.payload)
+        line = parse(incoming.topic.removeprefix(_LOG), incoming.payload)
         if isinstance(line, Saving):
             self._saving.set()
         elif isinstance(line, SavingFailed):
@@ -111,10 +111,18 @@ class Mosquitto:
             log.info("access applied", claims=len(claims), denied=len(suspended), commands=len(commands))
 
     async def apply_crl(self, pem: str) -> None:
-        """Write and load the CRL; only the first time if the file has it already."""
+        """Write and load the CRL; only the first time if the file has it already.
+
+        When the broker cannot load its files it has taken our rules from this
+        connection, and loses what devices send us. A new one has them again.
+        """
         self._needs_connection()
-        if await self._loader.load(pem):
-            log.info("crl loaded")
+        try:
+            if await self._loader.load(pem):
+                log.info("crl loaded")
+        except Denied:
+            await self._link.close()
+            raise
 
     def forget_crl(self) -> None:
         """Load the CRL again at the next ``apply_crl``, whatever the file holds."""
@@ -143,6 +151,8 @@ class Mosquitto:
             self._saving.clear()
             self._saving_failed = False
             self._process.save()
+            # The broker looks at signals after each packet, else every 100 ms.
+            await self._control.answers()
             await self._saving_begun()
             # What the broker had sent before it began has come when it answers.
             await self._control.answers()

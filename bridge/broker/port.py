@@ -71,6 +71,10 @@ class Link(Protocol):
         """Let the broker forget a message."""
         ...
 
+    async def close(self) -> None:
+        """Disconnect; the lane connects again."""
+        ...
+
 
 class Lane(Protocol):
     """What of a lane matters here, as ``bridge.mqtt.lanes.Lane`` has it.

@@ -66,7 +66,7 @@ class MemoryFunctions:
             async with self.news:
                 self.news.notify_all()
 
-    async def publish(self, subject: str, payload: bytes) -> None:
+    async def publish(self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> None:
         self.published.append((subject, payload))
 
     async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> None:
@@ -135,6 +135,9 @@ class MemoryLink:
     def acknowledge(self, incoming: Incoming) -> None:
         self.acknowledged.append(incoming)
 
+    async def close(self) -> None:
+        self.disconnected.set()
+
 
 class MemoryLane:
     """A lane without traffic."""
@@ -158,7 +161,7 @@ class MemoryBroker:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self, incoming: Incoming) -> Line | None:
-        return parse(incoming.payload)
+        return parse_of(incoming)
 
     async def apply_access(self, claims: Collection[str], suspended: Collection[str]) -> None:
         self._do("access", (sorted(claims), sorted(suspended)))
@@ -199,16 +202,24 @@ class MemoryBroker:
         self.deeds.append((kind, what))
 
 
-def incoming(text: str, *, second: int = 0, generation: int = 1, topic: str = LOG) -> Incoming:
+def parse_of(message: Incoming) -> Line | None:
+    """The line of a message."""
+    return parse(message.topic[-1], message.payload)
+
+
+def incoming(text: str, *, second: int = 0, generation: int = 1, level: str = "N") -> Incoming:
     """A log line of a second of the test's minute."""
     payload = f"{int(NOW.timestamp()) + second}: {text}".encode()
-    return Incoming(topic, payload, 1, 1, retain=False, dup=False, generation=generation)
+    return Incoming(f"$SYS/broker/log/{level}", payload, 1, 1, retain=False, dup=False, generation=generation)
 
 
-def connect(client_id: str, common_name: str = "", *, second: int = 0, address: str = "127.0.0.1:5") -> Incoming:
+def connect(
+    client_id: str, common_name: str = "", *, second: int = 0, address: str = "127.0.0.1:5", generation: int = 1
+) -> Incoming:
     """A connect line."""
     name = common_name or client_id
-    return incoming(f"New client connected from {address} as {client_id} (p5, c1, k60, u'{name}').", second=second)
+    text = f"New client connected from {address} as {client_id} (p5, c1, k60, u'{name}')."
+    return incoming(text, second=second, generation=generation)
 
 
 def end(client_id: str, *, second: int = 0) -> Incoming:

@@ -23,7 +23,14 @@ class Plugin:
                 case "createClient" | "modifyClient":
                     assert all(role["rolename"] in self.roles for role in told["roles"])
                     self.clients[told["username"]] = told
+                case "removeClientRole":
+                    held = self.clients[told["username"]]["roles"]
+                    held.remove({"rolename": told["rolename"]})
                 case "deleteRole":
+                    # Of a role that is still held Mosquitto 2.0.11 leaves a dangling one.
+                    assert not any(
+                        role["rolename"] == told["rolename"] for one in self.clients.values() for role in one["roles"]
+                    )
                     del self.roles[told["rolename"]]
                 case "deleteClient":
                     del self.clients[told["username"]]
@@ -102,6 +109,16 @@ def test_an_operator_s_own_entries_stay() -> None:
 
     assert set(plugin.clients) == {"grafana"}
     assert set(plugin.roles) == {"reader", DENIED_ROLE}
+
+
+def test_a_role_that_an_operator_gave_on_is_taken_away_before_it_is_deleted() -> None:
+    plugin = Plugin()
+    plugin.bring(["fleet"], [])
+    plugin.clients["tester"] = {"username": "tester", "roles": [{"rolename": "claim-fleet"}]}
+
+    plugin.bring([], [])
+
+    assert plugin.clients == {"tester": {"username": "tester", "roles": []}}
 
 
 def test_a_denied_claim_is_denied() -> None:

@@ -1,6 +1,7 @@
 """Alarms reach the bus and are counted, and one client cannot flood the log with them."""
 
 import json
+from collections.abc import Mapping
 
 from structlog.testing import capture_logs
 
@@ -57,7 +58,7 @@ async def test_a_long_client_id_is_cut() -> None:
 
 async def test_an_alarm_that_cannot_be_published_is_still_counted() -> None:
     class Away(MemoryFunctions):
-        async def publish(self, subject: str, payload: bytes) -> None:
+        async def publish(self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> None:
             raise Unavailable()
 
     alarms = Alarms(Away())

@@ -149,17 +149,37 @@ async def test_a_lost_signal_is_sent_again(
     assert broker.signals == 3
 
 
-async def test_a_failed_reload_is_an_alarm_and_repeated_although_it_leaves_the_broker_mute(
+async def test_a_failed_reload_is_an_alarm_and_told(
     make: Callable[..., tuple[Loader, Broker, Alarms]], authority: LocalAuthority
 ) -> None:
-    loader, broker, alarms = make("fails", "fails", "loads unheard")
-    pem = await sign(authority, 1)
+    loader, broker, alarms = make("fails")
 
-    await loader.load(pem)
+    with pytest.raises(Denied):
+        await loader.load(await sign(authority, 1))
 
-    assert broker.signals == 3
-    assert alarms.counts["broker-reload-failed"] == 2
-    assert not await loader.load(pem)
+    assert broker.signals == 1
+    assert alarms.counts["broker-reload-failed"] == 1
+
+
+async def test_a_broker_that_refuses_us_has_loaded_when_it_takes_a_message_again(
+    make: Callable[..., tuple[Loader, Broker, Alarms]], authority: LocalAuthority
+) -> None:
+    loader, broker, _ = make("loads unheard")
+    broker.refuses = True
+
+    assert await loader.load(await sign(authority, 1))
+
+    assert broker.signals == 1
+
+
+async def test_a_broker_that_goes_on_refusing_us_is_told(
+    make: Callable[..., tuple[Loader, Broker, Alarms]], authority: LocalAuthority
+) -> None:
+    loader, broker, _ = make("is deaf")
+    broker.refuses = True
+
+    with pytest.raises(Denied):
+        await loader.load(await sign(authority, 1))
 
 
 async def test_somebody_else_s_failed_reload_makes_the_list_load_again(

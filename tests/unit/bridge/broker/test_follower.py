@@ -8,14 +8,13 @@ import pytest
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.follower import Follower, Own
-from bridge.broker.lines import parse
 from bridge.broker.port import Pauses
 from bridge.broker.reports import Reports
 from bridge.broker.sessions import Sessions
 from bridge.mqtt.session import Incoming
 from functions.contract.messages import SessionFact
 from functions.domain.faults import Denied, Reason
-from tests.unit.bridge.broker.memory import NOW, MemoryFunctions, connect, end, incoming
+from tests.unit.bridge.broker.memory import NOW, MemoryFunctions, connect, end, incoming, parse_of
 
 OWN = Own("@bridge", "0f" * 16)
 
@@ -41,7 +40,7 @@ class Rig:
 
     def hear(self, *messages: Incoming) -> None:
         for message in messages:
-            self.follower.follow(message, parse(message.payload))
+            self.follower.follow(message, parse_of(message))
 
     async def lines(self) -> list[str]:
         async with asyncio.timeout(5):
@@ -77,7 +76,7 @@ async def test_a_line_is_acknowledged_only_when_functions_have_taken_it(rig: Rig
 async def test_a_takeover_by_the_same_certificate_is_one_more_opening(rig: Rig) -> None:
     rig.hear(
         connect("EDGB-0001"),
-        incoming("Client EDGB-0001 already connected, closing old connection."),
+        incoming("Client EDGB-0001 already connected, closing old connection.", level="E"),
         connect("EDGB-0001", second=3),
     )
 
@@ -193,7 +192,7 @@ async def test_a_restart_of_the_broker_ends_all_sessions_before_the_new_ones_are
     rig.hear(
         connect("EDGB-0001"),
         connect("EDGB-0002", second=9),
-        incoming("mosquitto version 2.0.11 running", second=9),
+        incoming("mosquitto version 2.0.11 running", second=9, level="I"),
         connect("EDGB-0001", second=9),
     )
 

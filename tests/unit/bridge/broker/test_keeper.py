@@ -14,7 +14,15 @@ from bridge.broker.port import Pauses
 from bridge.broker.sessions import Sessions
 from functions.contract.messages import SessionFact
 from functions.domain.faults import Conflict, Denied, Fault, Malformed, Unavailable
-from tests.unit.bridge.broker.memory import NOW, MemoryBroker, MemoryFunctions, MemoryLane, MemoryLink, connect
+from tests.unit.bridge.broker.memory import (
+    NOW,
+    MemoryBroker,
+    MemoryFunctions,
+    MemoryLane,
+    MemoryLink,
+    connect,
+    incoming,
+)
 
 OWN = Own("@bridge", "0f" * 16)
 
@@ -62,8 +70,7 @@ class Rig:
         self.link.disconnected.clear()
         self.lane.subscribed.set()
         if kept:
-            line = connect(OWN.client_id, "@bridge")
-            self.keeper.take(type(line)(line.topic, line.payload, 1, 1, False, False, self.link.generation))
+            self.keeper.take(connect(OWN.client_id, "@bridge", generation=self.link.generation))
 
 
 @pytest.fixture
@@ -187,6 +194,17 @@ async def test_a_broker_that_refuses_us_gets_its_files_loaded_again(rig: Rig) ->
     assert rig.broker.done("forget") == [None]
 
 
+async def test_somebody_else_s_failed_reload_is_mended_at_once(rig: Rig) -> None:
+    await rig.start()
+    await rig.broker.until(lambda: rig.broker.done("save"))
+    rig.broker.deeds.clear()
+
+    rig.keeper.take(incoming("Error when reloading certificate '/server.crt' or key '/server.key'.", level="E"))
+    await rig.broker.until(lambda: rig.broker.done("access"))
+
+    assert rig.broker.done("crl") == ["crl 1"]
+
+
 async def test_a_broker_that_is_only_away_is_no_alarm(rig: Rig) -> None:
     await rig.start()
     rig.link.is_connected = False
@@ -295,5 +313,6 @@ async def test_counts_are_visible(rig: Rig) -> None:
     await rig.start()
     rig.keeper.take(connect("EDGB-0001"))
     await rig.functions.until(lambda: rig.functions.told)
+    await rig.broker.until(lambda: rig.broker.done("save"))
 
-    assert rig.keeper.to_json() == {"sessions": 1, "reports": 1, "alarms": {}}
+    assert rig.keeper.to_json() == {"sessions": 1, "reports": 1, "saves": 1, "rounds": 1, "alarms": {}}

@@ -72,6 +72,10 @@ def line(text: str) -> bytes:
     return f"{STAMP}: {text}".encode()[:999]
 
 
+def notice(payload: bytes) -> object:
+    return parse("N", payload)
+
+
 @given(client_id=client_ids, common_name=common_names, kind=st.sampled_from(["client", "bridge"]))
 @example("EDGB-0002 (p2, c1, k60, u'EDGB-0002').", "EDGB-0001", "client")
 @example("x" * (999 - 55 - 29) + " (p2, c1, k60, u'EDGB-0002').", "EDGB-0001", "client")
@@ -79,7 +83,7 @@ def line(text: str) -> bytes:
 def test_a_connect_line_gives_exactly_the_client_or_an_alarm(client_id: str, common_name: str, kind: str) -> None:
     text = f"New {kind} connected from 127.0.0.1:45711 as {client_id} (p2, c1, k60, u'{common_name}')."
 
-    told = parse(line(text))
+    told = notice(line(text))
 
     if isinstance(told, Unreadable):
         assert len(line(text)) == 999 or client_id == "<unknown>"
@@ -95,7 +99,7 @@ def test_a_forged_ending_that_stands_where_the_line_is_cut_is_an_alarm() -> None
     cut = line(f"{begin}{'x' * room}{forged} (p2, c1, k60, u'EDGB-0001').")
 
     assert cut.endswith(b"u'EDGB-0002').")
-    assert isinstance(parse(cut), Unreadable)
+    assert isinstance(notice(cut), Unreadable)
 
 
 @given(client_id=client_ids, ending=endings)
@@ -104,7 +108,7 @@ def test_a_forged_ending_that_stands_where_the_line_is_cut_is_an_alarm() -> None
 def test_an_end_is_that_of_exactly_the_client_or_of_none(client_id: str, ending: tuple[str, str]) -> None:
     suffix, evidence = ending
 
-    told = parse(line(f"Client {client_id}{suffix}"))
+    told = notice(line(f"Client {client_id}{suffix}"))
 
     if told is None:
         assert len(line(f"Client {client_id}{suffix}")) == 999 or client_id == "<unknown>"
@@ -113,19 +117,20 @@ def test_an_end_is_that_of_exactly_the_client_or_of_none(client_id: str, ending:
 
 
 @given(client_id=client_ids)
+@example("EDGB-0002 disconnected:")
 def test_no_other_line_about_a_client_is_an_end_or_a_beginning(client_id: str) -> None:
-    for text in (
-        f"Client {client_id} already connected, closing old connection.",
-        f"Bad client {client_id} sending multiple CONNECT messages.",
-    ):
-        assert parse(line(text)) is None
-    told = parse(line(f"Outgoing messages are being dropped for client {client_id}."))
+    assert notice(line(f"Bad client {client_id} sending multiple CONNECT messages.")) is None
+    for level in "EI":
+        assert parse(level, line(f"Client {client_id} already connected, closing old connection.")) is None
+        assert parse(level, line(f"Client {client_id} disconnected.")) is None
+    told = notice(line(f"Outgoing messages are being dropped for client {client_id}."))
     assert told is None or told == Dropping(AT, client_id)
 
 
 @given(st.binary(max_size=1100))
 def test_any_bytes_are_a_line_or_nothing(payload: bytes) -> None:
-    parse(payload)
+    for level in "NEIW":
+        parse(level, payload)
 
 
 @pytest.mark.parametrize(
@@ -138,13 +143,26 @@ def test_any_bytes_are_a_line_or_nothing(payload: bytes) -> None:
         ("OpenSSL Error[0]: error:0A000126:SSL routines::unexpected eof while reading", None),
         ("dynsec: 0123/@bridge | deleteClient | username=EDGB-0001", None),
         ("Bad socket read/write on client EDGB-0001: Invalid arguments", Ended(AT, "EDGB-0001", "disconnected")),
+        ("mosquitto version 2.0.11 running", None),
+        ("Reloading config.", None),
+        ('Error: Unable to load certificate revocation file "/data/crl.pem". Check crlfile.', None),
+    ],
+)
+def test_notices_that_are_not_of_a_client_are_nothing(text: str, told: object) -> None:
+    assert notice(line(text)) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
         ("mosquitto version 2.0.11 running", Running(AT)),
         ("Reloading config.", Reloading(AT)),
         ("Saving in-memory database to /var/lib/mosquitto/mosquitto.db.", Saving(AT)),
+        ("dynsec: 0123/@bridge | deleteClient | username=EDGB-0001", None),
     ],
 )
-def test_the_broker_s_own_lines_are_told_apart(text: str, told: object) -> None:
-    assert parse(line(text)) == told
+def test_what_the_broker_does_is_told(text: str, told: object) -> None:
+    assert parse("I", line(text)) == told
 
 
 @pytest.mark.parametrize(
@@ -155,20 +173,20 @@ def test_the_broker_s_own_lines_are_told_apart(text: str, told: object) -> None:
     ],
 )
 def test_a_failed_reload_is_told(text: str) -> None:
-    assert parse(line(text)) == ReloadFailed(AT, text)
+    assert parse("E", line(text)) == ReloadFailed(AT, text)
 
 
 def test_a_failed_save_is_told() -> None:
     text = "Error saving in-memory database, unable to open /data/mosquitto.db.new for writing."
 
-    assert parse(line(text)) == SavingFailed(AT, text)
+    assert parse("I", line(text)) == SavingFailed(AT, text)
 
 
 def test_a_socket_path_with_blanks_is_an_address() -> None:
-    told = parse(line("New client connected from /my hub/bridge.sock:0 as 00ff (p5, c0, k0, u'@bridge')."))
+    told = notice(line("New client connected from /my hub/bridge.sock:0 as 00ff (p5, c0, k0, u'@bridge')."))
 
     assert told == Connected(AT, "00ff", "@bridge", "/my hub/bridge.sock:0")
 
 
 def test_a_client_without_a_name_is_an_alarm() -> None:
-    assert isinstance(parse(line("New client connected from 127.0.0.1:4 as EDGB-0001 (p2, c1, k60).")), Unreadable)
+    assert isinstance(notice(line("New client connected from 127.0.0.1:4 as EDGB-0001 (p2, c1, k60).")), Unreadable)
