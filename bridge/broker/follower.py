@@ -133,8 +133,13 @@ class Follower:
 
     def _ended(self, line: Ended, done: Callable[[], None]) -> None:
         session = self._sessions.ended(line.client_id)
-        if session is None or self._is_told(session):
-            # Also one that is unknown here: functions may know it from before.
+        if session is not None:
+            is_news = self._is_told(session)
+        else:
+            # Functions may know it from before this process, or it is a line
+            # that came twice and is not told yet.
+            is_news = not self._sessions.is_filled or self._reports.is_pending(line.client_id)
+        if is_news:
             self._reports.add(line.client_id, self._closing(line.client_id, line.evidence, line.at, done))
         else:
             done()

@@ -193,28 +193,37 @@ class Keeper:
             await _pause(_EVERY_SECONDS, self._asked)
 
     async def _fetch_and_apply(self) -> None:
+        self._asked.clear()
+        # Not those that are named while the state is fetched: it may be older than their end.
+        named, self._to_end = self._to_end, set()
+        with_claims, self._must_end_claims = self._must_end_claims, False
+        try:
+            access = await self._ask(ACCESS, Nothing(), Access)
+            claims = {f"{CLAIM_PREFIX}{name}" for name in access.claims} if with_claims else set()
+            await self._apply(access, named | claims)
+        except (Fault, ValidationError):
+            self._to_end |= named
+            self._must_end_claims |= with_claims
+            raise
+        finally:
+            self._rounds += 1
+
+    async def _apply(self, access: Access, named: set[str]) -> None:
         """One round: every step is tried whatever becomes of the others, and the first fault is raised at the end.
 
         Sessions end last, when their certificates open no new ones. Should
         the CRL not be applied, they are denied everything until it is.
         """
-        self._asked.clear()
-        # Not those that are named while the state is fetched: it may be older than their end.
-        named = set(self._to_end)
-        access = await self._ask(ACCESS, Nothing(), Access)
         cuts = {cut.common_name: cut.at for cut in access.cut}
-        ending = named | self._freshly_cut(cuts) | self._claims_to_end(access)
+        ending = named | self._freshly_cut(cuts)
         faults: list[Fault] = []
         is_loaded = await _try(faults, self._admin.apply_crl(access.crl_pem))
         denied = set(access.suspended) | (set() if is_loaded else ending)
         await _try(faults, self._admin.apply_access(access.claims, denied))
         if ending and await _try(faults, self._admin.end_sessions(sorted(ending))):
             log.info("sessions ended", names=len(ending))
-        self._rounds += 1
         if faults:
             raise faults[0]
-        self._to_end -= named
-        self._must_end_claims = False
         self._cut = cuts
 
     def _freshly_cut(self, cuts: dict[str, datetime]) -> set[str]:
@@ -229,9 +238,6 @@ class Keeper:
             return {name for name in cuts if self._sessions.has(name)}
         return {name for name, at in cuts.items() if self._cut.get(name) != at}
 
-    def _claims_to_end(self, access: Access) -> set[str]:
-        return {f"{CLAIM_PREFIX}{name}" for name in access.claims} if self._must_end_claims else set()
-
     # --- ending wrong sessions, saving -----------------------------------------------
 
     def _end_now(self, common_name: str) -> None:
@@ -245,9 +251,13 @@ class Keeper:
             await self._until_done("ending", self._end_those)
 
     async def _end_those(self) -> None:
-        names = set(self._to_end_now)
-        await self._admin.end_sessions(sorted(names))
-        self._to_end_now -= names
+        # One that connects again while this runs is to be ended once more.
+        names, self._to_end_now = self._to_end_now, set()
+        try:
+            await self._admin.end_sessions(sorted(names))
+        except Fault:
+            self._to_end_now |= names
+            raise
 
     async def _keep_saved(self) -> None:
         while True:

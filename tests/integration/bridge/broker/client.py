@@ -11,7 +11,6 @@ from tests.integration.bridge.mosquitto import Mosquitto
 
 NOT_AUTHORISED = 0x87
 ADMINISTRATIVE_ACTION = 0x98
-TAKEN_OVER = 0x8E
 
 _CONNACK, _PUBLISH, _PUBACK, _SUBACK, _DISCONNECT = 2, 3, 4, 9, 14
 
@@ -63,8 +62,9 @@ class Client:
         flags = (2 if clean else 0) | (0x0C if will else 0)
         # Session expiry of an hour where it is not clean.
         properties = b"" if clean else b"\x11" + struct.pack(">I", 3600)
-        body = _text("MQTT") + bytes([0x85 if says_bridge else 5, flags]) + struct.pack(">H", 60)
-        body += _sized(properties) + _text(client_id)
+        # The bit that says bridge is taken with MQTT 3.1.1 only, which has no properties.
+        body = _text("MQTT") + bytes([0x84 if says_bridge else 5, flags]) + struct.pack(">H", 60)
+        body += (b"" if says_bridge else _sized(properties)) + _text(client_id)
         if will:
             body += b"\0" + _text(will) + _text("gone")
         try:

@@ -159,6 +159,10 @@ class MemoryBroker:
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     topics: tuple[str, ...] = (LOG,)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
 
     def take(self, incoming: Incoming) -> Line | None:
         return parse_of(incoming)
@@ -170,6 +174,7 @@ class MemoryBroker:
         self._do("crl", pem)
 
     async def end_sessions(self, common_names: Collection[str]) -> None:
+        await self.gate.wait()
         self._do("end", sorted(common_names))
 
     async def save(self) -> None:

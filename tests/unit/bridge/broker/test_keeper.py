@@ -300,6 +300,28 @@ async def test_a_wrong_session_is_ended_even_if_it_takes_more_than_one_try(rig: 
     assert rig.alarms.counts["ending-failed"] == 2
 
 
+async def test_a_wrong_session_that_comes_again_while_it_is_ended_is_ended_again(rig: Rig) -> None:
+    await rig.start()
+    rig.broker.gate.clear()
+    rig.keeper.take(connect("EDGB-0001", "EDGB-0002"))
+    await asyncio.sleep(0)
+
+    rig.keeper.take(connect("EDGB-0001", "EDGB-0002", second=1))
+    rig.broker.gate.set()
+    await rig.broker.until(lambda: len(rig.broker.done("end")) == 2)
+
+
+async def test_a_name_that_is_told_again_while_it_is_ended_is_ended_again(rig: Rig) -> None:
+    await rig.start()
+    rig.broker.gate.clear()
+    await rig.functions.tell("EDGB-0001")
+    await rig.broker.until(lambda: len(rig.broker.done("access")) == 2)
+
+    await rig.functions.tell("EDGB-0001")
+    rig.broker.gate.set()
+    await rig.broker.until(lambda: len(rig.broker.done("end")) == 2)
+
+
 async def test_a_broker_that_does_not_save_is_an_alarm_and_asked_again(rig: Rig) -> None:
     rig.broker.faults["save"] = [Unavailable()]
 
