@@ -94,11 +94,11 @@ async def revoke_device(call: Call[DeviceRevoke], hub: Hub) -> Done:
     if kept is None:
         raise NotFound(Reason.UNKNOWN_DEVICE)
     if kept.value.certificate is not None:
-        await revoke(hub, [kept.value.certificate])
+        await revoke(hub, name, [kept.value.certificate])
     written = await amend(hub.devices, name, lambda device: retire(device, hub.clock.now()))
     serials = {written.value.certificate} if written is not None else set()
     serials |= await _end_claims(hub, name)
-    await revoke(hub, [serial for serial in serials if serial is not None])
+    await revoke(hub, name, [serial for serial in serials if serial is not None])
     await spread(hub, [name])
     return Done()
 

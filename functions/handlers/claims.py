@@ -81,7 +81,7 @@ async def revoke(call: Call[ClaimRevoke], hub: Hub) -> Done:
     if kept is None:
         raise NotFound(detail=f"There is no claim certificate '{name}'.")
     with lost_races_can_be_retried():
-        await revoke_serials(hub, [kept.value.serial])
+        await revoke_serials(hub, f"{CLAIM_PREFIX}{name}", [kept.value.serial])
         await spread(hub, [f"{CLAIM_PREFIX}{name}"])
     return Done()
 

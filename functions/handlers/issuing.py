@@ -140,7 +140,7 @@ async def finish_claim(hub: Hub, key: str, kept: Kept[Claim]) -> bool:
     Several may do it at once, and a claim begun anew meanwhile stays.
     """
     ended = ended_certificates(kept.value, value_of(await hub.devices.get(kept.value.device)))
-    await revoke(hub, ended)
+    await revoke(hub, kept.value.device, ended)
     try:
         await hub.claims.remove(key, expect=kept.revision)
     except Conflict:

@@ -17,12 +17,12 @@ from hashlib import sha256
 from functions.contract.messages import AccessChanged
 from functions.contract.subjects import subject
 from functions.domain import certificates as rules
-from functions.domain.certificates import CRL_LIFETIME, Certificate, Purpose
+from functions.domain.certificates import CRL_LIFETIME, DEVICE_LIFETIME, Certificate, Purpose
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.enrolment import ClaimCertificate
 from functions.domain.faults import Conflict
 from functions.domain.names import CLAIM_PREFIX
-from functions.handlers.rewriting import amend
+from functions.handlers.rewriting import amend, value_of
 from functions.ports import Hub, Kept, Revocations, Revoked
 
 ACCESS_CHANGED = subject("broker", "access", "changed")
@@ -43,27 +43,33 @@ def retire(device: Device, at: datetime) -> Device:
     )
 
 
-async def revoke(hub: Hub, serials: Iterable[str]) -> None:
+async def revoke(hub: Hub, common_name: str, serials: Iterable[str]) -> None:
     """Decide that certificates are revoked, and mark what they belonged to; a repeat changes nothing.
 
     A device whose current certificate is revoked is retired by it; a claim's
-    role goes. Serials that were never signed are passed over. The list and
-    the broker follow with ``spread``.
+    role goes. A serial that the register does not have is revoked all the
+    same: a call at this moment may be about to sign it, or the register's
+    replica that answered may be behind. The list and the broker follow with
+    ``spread``.
+
+    Args:
+        hub: the ports.
+        common_name: whose they are.
+        serials: of the certificates.
 
     Raises:
         Conflict: others kept changing one of the records.
     """
     for serial in serials:
-        kept = await hub.certificates.get(serial)
-        if kept is None:
-            continue
-        certificate = kept.value
-        entry = Revoked(certificate.common_name, hub.clock.now(), certificate.not_after)
+        now = hub.clock.now()
+        certificate = value_of(await hub.certificates.get(serial))
+        not_after = certificate.not_after if certificate is not None else now + DEVICE_LIFETIME
+        entry = Revoked(common_name, now, not_after)
         try:
             await hub.revoked.create(serial, entry)
         except Conflict:
             # Decided before: the first time stands.
-            entry = await _entry(hub, serial) or entry
+            entry = value_of(await hub.revoked.get(serial)) or entry
         await _complete(hub, serial, entry)
 
 
@@ -151,13 +157,7 @@ async def _complete(hub: Hub, serial: str, entry: Revoked) -> None:
         return replace(claim, revoked_at=entry.at) if claim.serial == serial and claim.revoked_at is None else claim
 
     marked = await amend(hub.certificates, serial, mark)
-    purpose = marked.value.purpose if marked is not None else None
-    if purpose is Purpose.DEVICE:
+    if marked is None or marked.value.purpose is Purpose.DEVICE:
         await amend(hub.devices, entry.common_name, lose)
-    elif purpose is Purpose.CLAIM:
+    elif marked.value.purpose is Purpose.CLAIM:
         await amend(hub.claim_certificates, entry.common_name.removeprefix(CLAIM_PREFIX), close)
-
-
-async def _entry(hub: Hub, serial: str) -> Revoked | None:
-    kept = await hub.revoked.get(serial)
-    return kept.value if kept is not None else None

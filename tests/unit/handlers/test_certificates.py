@@ -263,6 +263,16 @@ async def test_a_device_without_a_certificate_is_retired_too() -> None:
     assert (await device(hub, ID)).lifecycle is Lifecycle.RETIRED
 
 
+async def test_a_certificate_that_the_register_does_not_show_is_revoked_all_the_same() -> None:
+    serial = f"{1 << 127:x}"
+    hub = memory_hub(devices={ID: Device(ID, START, START, certificate=serial)})
+
+    await revoke(hub)
+
+    assert await listed(hub) == {serial}
+    assert (await device(hub, ID)).lifecycle is Lifecycle.RETIRED
+
+
 async def test_a_device_that_does_not_exist_cannot_be_revoked() -> None:
     with pytest.raises(NotFound) as raised:
         await revoke(memory_hub(), "nobody")
