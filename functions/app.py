@@ -20,6 +20,7 @@ from functions.adapters.events import NatsEvents
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import SqliteIndex
 from functions.adapters.layout import open_stores
+from functions.adapters.roster import BucketRoster
 from functions.adapters.streams import JetStreamStreams
 from functions.contract import bus
 from functions.contract.environment import SettingsError
@@ -73,11 +74,13 @@ async def serve(settings: Settings) -> bool:
     client = await bus.connect(
         settings.nats_url, user="functions", password=settings.nats_password, closed=closed, failed=_tell
     )
-    index = SqliteIndex(client)
-    hub = make_hub(settings, client, index)
+    index, roster = SqliteIndex(client), BucketRoster(client)
+    hub = make_hub(settings, client, index, roster)
     if settings.role is Role.INDEX:
         await index.start()
         await index.ready()
+    else:
+        await roster.start()
     runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"))
     await runtime.start()
     log.info("serving", role=settings.role, routes=len(routes))
@@ -93,7 +96,7 @@ async def serve(settings: Settings) -> bool:
     return False
 
 
-def make_hub(settings: Settings, client: Client, index: SqliteIndex) -> Hub:
+def make_hub(settings: Settings, client: Client, index: SqliteIndex, roster: BucketRoster) -> Hub:
     """The ports made real over one connection."""
     clock = SystemClock()
     authority = LocalAuthority(settings.ca_certificate.read_text(), settings.ca_key.read_text(), clock)
@@ -104,6 +107,7 @@ def make_hub(settings: Settings, client: Client, index: SqliteIndex) -> Hub:
         events=NatsEvents(client),
         streams=JetStreamStreams(client),
         index=index,
+        roster=roster,
         **open_stores(client),
     )
 

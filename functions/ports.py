@@ -19,6 +19,7 @@ from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reser
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.sessions import Presence, Session
+from functions.domain.tokens import Token
 from functions.domain.twins import Half
 
 T = TypeVar("T")
@@ -71,6 +72,15 @@ class Store(Protocol[T]):
 
     async def get(self, key: str) -> Kept[T] | None:
         """The value now kept, or None."""
+        ...
+
+    def recall(self, key: str) -> tuple[T, int] | None:
+        """A value that this process read or wrote not long ago, with its revision; None if it remembers none.
+
+        It may have been written over since, by another process. So it is good
+        for one thing: to be replaced over that revision. Whatever else is to
+        be decided by it must be read.
+        """
         ...
 
     async def create(self, key: str, value: T) -> int:
@@ -132,6 +142,14 @@ class Authority(Protocol):
 
     async def sign_crl(self, revoked: Iterable[tuple[str, datetime]], *, number: int, next_update: datetime) -> str:
         """The CRL in PEM of ``(serial, revoked at)`` pairs; its thisUpdate lies an hour back."""
+        ...
+
+
+class Roster(Protocol):
+    """Knows the devices that take part, without asking the store."""
+
+    def is_active(self, device: str) -> bool:
+        """Whether the device was active a moment ago, at most 2 s; False also where it is not known: then ask."""
         ...
 
 
@@ -212,6 +230,7 @@ class Hub:
     events: Events
     streams: Streams
     index: Index
+    roster: Roster
     devices: Store[Device]  # device id
     desired: Store[Half]  # device id
     reported: Store[Half]  # device id
@@ -226,3 +245,4 @@ class Hub:
     revoked: Store[Revoked]  # serial
     revocations: Store[Revocations]  # "crl"
     bridges: Store[BridgeStart]  # bridge name
+    tokens: Store[Token]  # SHA-256 of the token's text

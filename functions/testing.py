@@ -19,6 +19,7 @@ from functions.adapters.authority import LocalAuthority, make_root
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import TinyIndex
 from functions.adapters.layout import open_tables
+from functions.adapters.roster import EmptyRoster
 from functions.contract.messages import Message
 from functions.domain.callers import parse_caller
 from functions.domain.faults import Conflict, Fault, Malformed
@@ -123,6 +124,7 @@ def memory_hub(
         events=RecordingEvents(),
         streams=MemoryStreams(),
         index=TinyIndex(stores["devices"], stores["presence"]),
+        roster=EmptyRoster(),
         **stores,
     )
 

@@ -32,6 +32,7 @@ from functions.adapters.durable import (
     write,
 )
 from functions.adapters.feed import Feed, is_removal
+from functions.adapters.recent import Recent
 from functions.domain.faults import Conflict, Unavailable
 from functions.ports import Kept
 
@@ -53,34 +54,45 @@ class JetStreamStore(Generic[T]):
         client: the connection.
         shards: names of the buckets that share the keys, in their order.
         codec: how the values are kept.
+        recent: where values are remembered for ``recall``; None where nobody recalls.
     """
 
-    def __init__(self, client: Client, shards: Sequence[str], codec: Codec[T]) -> None:
+    def __init__(self, client: Client, shards: Sequence[str], codec: Codec[T], recent: Recent[T] | None = None) -> None:
         self._client = client
         self._shards = tuple(shards)
         self._codec = codec
+        self._recent = recent
 
     async def get(self, key: str) -> Kept[T] | None:
         """The value now kept, or None."""
         last = await self._last(key)
-        return None if last is None or is_removal(last) else self._kept(last)
+        if last is None or is_removal(last):
+            return None
+        kept = self._kept(last)
+        if self._recent is not None:
+            self._recent.put(key, kept.value, kept.revision, len(last.data))
+        return kept
+
+    def recall(self, key: str) -> tuple[T, int] | None:
+        """A value read or written here not long ago, with its revision, to be replaced over it."""
+        return None if self._recent is None else self._recent.get(key)
 
     async def create(self, key: str, value: T) -> int:
         """Keep a first value and give its revision. Raises Conflict if the key has one."""
         data = self._codec.encode(value)
         try:
-            return await self._write(key, data, 0)
+            return await self._keep(key, value, data, 0)
         except Conflict:
             last = await self._last(key)
             if last is None or not is_removal(last):
                 raise
-        return await self._write(key, data, _revision(last))
+        return await self._keep(key, value, data, _revision(last))
 
     async def replace(self, key: str, value: T, *, expect: int) -> int:
         """Write over revision ``expect`` and give the new one. Raises Conflict if another came first."""
         if expect < 1:
             raise Conflict
-        return await self._write(key, self._codec.encode(value), expect)
+        return await self._keep(key, value, self._codec.encode(value), expect)
 
     async def remove(self, key: str, *, expect: int) -> None:
         """Remove what revision ``expect`` is. Raises Conflict if another came first.
@@ -90,6 +102,8 @@ class JetStreamStore(Generic[T]):
         """
         if expect < 1:
             raise Conflict
+        if self._recent is not None:
+            self._recent.drop(key)
         await self._write(key, b"", expect, _DELETE)
 
     async def history(self, key: str) -> list[Kept[T]]:
@@ -112,6 +126,18 @@ class JetStreamStore(Generic[T]):
 
     def _bucket(self, key: str) -> str:
         return self._shards[shard_of(check_key(key), len(self._shards))]
+
+    async def _keep(self, key: str, value: T, data: bytes, expect: int) -> int:
+        """Write a value and remember it; where that fails, what is remembered may be wrong."""
+        if self._recent is None:
+            return await self._write(key, data, expect)
+        try:
+            revision = await self._write(key, data, expect)
+        except (Conflict, Unavailable):
+            self._recent.drop(key)
+            raise
+        self._recent.put(key, value, revision, len(data))
+        return revision
 
     async def _write(self, key: str, data: bytes, expect: int, headers: dict[str, str] | None = None) -> int:
         subject = f"$KV.{self._bucket(key)}.{key}"

@@ -49,12 +49,14 @@ from tinydb import TinyDB
 from functions.adapters.codec import DEFAULT_LIMIT_BYTES, Codec, shard_of
 from functions.adapters.durable import require_connection
 from functions.adapters.jetstream import JetStreamStore
+from functions.adapters.recent import Recent
 from functions.adapters.tinydb_store import TinyStore
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Unavailable
 from functions.domain.sessions import Presence, Session
+from functions.domain.tokens import Token
 from functions.domain.twins import Half
 from functions.ports import BridgeStart, Clock, Revocations, Revoked
 
@@ -103,6 +105,7 @@ class Bucket:
         shards: how many buckets share the keys.
         history: how many revisions of a key are kept.
         limit_bytes: largest value.
+        recalled: whether a process remembers its last values, for ``Store.recall``.
     """
 
     name: str
@@ -110,6 +113,7 @@ class Bucket:
     shards: int = 1
     history: int = 1
     limit_bytes: int = DEFAULT_LIMIT_BYTES
+    recalled: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -177,7 +181,7 @@ class Stream:
 BUCKETS: Mapping[str, Bucket] = {
     "devices": Bucket("hub-devices", Device, shards=4),
     "desired": Bucket("hub-desired", Half, shards=8, history=64),
-    "reported": Bucket("hub-reported", Half, shards=8, history=64),
+    "reported": Bucket("hub-reported", Half, shards=8, history=64, recalled=True),
     "presence": Bucket("hub-presence", Presence, shards=4),
     "sessions": Bucket("hub-sessions", Session, shards=4),
     "names": Bucket("hub-names", Reservation),
@@ -191,6 +195,7 @@ BUCKETS: Mapping[str, Bucket] = {
     # than its max_payload, which is 1 MiB (14,000 entries) unless set higher.
     "revocations": Bucket("hub-revocations", Revocations, limit_bytes=7 * 1024 * 1024),
     "bridges": Bucket("hub-bridges", BridgeStart),
+    "tokens": Bucket("hub-tokens", Token),
 }
 
 STREAMS: Mapping[str, Stream] = {
@@ -205,7 +210,10 @@ class LayoutError(Exception):
 
 def open_stores(client: Client) -> dict[str, JetStreamStore[Any]]:
     """The Hub's stores on the server, by the names of its fields."""
-    return {field: JetStreamStore(client, bucket.names, bucket.codec()) for field, bucket in BUCKETS.items()}
+    return {
+        field: JetStreamStore(client, bucket.names, bucket.codec(), Recent() if bucket.recalled else None)
+        for field, bucket in BUCKETS.items()
+    }
 
 
 def open_tables(database: TinyDB, clock: Clock) -> dict[str, TinyStore[Any]]:

@@ -85,6 +85,12 @@ class TinyStore(Generic[T]):
         revisions = self._revisions(key)
         return self._kept(revisions[-1]) if revisions else None
 
+    def recall(self, key: str) -> tuple[T, int] | None:
+        """What is kept, as no other process writes it."""
+        revisions = self._revisions(key)
+        kept = self._kept(revisions[-1]) if revisions else None
+        return None if kept is None else (kept.value, kept.revision)
+
     async def create(self, key: str, value: T) -> int:
         """Keep a first value and give its revision. Raises Conflict if the key has one."""
         return self.seed(key, value)

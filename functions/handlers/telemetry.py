@@ -16,9 +16,9 @@ from pydantic_core import from_json
 
 from functions.contract.messages import DeviceEvent, Done, Heartbeat, Telemetry
 from functions.contract.subjects import DEVICE_TIME, TIME, TYPE
-from functions.domain.devices import admit
 from functions.domain.faults import Malformed
 from functions.domain.names import is_token
+from functions.handlers.admission import admit_device
 from functions.ports import Call, Hub
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,7 +37,7 @@ async def telemetry(call: Call[Telemetry], hub: Hub) -> Done:
         Denied: the device is suspended or retired.
         Malformed: ``timestamp`` is neither ISO 8601 nor milliseconds.
     """
-    await _admit(call, hub)
+    await admit_device(call, hub)
     headers = {}
     if call.body.timestamp is not None:
         at = device_time(call.body.timestamp)
@@ -55,7 +55,7 @@ async def event(call: Call[DeviceEvent], hub: Hub) -> Done:
         NotFound: no such device.
         Denied: the device is suspended or retired.
     """
-    await _admit(call, hub)
+    await admit_device(call, hub)
     await _append("events", call, hub, call.payload, _event_headers(call.names[1], call.body.root))
     return Done()
 
@@ -71,7 +71,7 @@ async def message_event(call: Call[DeviceEvent], hub: Hub) -> Done:
         Denied: the device is suspended or retired.
         Malformed: ``eventType`` is no name.
     """
-    await _admit(call, hub)
+    await admit_device(call, hub)
     content, payload = _unwrap(call.body.root, call.payload)
     kind = content.get("eventType", _UNTYPED) if isinstance(content, dict) else _UNTYPED
     if not isinstance(kind, str) or not is_token(kind):
@@ -90,7 +90,7 @@ async def heartbeat(call: Call[Heartbeat], hub: Hub) -> Done:
         NotFound: no such device.
         Denied: the device is suspended or retired.
     """
-    await _admit(call, hub)
+    await admit_device(call, hub)
     return Done()
 
 
@@ -104,7 +104,7 @@ async def status(call: Call[DeviceEvent], hub: Hub) -> Done:
         NotFound: no such device.
         Denied: the device is suspended or retired.
     """
-    await _admit(call, hub)
+    await admit_device(call, hub)
     return Done()
 
 
@@ -131,11 +131,6 @@ def _of_text(text: str) -> int | None:
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     return (at - _EPOCH) // _MILLISECOND
-
-
-async def _admit(call: Call[Any], hub: Hub) -> None:
-    kept = await hub.devices.get(call.device)
-    admit(None if kept is None else kept.value)
 
 
 async def _append(stream: str, call: Call[Any], hub: Hub, payload: bytes, headers: dict[str, str]) -> None:

@@ -129,6 +129,7 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.hasher import HmacHasher
     from functions.adapters.index import TinyIndex
     from functions.adapters.layout import open_tables
+    from functions.adapters.roster import EmptyRoster
     from functions.ports import Hub
 
     clock, shown = SystemClock(), _Shown()
@@ -140,6 +141,7 @@ def _open_hub(state: Path | None) -> "Hub":
         events=shown,
         streams=shown,
         index=TinyIndex(stores["devices"], stores["presence"]),
+        roster=EmptyRoster(),
         **stores,
     )
 

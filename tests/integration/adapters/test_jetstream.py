@@ -11,6 +11,7 @@ from functions.adapters import layout
 from functions.adapters.codec import Codec
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.layout import Bucket
+from functions.adapters.recent import Recent
 from functions.domain.faults import Conflict, Fault, Unavailable
 from functions.domain.twins import Half
 from functions.testing import StoreChecks, collect, half, refused
@@ -214,3 +215,22 @@ async def test_a_value_over_the_servers_own_limit_is_refused(admin: Client, func
         await store.create("D1", Blob("x" * 4_000_000))
 
     assert await store.get("D1") is None
+
+
+async def test_what_was_read_or_written_here_is_recalled_for_one_write(prepared: Client, connect: Connect) -> None:
+    store = JetStreamStore(prepared, HALVES.names, HALVES.codec(), Recent())
+    other = open_store(await connect("functions"), HALVES)
+    assert store.recall("D1") is None
+
+    revision = await store.create("D1", half(0))
+    assert store.recall("D1") == (half(0), revision)
+    moved = await other.replace("D1", half(1), expect=revision)
+    with refused(Conflict):
+        await store.replace("D1", half(2), expect=revision)
+    assert store.recall("D1") is None, "what lost a race is wrong"
+
+    await store.get("D1")
+    assert store.recall("D1") == (half(1), moved)
+    await store.remove("D1", expect=moved)
+    assert store.recall("D1") is None
+    assert other.recall("D1") is None, "a store that remembers nothing recalls nothing"

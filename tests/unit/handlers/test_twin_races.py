@@ -51,6 +51,9 @@ class Meddled:
         await self._before("get")
         return await self._store.get(key)
 
+    def recall(self, key: str) -> tuple[Half, int] | None:
+        return self._store.recall(key)
+
     async def create(self, key: str, value: Half) -> int:
         await self._before("write")
         return await self._store.create(key, value)
@@ -67,6 +70,73 @@ class Meddled:
 
     def entries(self) -> AsyncIterator[tuple[str, Kept[Half]]]:
         return self._store.entries()
+
+
+class Forgetful:
+    """A store of a process that remembers what a key held when it last looked, and missed all since."""
+
+    def __init__(self, store: Store[Half]) -> None:
+        self._store = store
+        self._remembered = store.recall(ID)
+        self.reads = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def recall(self, key: str) -> tuple[Half, int] | None:
+        return self._remembered
+
+    async def get(self, key: str) -> Kept[Half] | None:
+        self.reads += 1
+        return await self._store.get(key)
+
+
+async def forgetful_hub() -> tuple[MemoryHub, Hub, Forgetful]:
+    """A hub, and the same as a process sees it that missed its last report: x was 1, and is 2."""
+    hub = a_hub()
+    await twins.update(report(reported={"x": 1}), hub)
+    forgetful = Forgetful(hub.reported)
+    await twins.update(report(reported={"x": 2}), hub)
+    seen: Hub = replace(hub, reported=forgetful)
+    return hub, seen, forgetful
+
+
+async def test_a_change_over_a_stale_memory_is_merged_over_what_is_kept() -> None:
+    hub, seen, _ = await forgetful_hub()
+
+    answer = await twins.update(report(reported={"y": 1}), seen)
+
+    assert answer.reported.version == 3
+    assert await kept_doc(hub.reported) == {"x": 2, "y": 1}
+
+
+async def test_what_only_a_stale_memory_shows_already_is_written() -> None:
+    hub, seen, _ = await forgetful_hub()
+
+    answer = await twins.update(report(reported={"x": 1}), seen)
+
+    assert answer.reported.version == 3
+    assert await kept_doc(hub.reported) == {"x": 1}
+
+
+async def test_a_version_is_not_judged_by_a_stale_memory() -> None:
+    _, seen, _ = await forgetful_hub()
+
+    assert (await twins.update(report(reported={"x": 3}, expected_version=2), seen)).reported.version == 3
+    with pytest.raises(Conflict):
+        await twins.update(report(reported={"x": 4}, expected_version=1), seen)
+
+
+async def test_a_memory_that_is_right_saves_the_read() -> None:
+    hub = a_hub()
+    await twins.update(report(reported={"x": 1}), hub)
+    forgetful = Forgetful(hub.reported)
+    seen: Hub = replace(hub, reported=forgetful)
+
+    await twins.update(report(reported={"x": 2}), seen)
+
+    assert forgetful.reads == 0
+    assert await kept_doc(hub.reported) == {"x": 2}
 
 
 class Held:

@@ -1,0 +1,71 @@
+"""Follows a bucket for as long as the process lives, whatever becomes of the server meanwhile."""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+from nats.aio.client import Client
+
+from functions.adapters.codec import Undecodable
+from functions.adapters.feed import Change, Feed
+from functions.domain.faults import Unavailable
+
+_RETRY_SECONDS = 0.2
+
+log = structlog.get_logger("functions")
+
+
+class Follower:
+    """Hands over what a bucket holds, and every change after it.
+
+    ``is_live`` says that everything was handed over up to a moment ago. When
+    the server falls silent it is untrue within 1.5 s (see ``Feed``), and true
+    again once what was missed is made up for.
+
+    Args:
+        client: the connection.
+        bucket: the bucket's name.
+        take: is given each change; one that it finds ``Undecodable`` is logged
+            and passed over, as it must not hide all that follow.
+    """
+
+    def __init__(self, client: Client, bucket: str, take: Callable[[Change], None]) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._take = take
+        self.is_live = False
+        self.filled = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follow until cancelled, each feed from where the last one broke off."""
+        after = 0
+        is_told = False
+        while True:
+            try:
+                async with Feed(self._client, self._bucket, after=after) as feed:
+                    is_told = False
+                    while True:
+                        if feed.caught_up:
+                            self.is_live = True
+                            self.filled.set()
+                        for change in await feed.batch():
+                            self._hand_over(change)
+                            after = change.revision
+            except Unavailable as fault:
+                self.is_live = False
+                if not is_told:
+                    log.warning("waiting for the storage", bucket=self._bucket, cause=repr(fault.__cause__ or fault))
+                is_told = True
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    def _hand_over(self, change: Change) -> None:
+        try:
+            self._take(change)
+        except Undecodable as problem:
+            log.error(
+                "unreadable record",
+                bucket=self._bucket,
+                key=change.key,
+                revision=change.revision,
+                problem=str(problem),
+            )
