@@ -88,11 +88,11 @@ class Client:
         self._writer.write(_packet(0x32, _text(topic) + struct.pack(">HB", self._mid, 0) + payload))
         return await asyncio.wait_for(done, 5)
 
-    async def subscribe(self, topic: str) -> int:
-        """Subscribe at QoS 0; gives the broker's reason code."""
+    async def subscribe(self, topic: str, *, qos: int = 0) -> int:
+        """Subscribe; gives the broker's reason code."""
         self._mid += 1
         done = self._answers[self._mid] = asyncio.get_running_loop().create_future()
-        self._writer.write(_packet(0x82, struct.pack(">HB", self._mid, 0) + _text(topic) + b"\0"))
+        self._writer.write(_packet(0x82, struct.pack(">HB", self._mid, 0) + _text(topic) + bytes([qos])))
         return await asyncio.wait_for(done, 5)
 
     async def wait_ended(self, within: float = 5.0) -> int | None:

@@ -79,6 +79,19 @@ async def test_every_session_of_a_revoked_claim_certificate_ends(keeping: Keepin
     assert not other.ended.is_set()
 
 
+async def test_the_last_will_of_an_ended_session_is_not_sent(keeping: Keeping, join: Join) -> None:
+    await keeping.start()
+    identity = keeping.broker.authority.issue("EDGB-0001")
+    session = await join(identity, "EDGB-0001", will="$devicehub/devices/EDGB-0001/status")
+    keeping.revoke(identity[0])
+
+    await keeping.functions.tell("EDGB-0001")
+    await session.wait_ended()
+    await keeping.admin.answers()
+
+    assert not keeping.functions.asked_by
+
+
 async def test_a_revocation_made_while_the_bridge_was_away_is_enforced_when_it_is_back(
     keeping: Keeping, join: Join
 ) -> None:
