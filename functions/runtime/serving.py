@@ -6,6 +6,7 @@ busy the callback waits, and the messages with it.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -79,12 +80,12 @@ class Runtime:
         self._slots.release()
 
     async def _serve(self, route: Route, request: Request) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        # Not the loop's time, which some loops keep in whole milliseconds.
+        started = time.perf_counter_ns()
         reply = await answer(route, self._hub, request.subject, request.data, request.headers or {})
         self._calls[route.name] += 1
         self._faults[route.name] += reply.reason is not None
-        self._nanoseconds[route.name] += int((loop.time() - started) * 1e9)
+        self._nanoseconds[route.name] += time.perf_counter_ns() - started
         try:
             await request.respond(reply.body, reply.headers or None)
         except (ValueError, nats.errors.Error) as problem:
