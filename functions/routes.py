@@ -18,6 +18,7 @@ from functions.handlers import (
     provisioning,
     registry,
     telemetry,
+    tokens,
     twins,
     whitelist,
 )
@@ -61,6 +62,11 @@ ROUTES = (
     Route("claims.create", claims.create, m.ClaimCreate, _STAFF, _SLOW),
     Route("claims.list", claims.list_, m.Nothing, _STAFF, _SLOW),
     Route("claims.revoke", claims.revoke, m.ClaimRevoke, _STAFF, _SLOW),
+    Route("tokens.create", tokens.create, m.TokenCreate, _STAFF, _QUICK),
+    Route("tokens.list", tokens.list_, m.Nothing, _STAFF, _SLOW),
+    Route("tokens.revoke", tokens.revoke, m.TokenRevoke, _STAFF, _QUICK),
+    # What the gateway asks of an application's token.
+    Route("tokens.prove", tokens.prove, m.TokenProof, SYSTEM, _QUICK),
     # What the broker's keeper tells and asks.
     Route("broker.access.get", access.read, m.Nothing, SYSTEM, _SLOW),
     Route("broker.sessions.opened", presence.opened, m.SessionOpened, SYSTEM, _SLOW),

@@ -20,7 +20,7 @@ _BASES = (messages.Message, messages.FromDevice, messages.Request)
 # Any call may answer these, so no row repeats them.
 _OF_ALL = {"bad_request", "too_deep", "too_large", "denied", "rate_limited", "unavailable", "timeout", "internal"}
 # Only HTTP has methods.
-_OF_HTTP = {"method_not_allowed", "unauthenticated"}
+_OF_HTTP = {"method_not_allowed"}
 
 
 def _page() -> str:

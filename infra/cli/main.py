@@ -7,7 +7,7 @@ import os
 
 import typer
 
-from infra.cli import claim, device, enrolment, functions, invoke, stack, twin, whitelist
+from infra.cli import claim, device, enrolment, functions, invoke, stack, token, twin, whitelist
 from infra.cli.console import Reporting
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(claim.app, name="claim")
 app.add_typer(whitelist.app, name="whitelist")
 app.add_typer(device.app, name="device")
 app.add_typer(twin.app, name="twin")
+app.add_typer(token.app, name="token")
 app.command(epilog="Example: devicehub functions --live --json")(functions.functions)
 app.command(epilog="Example: devicehub invoke enrolment.get --state hub.json")(invoke.invoke)
 

@@ -71,12 +71,16 @@ USERS: Mapping[str, Permissions] = {
         ),
     ),
     "gateway": Permissions(
-        publish=(*_hub(*_STAFF), "$SRV.>"),
+        publish=(*_hub(*_STAFF, "tokens.prove"), "$SRV.>"),
         subscribe=(
+            *_hub("http.event"),
             *_hub("devices.*.twin.update.delta", "devices.*.twin.update.documents", "devices.*.presence"),
             "$SRV.>",
             "_INBOX_gateway.>",
         ),
     ),
-    "cli": Permissions(publish=(*_hub(*_STAFF), "$SRV.>"), subscribe=("_INBOX_cli.>",)),
+    "cli": Permissions(
+        publish=(*_hub(*_STAFF, "tokens.create", "tokens.list", "tokens.revoke", "http.event"), "$SRV.>"),
+        subscribe=("_INBOX_cli.>",),
+    ),
 }

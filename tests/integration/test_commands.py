@@ -20,6 +20,7 @@ from cryptography import x509
 from typer.testing import CliRunner, Result
 
 from functions.contract import bus
+from functions.domain.tokens import is_text
 from functions.routes import ROUTES
 from functions.runtime.serving import Runtime
 from functions.testing import SettableClock, memory_hub
@@ -312,6 +313,44 @@ def test_a_list_with_a_wrong_line_adds_nothing(hub: Hub, tmp_path: Path) -> None
     assert done.exit_code == 1
     assert "line 3" in done.stderr
     assert len(hub.json("whitelist", "list")["entries"]) == before
+
+
+# --- Tokens
+
+
+def test_a_token_is_printed_once_listed_and_revoked(hub: Hub) -> None:
+    told = hub.run("token", "create", "dashboard", "--scope", "twins:read", "--scope", "devices:read")
+
+    assert told.exit_code == 0
+    assert is_text(told.stdout.removesuffix("\n"))
+    assert told.stderr == ""
+    listed = hub.do("token", "list")
+    assert "devices:read, twins:read" in listed
+    assert "dh_" not in listed
+    assert "dh_" not in hub.do("token", "list", "--json")
+
+    hub.do("token", "revoke", "dashboard")
+
+    (fact,) = (fact for fact in hub.json("token", "list") if fact["name"] == "dashboard")
+    assert fact["revokedAt"] is not None
+    assert hub.run("token", "revoke", "dashboard").exit_code == 1
+
+
+def test_a_token_with_an_end_is_an_object_for_scripts(hub: Hub) -> None:
+    made = hub.json("token", "create", "reports", "--scope", "telemetry:read", "--expires", "90d")
+
+    assert list(made) == ["name", "token", "scopes", "expiresAt"]
+    assert (datetime.fromisoformat(made["expiresAt"]) - datetime.now(UTC)).days in (89, 90)
+    taken = hub.run("token", "create", "reports", "--scope", "admin")
+    assert (taken.exit_code, taken.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("a b", "--scope", "admin"), ("x", "--scope", "all"), ("x",), ("x", "--scope", "admin", "--expires", "1h")],
+)
+def test_a_token_that_cannot_be_is_wrong_usage(hub: Hub, words: tuple[str, ...]) -> None:
+    assert hub.run("token", "create", *words).exit_code == 2
 
 
 # --- Functions

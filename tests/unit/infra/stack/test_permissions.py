@@ -31,7 +31,9 @@ def may_hear(user: str, subject: str) -> bool:
 
 DEVICES = [route for route in ROUTES if route.allow & (DEVICE | CLAIM)]
 STAFF = [route for route in ROUTES if route.allow & (OPERATOR | APP)]
-KEEPERS = [route for route in ROUTES if not route.allow & (DEVICE | CLAIM | OPERATOR | APP)]
+KEEPERS = [route for route in ROUTES if route.subject.startswith("broker.")]
+TOKENS = [route for route in STAFF if route.subject.startswith("tokens.")]
+PROVE = "devicehub.tokens.prove"
 
 
 def test_every_user_has_a_password_file_and_only_admin_has_no_list() -> None:
@@ -53,10 +55,25 @@ def test_the_bridge_may_not_act_as_an_operator(route: Route) -> None:
     assert not may_publish("bridge", route.full_subject)
 
 
-@pytest.mark.parametrize("user", ["gateway", "cli"])
+def test_every_route_is_of_one_of_these() -> None:
+    assert {route.full_subject for route in DEVICES + STAFF + KEEPERS} | {PROVE} == {
+        route.full_subject for route in ROUTES
+    }
+
+
 @pytest.mark.parametrize("route", STAFF, ids=lambda route: route.name)
-def test_operators_reach_their_functions(user: str, route: Route) -> None:
-    assert may_publish(user, route.full_subject)
+def test_operators_reach_their_functions(route: Route) -> None:
+    assert may_publish("cli", route.full_subject)
+    assert may_publish("gateway", route.full_subject) is (route not in TOKENS)
+
+
+def test_only_the_gateway_asks_what_a_token_allows() -> None:
+    assert [user for user in USERS if may_publish(user, PROVE)] == ["gateway"]
+
+
+def test_requests_in_events_are_for_the_gateway() -> None:
+    assert [user for user in USERS if may_publish(user, "devicehub.http.event")] == ["cli"]
+    assert may_hear("gateway", "devicehub.http.event")
 
 
 @pytest.mark.parametrize("user", ["gateway", "cli"])
