@@ -1,0 +1,63 @@
+"""The HTTP surface as one ASGI app; what answers it comes in as a bus."""
+
+import os
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware.exceptions import ExceptionMiddleware
+
+from gateway.callers import Bus, Callers
+from gateway.calls import Gateway
+from gateway.counters import Counters
+from gateway.edge import Edge
+from gateway.failures import Failures
+from gateway.openapi import Route
+from gateway.problems import HANDLERS, on_unforeseen
+from gateway.readiness import Readiness
+from gateway.routes import devices, hub, page, twins
+from gateway.settings import Settings
+
+
+def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.monotonic) -> FastAPI:
+    """Make the app.
+
+    Args:
+        settings: its bounds.
+        bus: where the functions are.
+        now: monotonic seconds.
+    """
+    app = FastAPI(
+        title="Device Hub",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers=dict(HANDLERS),  # type: ignore[arg-type]  # Of classes only, where codes could be too.
+    )
+    # Before any route is added.
+    app.router.route_class = Route
+    counters = Counters()
+    app.state.gateway = Gateway(
+        bus=bus,
+        callers=Callers(bus, Failures(), now),
+        counters=counters,
+        readiness=Readiness(bus, now),
+        version=version("devicehub"),
+    )
+    for resource in (hub, page, devices, twins):
+        resource.add_routes(app)
+    # The last one added is the outermost.
+    app.add_middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen})
+    app.add_middleware(Edge, counters=counters, bounds=settings.bounds)
+    return app
+
+
+def settings_of_environment() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: with every fault found.
+    """
+    return Settings.from_env(os.environ)

@@ -1,0 +1,63 @@
+"""What the interface's description shows as examples; each is a message as it really is."""
+
+from typing import Any, Final
+
+DEVICE: Final[dict[str, Any]] = {
+    "deviceId": "pump-0001",
+    "deviceName": "pump-0001",
+    "displayName": "Pump in the cellar",
+    "role": None,
+    "groups": ["cellar"],
+    "tags": {"floor": "-1"},
+    "uuid": None,
+    "status": "online",
+    "presence": {"online": True, "evidence": "session", "at": "2035-01-01T12:00:00Z", "address": "192.0.2.7"},
+    "lastSeen": "2035-01-01T12:00:00Z",
+    "model": "P-200",
+    "firmware": "1.4.2",
+    "metadata": {},
+    "certificate": {"serial": "4f1c2a", "fingerprint": "9b1e" * 16, "notAfter": "2036-01-01T12:00:00Z"},
+    "lifecycle": "active",
+    "createdAt": "2034-12-01T08:30:00Z",
+    "updatedAt": "2034-12-01T08:30:00Z",
+}
+
+TWIN: Final[dict[str, Any]] = {
+    "deviceId": "pump-0001",
+    "desired": {"rate": 12},
+    "reported": {"rate": 3, "temperature": 21.5},
+    "delta": {"rate": 12},
+    "desiredVersion": 4,
+    "reportedVersion": 17,
+    "metadata": {
+        "desired": {"rate": {"timestamp": "2035-01-01T12:00:00.000Z"}},
+        "reported": {
+            "rate": {"timestamp": "2035-01-01T11:58:00.000Z"},
+            "temperature": {"timestamp": "2035-01-01T11:59:30.000Z"},
+        },
+    },
+    "lastUpdated": "2035-01-01T12:00:00Z",
+}
+
+WISH: Final[dict[str, Any]] = {"desired": {"rate": 12, "valve": None}, "expectedVersion": 3}
+
+STATS: Final[dict[str, Any]] = {
+    "total": 3,
+    "online": 1,
+    "offline": 1,
+    "neverSeen": 1,
+    "byGroup": {"cellar": 2},
+    "byModel": {"P-200": 3},
+}
+
+HEALTH: Final[dict[str, Any]] = {
+    "status": "ok",
+    "service": "devicehub",
+    "version": "1.0.0",
+    "timestamp": "2035-01-01T12:00:00.000Z",
+}
+
+READY: Final[dict[str, Any]] = {
+    "status": "ready",
+    "parts": {"nats": "up", "functions": "up", "index": "up", "bridge": "up", "broker": "up"},
+}

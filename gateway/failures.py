@@ -1,0 +1,56 @@
+"""How often a client may show tokens that the hub does not know."""
+
+import ipaddress
+from collections import OrderedDict
+
+_ADDRESSES = 4096
+
+
+class Failures:
+    """Counts failed proofs by client address: so many at once, then one every few seconds.
+
+    One number an address, and no more addresses than stated: the one that has
+    been quiet longest is forgotten first.
+
+    Args:
+        at_once: failures that a quiet address may make in a row.
+        every_seconds: how long one failure takes to be forgiven.
+    """
+
+    def __init__(self, *, at_once: int = 20, every_seconds: float = 3.0, addresses: int = _ADDRESSES) -> None:
+        self._every = every_seconds
+        self._patience = at_once * every_seconds
+        self._most = addresses
+        # When all failures of the address will be forgiven.
+        self._clean_at: OrderedDict[str, float] = OrderedDict()
+
+    def wait(self, address: str, now: float) -> float:
+        """Seconds until the address may try again; 0 if it may now."""
+        due = self._clean_at.get(_group(address), now) + self._every - self._patience
+        # A float's last digit is no reason to refuse.
+        return due - now if due - now > 1e-6 else 0.0
+
+    def note(self, address: str, now: float) -> None:
+        """Count a failure."""
+        group = _group(address)
+        self._clean_at[group] = max(self._clean_at.get(group, now), now) + self._every
+        self._clean_at.move_to_end(group)
+        while len(self._clean_at) > self._most:
+            self._clean_at.popitem(last=False)
+
+    def forgive(self, address: str) -> None:
+        """Take one failure back."""
+        group = _group(address)
+        if group in self._clean_at:
+            self._clean_at[group] -= self._every
+
+
+def _group(address: str) -> str:
+    """What is counted together: an IPv4 address, or the /64 that one holder of IPv6 addresses has."""
+    if ":" not in address:
+        return address
+    try:
+        number = int(ipaddress.IPv6Address(address.partition("%")[0]))
+    except ValueError:
+        return address
+    return f"{number >> 64:x}"

@@ -1,0 +1,187 @@
+"""The interface described for machines (OpenAPI 3.1): made of the routes and of the messages they carry."""
+
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from pydantic.json_schema import models_json_schema
+from starlette.responses import Response
+
+from functions.contract.faults import CATALOGUE
+from functions.contract.messages import DeviceView, FleetStats, Message, TwinDesire, TwinView
+from functions.domain.faults import Reason
+from functions.domain.tokens import Scope
+from gateway import problems
+from gateway.queries import Parameters
+
+_SCHEMAS = "#/components/schemas/{model}"
+_JSON = "application/json"
+# What any request may be answered, and any that needs a token.
+_OF_ALL = (400, 408, 413, 500, 503)
+_OF_CALLERS = (401, 403, 429, 504)
+
+_REASONS = {
+    400: Reason.BAD_REQUEST,
+    401: Reason.UNAUTHENTICATED,
+    403: Reason.DENIED,
+    404: Reason.UNKNOWN_DEVICE,
+    408: Reason.BAD_REQUEST,
+    409: Reason.VERSION_CONFLICT,
+    412: Reason.VERSION_CONFLICT,
+    413: Reason.TOO_LARGE,
+    415: Reason.BAD_REQUEST,
+    429: Reason.RATE_LIMITED,
+    500: Reason.INTERNAL,
+    503: Reason.UNAVAILABLE,
+    504: Reason.TIMEOUT,
+}
+
+_PROBLEM: Final[dict[str, Any]] = {
+    "title": "Problem",
+    "description": "A problem page (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "error", "requestId"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong in this very case, for people."},
+        "error": {"type": "string", "description": "A stable code, for programs.", "enum": [*map(str, CATALOGUE)]},
+        "requestId": {"type": "string", "description": "Also in the header X-Request-Id and in the hub's logs."},
+        "fields": {
+            "type": "object",
+            "description": "For input errors: what is wrong with which field.",
+            "additionalProperties": {"type": "string"},
+        },
+    },
+}
+
+_ABOUT: Final = """Device Hub over HTTP. JSON in camelCase, times in ISO 8601 and UTC; unknown fields and parameters are
+errors; what is refused or fails is answered with a problem page (RFC 9457). HEAD is answered wherever GET is.
+Send an API token, made with 'devicehub token create', as 'Authorization: Bearer TOKEN'."""
+
+
+class Route(APIRoute):
+    """A route whose endpoint is given the request as it is: no parameter is solved, no answer is modelled anew."""
+
+    def get_route_handler(self) -> Callable[..., Any]:
+        """The endpoint itself."""
+        endpoint: Callable[..., Any] = self.endpoint
+        return endpoint
+
+
+def operation(
+    *,
+    summary: str,
+    told: str,
+    example: Any,
+    reply: type[Message] | dict[str, Any],
+    media_type: str = _JSON,
+    is_list: bool = False,
+    scope: Scope | None = None,
+    faults: tuple[int, ...] = (),
+    body: tuple[type[Message], Any] | None = None,
+    parameters: tuple[dict[str, Any], ...] = (),
+    headers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """What a route says of itself, as the keyword arguments of its decorator.
+
+    Args:
+        summary: in a few words.
+        told: what a good answer is.
+        example: of a good answer.
+        reply: the message of a good answer, or a schema.
+        media_type: of a good answer.
+        is_list: whether it is an array of those.
+        scope: what the token must allow; None where anyone may ask.
+        faults: statuses beyond those that any request may be answered.
+        body: message and example of what is sent.
+        parameters: of path, query and header.
+        headers: of a good answer, with what each says.
+    """
+    schema = reply if isinstance(reply, dict) else _reference(reply)
+    if is_list:
+        schema = {"type": "array", "items": schema}
+    answers: dict[str, Any] = {
+        "200": {
+            "description": told,
+            "content": {media_type: {"schema": schema, "example": example}},
+            "headers": {
+                name: {"description": text, "schema": {"type": "string"}} for name, text in (headers or {}).items()
+            },
+        }
+    }
+    for status in sorted({*_OF_ALL, *(_OF_CALLERS if scope else ()), *faults}):
+        answers[str(status)] = {"$ref": f"#/components/responses/{_response_name(status)}"}
+    extra: dict[str, Any] = {"responses": answers, "parameters": list(parameters)}
+    if scope is not None:
+        extra |= {"security": [{"bearer": []}], "x-required-scope": str(scope)}
+    if body is not None:
+        model, sent = body
+        extra["requestBody"] = {
+            "required": True,
+            "content": {_JSON: {"schema": _reference(model), "example": sent}},
+        }
+    return {"summary": summary, "openapi_extra": extra, "response_class": Response}
+
+
+def path_parameter(name: str, text: str) -> dict[str, Any]:
+    """A name in a path."""
+    schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+    return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
+
+
+def query_parameters(parameters: Parameters, texts: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
+    """The query parameters of an address, with what each is for."""
+    return tuple(
+        {"name": name, "in": "query", "description": texts[name], "schema": schema}
+        for name, schema in parameters.schemas.items()
+    )
+
+
+def document(app: FastAPI, version: str) -> dict[str, Any]:
+    """The whole description."""
+    found = get_openapi(title="Device Hub", version=version, description=_ABOUT, routes=app.routes)
+    _, schemas = models_json_schema(
+        [
+            (DeviceView, "serialization"),
+            (TwinView, "serialization"),
+            (FleetStats, "serialization"),
+            (TwinDesire, "validation"),
+        ],
+        ref_template=_SCHEMAS,
+    )
+    found["components"] = {
+        "schemas": {**schemas["$defs"], "Problem": _PROBLEM},
+        "responses": {_response_name(status): _response(status) for status in _REASONS},
+        "securitySchemes": {
+            "bearer": {"type": "http", "scheme": "bearer", "description": "An API token; x-required-scope says which."}
+        },
+    }
+    return found
+
+
+def _reference(model: type[Message]) -> dict[str, str]:
+    return {"$ref": _SCHEMAS.format(model=model.__name__)}
+
+
+def _response_name(status: int) -> str:
+    return HTTPStatus(status).name.title().replace("_", "")
+
+
+def _response(status: int) -> dict[str, Any]:
+    reason = _REASONS[status]
+    title, sentence = HTTPStatus(status).phrase, CATALOGUE[reason].sentence
+    example = {
+        "type": f"urn:devicehub:problem:{reason}",
+        "title": title,
+        "status": status,
+        "detail": sentence,
+        "error": str(reason),
+        "requestId": "5f0c9b1e7a3d2c48",
+    }
+    content = {problems.MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS.format(model="Problem")}, "example": example}}
+    return {"description": title, "content": content}

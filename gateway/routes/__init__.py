@@ -1,0 +1,1 @@
+"""The addresses of the HTTP surface, by resource; each module adds its own to an app."""

@@ -1,0 +1,125 @@
+"""Devices over HTTP: pages of the inventory, one record, and counts."""
+
+from typing import Final
+from urllib.parse import urlencode
+
+import orjson
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from functions.contract.messages import DeviceView, FleetStats, RegistryQuery
+from functions.domain.tokens import Scope
+from gateway import examples
+from gateway.calls import answer, call, path_name, prove
+from gateway.openapi import operation, path_parameter, query_parameters
+from gateway.queries import Pairs, Parameters
+
+_QUERY: Final = Parameters(RegistryQuery)
+_NO_QUERY: Final = Parameters()
+_DEFAULT_LIMIT: Final = RegistryQuery().limit
+
+DEVICE: Final = path_parameter("device", "The id of a device, or the role assigned to it.")
+_TEXTS: Final = {
+    "q": "Text that is found in id, name or role.",
+    "status": "Only devices that are so.",
+    "model": "Only devices of this model.",
+    "group": "Only devices in this group; in all of them, where several are given.",
+    "tag": "Only devices with this tag: 'key=value', or 'key' for any value.",
+    "lastSeenAfter": "Only devices seen later than this.",
+    "lastSeenBefore": "Only devices seen last before this.",
+    "sort": "Fields of a device, separated by commas; '-' before one turns its order round.",
+    "limit": "How many devices at most.",
+    "offset": "How many devices to leave out first.",
+}
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add the addresses below ``/api/devices`` and ``/api/stats``, but for the twins'."""
+    app.add_api_route(
+        "/api/devices",
+        list_devices,
+        methods=["GET"],
+        tags=["devices"],
+        **operation(
+            summary="List devices",
+            told="A page of the devices that match.",
+            reply=DeviceView,
+            is_list=True,
+            example=[examples.DEVICE],
+            scope=Scope.DEVICES_READ,
+            parameters=query_parameters(_QUERY, _TEXTS),
+            headers={
+                "X-Total-Count": "How many devices match in all.",
+                "Link": "The first, previous, next and last page (RFC 8288), relative to this one.",
+            },
+        ),
+    )
+    app.add_api_route(
+        "/api/devices/{device}",
+        read_device,
+        methods=["GET"],
+        tags=["devices"],
+        **operation(
+            summary="Read a device",
+            told="The record of the device, in whatever state of its life.",
+            reply=DeviceView,
+            example=examples.DEVICE,
+            scope=Scope.DEVICES_READ,
+            faults=(404,),
+            parameters=(DEVICE,),
+        ),
+    )
+    app.add_api_route(
+        "/api/stats/devices",
+        count_devices,
+        methods=["GET"],
+        tags=["devices"],
+        **operation(
+            summary="Count devices",
+            told="Counts over all devices.",
+            reply=FleetStats,
+            example=examples.STATS,
+            scope=Scope.DEVICES_READ,
+        ),
+    )
+
+
+async def list_devices(request: Request) -> Response:
+    """What is given must all hold; nothing given lists every device, by id."""
+    proven = await prove(request)
+    pairs, values = _QUERY.read(request.scope["query_string"])
+    page = orjson.loads(await call(request, proven, "registry", "query", payload=orjson.dumps(values)))
+    total = page["total"]
+    headers = {"X-Total-Count": str(total)}
+    links = _links(request.scope["path"], pairs, values.get("limit", _DEFAULT_LIMIT), values.get("offset", 0), total)
+    return answer(orjson.dumps(page["devices"]), **headers, Link=links)
+
+
+async def read_device(request: Request) -> Response:
+    """The status is what the hub last knew, with the evidence for it."""
+    proven = await prove(request)
+    _NO_QUERY.read(request.scope["query_string"])
+    return answer(await call(request, proven, "registry", "devices", path_name(request, "device"), "get"))
+
+
+async def count_devices(request: Request) -> Response:
+    """A device in several groups counts in each of them."""
+    proven = await prove(request)
+    _NO_QUERY.read(request.scope["query_string"])
+    return answer(await call(request, proven, "registry", "stats"))
+
+
+def _links(path: str, pairs: Pairs, limit: int, offset: int, total: int) -> str:
+    """The ``Link`` header of a page: relative, so that it holds behind any proxy."""
+    last = max(total - 1, 0) // limit * limit
+    offsets = {"first": 0}
+    if offset > 0:
+        offsets["prev"] = min(max(offset - limit, 0), last)
+    if offset + limit < total:
+        offsets["next"] = offset + limit
+    offsets["last"] = last
+    others = [pair for pair in pairs if pair[0] not in ("limit", "offset")]
+    return ", ".join(
+        f'<{path}?{urlencode([*others, ("limit", limit), ("offset", begin)])}>; rel="{relation}"'
+        for relation, begin in offsets.items()
+    )

@@ -1,0 +1,129 @@
+"""The hub itself over HTTP: that it lives, whether it is ready, its counters, and what there is to ask."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from functions.contract.messages import FleetStats
+from functions.domain.faults import Unavailable
+from functions.domain.tokens import Scope
+from gateway import examples
+from gateway.calls import answer, call, gateway_of, prove
+from gateway.counters import MEDIA_TYPE
+from gateway.openapi import document, operation
+from gateway.problems import problem
+from gateway.queries import Parameters
+from gateway.readiness import UP
+
+_NO_QUERY: Final = Parameters()
+_ALIVE: Final = b'{"status":"ok"}'
+_SERVICE: Final = "devicehub"
+
+_STATUS: Final = {"status": {"type": "string"}}
+_PARTS: Final = {"type": "object", "additionalProperties": {"type": "string", "enum": ["up", "down"]}}
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add what anyone may ask, and ``/metrics``."""
+    text = {"type": "string"}
+    app.add_api_route(
+        "/health",
+        read_health,
+        methods=["GET"],
+        tags=["hub"],
+        **operation(
+            summary="Ask whether the gateway runs",
+            told="It does.",
+            reply=_object({**_STATUS, "service": text, "version": text, "timestamp": {**text, "format": "date-time"}}),
+            example=examples.HEALTH,
+        ),
+    )
+    app.add_api_route(
+        "/healthz",
+        read_liveness,
+        methods=["GET"],
+        tags=["hub"],
+        **operation(
+            summary="Ask whether this process lives",
+            told="It does.",
+            reply=_object(_STATUS),
+            example={"status": "ok"},
+        ),
+    )
+    app.add_api_route(
+        "/readyz",
+        read_readiness,
+        methods=["GET"],
+        tags=["hub"],
+        **operation(
+            summary="Ask whether the whole hub is ready",
+            told="Every part answers. Where one does not, the problem page (503) has 'parts' too.",
+            reply=_object({**_STATUS, "parts": _PARTS}),
+            example=examples.READY,
+        ),
+    )
+    app.add_api_route(
+        "/metrics",
+        read_metrics,
+        methods=["GET"],
+        tags=["hub"],
+        **operation(
+            summary="Read the counters",
+            told="Counters of this gateway, and of the fleet, as Prometheus reads them.",
+            reply=text,
+            media_type="text/plain",
+            example='devicehub_part_up{part="nats"} 1.0\n',
+            scope=Scope.DEVICES_READ,
+        ),
+    )
+    app.add_api_route("/openapi.json", read_description, methods=["GET"], include_in_schema=False)
+
+
+async def read_health(request: Request) -> Response:
+    """Nothing else is asked: see /readyz."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    version = gateway_of(request).version
+    return answer(orjson.dumps({"status": "ok", "service": _SERVICE, "version": version, "timestamp": now}))
+
+
+async def read_liveness(request: Request) -> Response:
+    """A process that does not answer this should be started again."""
+    return answer(_ALIVE)
+
+
+async def read_readiness(request: Request) -> Response:
+    """Asked at most once a second, whoever asks; it recovers by itself."""
+    state = await gateway_of(request).readiness.state()
+    if state.is_ready:
+        return answer(orjson.dumps({"status": "ready", "parts": state.parts}))
+    down = ", ".join(name for name, part in state.parts.items() if part != UP)
+    fault = Unavailable(detail=f"Not ready: {down} down.")
+    return problem(request.scope, fault, more={"parts": state.parts})
+
+
+async def read_metrics(request: Request) -> Response:
+    """What a token may see of the fleet is the functions' to say, so a token is needed that may read devices."""
+    proven = await prove(request)
+    _NO_QUERY.read(request.scope["query_string"])
+    gateway = gateway_of(request)
+    stats = FleetStats.model_validate_json(await call(request, proven, "registry", "stats"))
+    state = await gateway.readiness.state()
+    gateway.counters.devices(stats)
+    for name, part in state.parts.items():
+        gateway.counters.part(name, is_up=part == UP)
+    return Response(gateway.counters.page(), media_type=MEDIA_TYPE)
+
+
+async def read_description(request: Request) -> Response:
+    """The description of the interface; it is the same for everyone."""
+    app: FastAPI = request.app
+    if app.openapi_schema is None:
+        app.openapi_schema = document(app, gateway_of(request).version)
+    return answer(orjson.dumps(app.openapi_schema))
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(properties)}

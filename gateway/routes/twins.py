@@ -1,0 +1,153 @@
+"""A device's twin over HTTP."""
+
+import re
+from typing import Any, Final
+
+import orjson
+from fastapi import FastAPI, Request
+from pydantic_core import from_json
+from starlette.responses import Response
+
+from functions.contract.messages import TwinDesire, TwinView
+from functions.domain.faults import Conflict, Malformed, Reason
+from functions.domain.tokens import Scope
+from gateway import examples
+from gateway.calls import call, json_body, path_name, prove
+from gateway.openapi import operation
+from gateway.problems import Refusal
+from gateway.queries import Parameters
+from gateway.routes.devices import DEVICE
+
+_NO_QUERY: Final = Parameters()
+# A proxy that compresses makes a tag weak on the way; it stands for the same versions.
+_TAG: Final = r'\s*(?:W/)?"[^"]*"\s*'
+_TAGS: Final = re.compile(f"{_TAG}(?:,{_TAG})*")
+_OWN_TAG: Final = re.compile(r'"d([0-9]{1,15})\.r[0-9]{1,15}"')
+_ETAG: Final = {"ETag": 'The versions of both halves: "d<desired>.r<reported>".'}
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add the addresses of twins."""
+    app.add_api_route(
+        "/api/devices/{device}/twin",
+        read_twin,
+        methods=["GET"],
+        tags=["twins"],
+        **operation(
+            summary="Read a twin",
+            told="Both halves, the open difference, and when each leaf changed.",
+            reply=TwinView,
+            example=examples.TWIN,
+            scope=Scope.TWINS_READ,
+            faults=(404,),
+            parameters=(DEVICE, _header("If-None-Match", "An ETag; answered with 304 if the twin is still that one.")),
+            headers=_ETAG,
+        ),
+    )
+    app.add_api_route(
+        "/api/devices/{device}/twin",
+        desire,
+        methods=["PATCH"],
+        tags=["twins"],
+        **operation(
+            summary="Change the desired half of a twin",
+            told="The twin after the change, which is durable.",
+            reply=TwinView,
+            example=examples.TWIN,
+            scope=Scope.TWINS_WRITE,
+            faults=(404, 409, 412, 415),
+            body=(TwinDesire, examples.WISH),
+            parameters=(DEVICE, _header("If-Match", "An ETag, of which the desired part is compared.")),
+            headers=_ETAG,
+        ),
+    )
+
+
+async def read_twin(request: Request) -> Response:
+    """A device that never reported has an empty twin."""
+    proven = await prove(request)
+    _NO_QUERY.read(request.scope["query_string"])
+    body = await call(request, proven, "twins", path_name(request, "device"), "get")
+    etag = _etag(body)
+    known = request.headers.get("if-none-match")
+    if known is not None and (known.strip() == "*" or etag in known):
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
+    return _twin(body, etag)
+
+
+async def desire(request: Request) -> Response:
+    """Merge a patch (RFC 7396) into what the device should be; null removes a key.
+
+    With ``If-Match``, only if the desired half is still the one that the ETag
+    names (else 412); with ``expectedVersion``, only if it has that version
+    (else 409).
+    """
+    proven = await prove(request)
+    _NO_QUERY.read(request.scope["query_string"])
+    device = path_name(request, "device")
+    given = request.headers.getlist("if-match")
+    body = await json_body(request)
+    if not given or given == ["*"]:
+        return _twin(await call(request, proven, "twins", device, "desire", payload=body))
+    try:
+        reply = await call(request, proven, "twins", device, "desire", payload=_expecting(_matched(given), body))
+    except Conflict as fault:
+        if fault.reason is not Reason.VERSION_CONFLICT:
+            raise
+        raise Refusal(fault, status=412) from fault
+    return _twin(reply)
+
+
+def _twin(body: bytes, etag: str = "") -> Response:
+    headers = {"ETag": etag or _etag(body), "Cache-Control": "private, no-cache"}
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def _etag(body: bytes) -> str:
+    twin = orjson.loads(body)
+    return f'"d{twin["desiredVersion"]}.r{twin["reportedVersion"]}"'
+
+
+def _matched(given: list[str]) -> int:
+    """The desired version that ``If-Match`` asks for.
+
+    Raises:
+        Malformed: it is no list of ETags, or names more than one desired version.
+        Refusal: no twin ever had any of these ETags (412).
+    """
+    text = ",".join(given)
+    if _TAGS.fullmatch(text) is None:
+        raise Malformed(detail='If-Match must be an ETag of the twin, such as "d3.r7".')
+    versions = {int(version) for version in _OWN_TAG.findall(text)}
+    if not versions:
+        raise Refusal(Conflict(detail="The twin never had the ETag that If-Match names."), status=412)
+    if len(versions) > 1:
+        raise Malformed(detail="If-Match names several versions of the desired half; one can be compared.")
+    return versions.pop()
+
+
+def _expecting(version: int, body: bytes) -> bytes:
+    """A wish with the version that it expects, the rest of it byte for byte.
+
+    Raises:
+        Malformed: it is no object, or expects another version itself.
+    """
+    try:
+        # As the functions read it: what they would take must not get there without its condition.
+        wish: Any = from_json(body, allow_inf_nan=False)
+    except ValueError as problem:
+        raise Malformed(detail=f"The payload is not JSON: {problem}.") from problem
+    if not isinstance(wish, dict):
+        raise Malformed(detail="payload: must be an object", fields={"payload": "must be an object"})
+    if "expectedVersion" in wish:
+        own = wish["expectedVersion"]
+        if type(own) is not int or own != version:
+            wrong = "is not the version that If-Match names"
+            raise Malformed(detail=f"expectedVersion: {wrong}", fields={"expectedVersion": wrong})
+        return body
+    rest = body[body.index(b"{") + 1 :]
+    return b'{"expectedVersion":%d%s%s' % (version, b"," if wish else b"", rest)
+
+
+def _header(name: str, text: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}

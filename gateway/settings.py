@@ -1,0 +1,86 @@
+"""Settings of the gateway process, and the bounds of what it takes."""
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from functions.contract.environment import Environment
+from functions.contract.logs import FORMATS, LEVELS
+
+_DEFAULT_LISTEN = "0.0.0.0:8080"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a client may ask of the gateway before it is refused.
+
+    Args:
+        body_bytes: the largest body.
+        body_seconds: within which the body must have come.
+        head_bytes: the largest request line and headers together, to within one read of the socket (64 KiB).
+        request_seconds: within which a whole request must have come, and the first one on a connection.
+        requests: being answered at once; beyond them a request is refused with 503.
+        connections: open at once; beyond them a connection is closed.
+    """
+
+    body_bytes: int = 1024 * 1024
+    body_seconds: float = 20.0
+    head_bytes: int = 32 * 1024
+    request_seconds: float = 30.0
+    requests: int = 1024
+    connections: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the gateway is told; secrets are read from the files that the environment names."""
+
+    host: str
+    port: int
+    nats_url: str
+    nats_password: str = field(repr=False)
+    log_level: str = "info"
+    log_format: str = "auto"
+    bounds: Bounds = Bounds()
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Self:
+        """Read ``HUB_*``.
+
+        Raises:
+            SettingsError: with every fault found.
+        """
+        env = Environment(environ)
+        host, port = _address(env)
+        settings = cls(
+            host=host,
+            port=port,
+            nats_url=env.text("HUB_NATS_URL", "nats://127.0.0.1:4222"),
+            nats_password=env.secret("HUB_NATS_PASSWORD_FILE"),
+            log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
+            log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
+        )
+        env.done()
+        return settings
+
+
+def _address(env: Environment) -> tuple[str, int]:
+    """Where to listen: ``host:port``, IPv6 as ``[::1]:8080``."""
+    text = env.text("HUB_HTTP_LISTEN", _DEFAULT_LISTEN)
+    host, _, port = text.rpartition(":")
+    if port.isdecimal() and len(port) <= 5 and int(port) <= 65_535:
+        if host.startswith("[") and host.endswith("]") and _is_ipv6(host[1:-1]):
+            return host[1:-1], int(port)
+        if host and not set(host) & set("[]: "):
+            return host, int(port)
+    env.fault(f"HUB_HTTP_LISTEN is '{text}'; it must be host:port, for example {_DEFAULT_LISTEN}")
+    return "127.0.0.1", 0
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
