@@ -2,7 +2,7 @@
 # Each target first installs what it lacks (see .ci/prepare) and says so.
 
 .DEFAULT_GOAL := help
-.PHONY: help up install test check format soak lock
+.PHONY: help up install test check bench format soak lock
 
 # The broker lies in sbin, which is not on every user's path.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin
@@ -32,6 +32,9 @@ check: dependencies ## what CI runs: format, lint, types, layers, tests
 	@$(bin)/ruff check .
 	@$(bin)/mypy
 	@$(bin)/python -m pytest -m "not soak"
+
+bench: dependencies ## load a hub of its own and print its figures; BENCH="--only twins" narrows it
+	@$(bin)/python -m tests.bench $(BENCH)
 
 soak: dependencies ## run the long kill and endurance tests
 	@$(bin)/python -m pytest -m soak

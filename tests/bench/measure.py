@@ -1,0 +1,141 @@
+"""Measuring a closed loop: windows of completions, and the processor time that each process took meanwhile."""
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import psutil
+
+Processes = Mapping[str, Sequence[psutil.Process]]
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long to measure."""
+
+    warm_up: float = 1.5
+    seconds: float = 3.0
+    runs: int = 5
+
+
+class Tally:
+    """What a load has done since it was last asked; latencies in seconds."""
+
+    def __init__(self) -> None:
+        self.latencies: list[float] = []
+        self.errors: dict[str, int] = {}
+
+    def done(self, began: float) -> None:
+        """One more, begun at ``time.perf_counter() == began``."""
+        self.latencies.append(time.perf_counter() - began)
+
+    def failed(self, reason: str) -> None:
+        self.errors[reason] = self.errors.get(reason, 0) + 1
+
+    def take(self) -> tuple[list[float], dict[str, int]]:
+        taken = self.latencies, self.errors
+        self.latencies, self.errors = [], {}
+        return taken
+
+
+@dataclass
+class Window:
+    """One run: completions a second, latencies in milliseconds, and the cores that each process kept busy."""
+
+    seconds: float
+    rate: float
+    p50: float
+    p99: float
+    errors: dict[str, int]
+    cores: dict[str, float]
+
+
+@dataclass
+class Result:
+    """One measured thing: the median of its runs."""
+
+    name: str
+    at_once: int
+    unit: str
+    rate: float
+    p50: float
+    p99: float
+    spread: float
+    errors: dict[str, int] = field(default_factory=dict)
+    cores: dict[str, float] = field(default_factory=dict)
+    runs: list[float] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+async def measure(
+    name: str, tally: Tally, processes: Callable[[], Processes], pace: Pace, *, at_once: int, unit: str = "/s"
+) -> Result:
+    """Watch a load that is under way."""
+    await asyncio.sleep(pace.warm_up)
+    windows = [await _window(tally, processes(), pace.seconds) for _ in range(pace.runs)]
+    return summary(name, windows, at_once=at_once, unit=unit)
+
+
+def summary(name: str, windows: Sequence[Window], *, at_once: int, unit: str = "/s") -> Result:
+    """The median of several runs; errors of all."""
+    rates = [window.rate for window in windows]
+    middle = statistics.median(rates)
+    errors: dict[str, int] = {}
+    for window in windows:
+        for reason, number in window.errors.items():
+            errors[reason] = errors.get(reason, 0) + number
+    names = {each for window in windows for each in window.cores}
+    return Result(
+        name=name,
+        at_once=at_once,
+        unit=unit,
+        rate=middle,
+        p50=statistics.median(window.p50 for window in windows),
+        p99=statistics.median(window.p99 for window in windows),
+        spread=(max(rates) - min(rates)) / middle if middle else 0.0,
+        errors=errors,
+        cores={each: statistics.median(window.cores.get(each, 0.0) for window in windows) for each in sorted(names)},
+        runs=rates,
+    )
+
+
+async def _window(tally: Tally, processes: Processes, seconds: float) -> Window:
+    tally.take()
+    began, before = time.perf_counter(), _taken(processes)
+    await asyncio.sleep(seconds)
+    took, after = time.perf_counter() - began, _taken(processes)
+    latencies, errors = tally.take()
+    cores = {name: (after[name] - before[name]) / took for name in before}
+    cores["others"] = max(0.0, cores.pop("machine") - sum(cores.values()))
+    p50, p99 = percentiles(latencies)
+    return Window(took, len(latencies) / took, p50, p99, errors, cores)
+
+
+def percentiles(latencies: Sequence[float]) -> tuple[float, float]:
+    """The median and the 99th of a hundred, in milliseconds."""
+    if not latencies:
+        return 0.0, 0.0
+    ordered = sorted(latencies)
+    return 1000 * ordered[len(ordered) // 2], 1000 * ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
+
+
+def _taken(processes: Processes) -> dict[str, float]:
+    """Seconds of processor time: of each part, and of the whole machine."""
+    taken = {name: sum(map(_seconds, each)) for name, each in processes.items()}
+    whole = psutil.cpu_times()
+    taken["machine"] = sum(whole) - whole.idle - getattr(whole, "iowait", 0.0) - getattr(whole, "guest", 0.0)
+    return taken
+
+
+def _seconds(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
