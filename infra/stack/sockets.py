@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infra.node import Node
+from infra.stack.paths import Paths
 
 # A socket's path has at most 107 bytes (unix(7)); the supervisor binds under
 # a name with its process id first.
@@ -39,6 +40,14 @@ def choose_directory(data: Path, node: Node | None, bases: Sequence[Path] | None
 
 def _usual_bases() -> tuple[Path, ...]:
     return (Path("/run"), Path(tempfile.gettempdir()), _LAST_RESORT)
+
+
+def clear(paths: Paths) -> None:
+    """Remove what a hub that has stopped leaves among its sockets, and the directory if it lies elsewhere."""
+    for file in (paths.broker_socket, paths.broker_pid, paths.nats_pid, paths.supervisor_socket, paths.supervisor_pid):
+        file.unlink(missing_ok=True)
+    if paths.run != paths.data / "run" and is_private(paths.run) and not any(paths.run.iterdir()):
+        paths.run.rmdir()
 
 
 def is_private(path: Path) -> bool:

@@ -12,7 +12,7 @@ from functions.adapters.layout import LayoutError, prepare
 from functions.domain.faults import Unavailable
 from infra.problem import Problem
 from infra.settings import Address
-from infra.stack import leftovers, readiness
+from infra.stack import leftovers, readiness, sockets
 from infra.stack.paths import Paths
 from infra.stack.plan import Plan
 from infra.stack.supervision import NotRunning, Process, Supervisor, is_alive, launch
@@ -64,6 +64,7 @@ def end(paths: Paths, process: "subprocess.Popen[bytes]") -> None:
         process.kill()
         process.wait()
     leftovers.end(leftovers.find(paths.data))
+    sockets.clear(paths)
 
 
 def stop(paths: Paths) -> bool:
@@ -77,6 +78,7 @@ def stop(paths: Paths) -> bool:
         _wait(supervisor, lambda: not is_alive(pid))
     left = leftovers.find(paths.data)
     leftovers.end(left)
+    sockets.clear(paths)
     return bool(pid or left)
 
 
@@ -184,7 +186,7 @@ class _Watch:
 
 def _fate(process: Process) -> str:
     """What became of a process, in words."""
-    if process.error and not process.error.startswith("Exited too quickly"):
+    if process.error and not process.error.startswith(("Exited too quickly", "Bad exit code")):
         return f"could not be started: {process.error}"
     return "ended while it was starting"
 

@@ -167,8 +167,11 @@ def test_two_hubs_run_side_by_side_even_in_directories_with_long_and_blank_names
     assert other.status()["ready"]
     assert not set(one.parts().values()) & set(other.parts().values())
 
+    sockets = known_paths(one.data)[0].run
+    assert sockets.is_dir()
     assert one.run("down").returncode == 0
     assert one.processes == []
+    assert not sockets.exists()
     assert other.status()["ready"]
 
 
@@ -253,7 +256,7 @@ def test_a_part_that_cannot_start_is_named_at_once_with_its_last_words(make_hub:
     done = hub.run("up", "--detach")
 
     assert done.returncode == 1
-    assert time.monotonic() - began < 20
+    assert time.monotonic() - began < 45
     assert re.match("'(functions|index)' ended while it was starting.", done.stderr)
     assert "HUB_UUID_KEY_FILE names a file that is not hexadecimal" in done.stderr
     assert hub.processes == []

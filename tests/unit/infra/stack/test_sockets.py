@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.stack.sockets import choose_directory, is_private
+from infra.stack.paths import Paths
+from infra.stack.sockets import choose_directory, clear, is_private
 from tests.unit.infra.test_node import NODE
 
 
@@ -53,3 +54,25 @@ def test_a_link_to_a_private_directory_is_not_private(tmp_path: Path) -> None:
     assert is_private(target)
     assert not is_private(link)
     assert not is_private(tmp_path / "missing")
+
+
+def test_a_stopped_hub_leaves_no_sockets_and_no_directory_elsewhere(tmp_path: Path) -> None:
+    paths = Paths(tmp_path / "my hub", tmp_path / "devicehub-1")
+    paths.run.mkdir(mode=0o700)
+    paths.broker_socket.touch()
+    paths.supervisor_pid.touch()
+
+    clear(paths)
+    clear(paths)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+    paths = Paths(tmp_path / "my hub", tmp_path / "devicehub-1")
+    paths.run.mkdir(mode=0o700)
+    (paths.run / "letter").touch()
+
+    clear(paths)
+
+    assert (paths.run / "letter").exists()
