@@ -7,7 +7,7 @@ from fastapi import Request
 from starlette.responses import Response
 
 from functions.contract import subjects
-from functions.domain.faults import Malformed, Unavailable
+from functions.domain.faults import Malformed
 from functions.domain.names import is_token
 from gateway.callers import Bus, Callers, Proven
 from gateway.counters import Counters
@@ -58,11 +58,7 @@ async def call(request: Request, proven: Proven, *tokens: str, payload: bytes = 
     Raises:
         Fault: what the function answered instead, or ``unavailable``.
     """
-    bus = gateway_of(request).bus
-    if not bus.is_connected:
-        # Else the call would wait in the client's buffer, and its caller for nothing.
-        raise Unavailable(detail="The bus cannot be reached now.")
-    return await bus.request(
+    return await gateway_of(request).bus.request(
         subjects.subject(*tokens),
         payload,
         caller=proven.caller,

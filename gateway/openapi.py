@@ -46,7 +46,7 @@ _PROBLEM: Final[dict[str, Any]] = {
     "required": ["type", "title", "status", "detail", "error", "requestId"],
     "properties": {
         "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
+        "title": {"type": "string", "description": "What the error means in general."},
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "What is wrong in this very case, for people."},
         "error": {"type": "string", "description": "A stable code, for programs.", "enum": [*map(str, CATALOGUE)]},
@@ -174,14 +174,14 @@ def _response_name(status: int) -> str:
 
 def _response(status: int) -> dict[str, Any]:
     reason = _REASONS[status]
-    title, sentence = HTTPStatus(status).phrase, CATALOGUE[reason].sentence
+    sentence = CATALOGUE[reason].sentence
     example = {
         "type": f"urn:devicehub:problem:{reason}",
-        "title": title,
+        "title": sentence,
         "status": status,
         "detail": sentence,
         "error": str(reason),
         "requestId": "5f0c9b1e7a3d2c48",
     }
     content = {problems.MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS.format(model="Problem")}, "example": example}}
-    return {"description": title, "content": content}
+    return {"description": HTTPStatus(status).phrase, "content": content}

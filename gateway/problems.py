@@ -66,7 +66,7 @@ def problem(
     status = status or entry.status
     body = {
         "type": f"urn:devicehub:problem:{fault.reason}",
-        "title": HTTPStatus(status).phrase,
+        "title": entry.sentence,
         "status": status,
         "detail": fault.detail or entry.sentence,
         "error": str(fault.reason),
