@@ -34,15 +34,12 @@ def main() -> None:
 
 async def run(options: argparse.Namespace, data: Path) -> bool:
     """The whole run; whether anything went wrong in it."""
+    pace = Pace(options.warm_up, options.seconds, options.runs)
+    sizes = Sizes(options.devices, options.joiners, options.reporters, options.ahead, options.fleets)
     stage = await set_stage(data, **dict(each.split("=", 1) for each in options.set))
-    print(f"A hub in {data} was ready in {stage.ready_seconds:.2f} s.", flush=True)
-    bench = Bench(
-        stage,
-        Pace(options.warm_up, options.seconds, options.runs),
-        Sizes(options.devices, options.joiners, options.fleets),
-        show=lambda result: print(report.line(result), flush=True),
-    )
     try:
+        print(f"A hub in {data} was ready in {stage.ready_seconds:.2f} s.", flush=True)
+        bench = Bench(stage, pace, sizes, show=lambda result: print(report.line(result), flush=True))
         for name in options.only or SUITE:
             await SUITE[name](bench)
     finally:
@@ -63,6 +60,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="how many runs the median is of")
     parser.add_argument("--warm-up", type=float, default=1.5, help="seconds before the first run of each")
     parser.add_argument("--devices", type=_numbers, default=(1, 50, 200), help="how many update twins at once")
+    parser.add_argument("--reporters", type=int, default=50, help="how many send telemetry at once")
+    parser.add_argument("--ahead", type=int, default=1000, help="how much telemetry is on its way at most")
     parser.add_argument("--joiners", type=int, default=16, help="how many join at once")
     parser.add_argument(
         "--fleets", type=_numbers, default=(1_000, 10_000), help="sizes of the registry asked over HTTP"

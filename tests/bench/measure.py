@@ -25,19 +25,21 @@ class Tally:
     """What a load has done since it was last asked; latencies in seconds."""
 
     def __init__(self) -> None:
+        self.count = 0
         self.latencies: list[float] = []
         self.errors: dict[str, int] = {}
 
     def done(self, began: float) -> None:
         """One more, begun at ``time.perf_counter() == began``."""
+        self.count += 1
         self.latencies.append(time.perf_counter() - began)
 
     def failed(self, reason: str) -> None:
         self.errors[reason] = self.errors.get(reason, 0) + 1
 
-    def take(self) -> tuple[list[float], dict[str, int]]:
-        taken = self.latencies, self.errors
-        self.latencies, self.errors = [], {}
+    def take(self) -> tuple[int, list[float], dict[str, int]]:
+        taken = self.count, self.latencies, self.errors
+        self.count, self.latencies, self.errors = 0, [], {}
         return taken
 
 
@@ -55,12 +57,15 @@ class Window:
 
 @dataclass
 class Result:
-    """One measured thing: the median of its runs."""
+    """One measured thing: the median of its runs.
+
+    ``spread`` is the distance of the best from the worst run, as a share of the median.
+    """
 
     name: str
     at_once: int
     unit: str
-    rate: float
+    value: float
     p50: float
     p99: float
     spread: float
@@ -69,7 +74,7 @@ class Result:
     runs: list[float] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def plain(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
@@ -85,7 +90,6 @@ async def measure(
 def summary(name: str, windows: Sequence[Window], *, at_once: int, unit: str = "/s") -> Result:
     """The median of several runs; errors of all."""
     rates = [window.rate for window in windows]
-    middle = statistics.median(rates)
     errors: dict[str, int] = {}
     for window in windows:
         for reason, number in window.errors.items():
@@ -95,14 +99,34 @@ def summary(name: str, windows: Sequence[Window], *, at_once: int, unit: str = "
         name=name,
         at_once=at_once,
         unit=unit,
-        rate=middle,
+        value=statistics.median(rates),
         p50=statistics.median(window.p50 for window in windows),
         p99=statistics.median(window.p99 for window in windows),
-        spread=(max(rates) - min(rates)) / middle if middle else 0.0,
+        spread=spread(rates),
         errors=errors,
         cores={each: statistics.median(window.cores.get(each, 0.0) for window in windows) for each in sorted(names)},
         runs=rates,
     )
+
+
+def plain(name: str, values: Sequence[float], unit: str, *, at_once: int = 1) -> Result:
+    """The median of figures that are no rates of a load."""
+    return Result(
+        name=name,
+        at_once=at_once,
+        unit=unit,
+        value=statistics.median(values),
+        p50=0.0,
+        p99=0.0,
+        spread=spread(values),
+        runs=list(values),
+    )
+
+
+def spread(values: Sequence[float]) -> float:
+    """How far the figures lie apart, as a share of their median."""
+    middle = statistics.median(values)
+    return (max(values) - min(values)) / middle if middle else 0.0
 
 
 async def _window(tally: Tally, processes: Processes, seconds: float) -> Window:
@@ -110,11 +134,11 @@ async def _window(tally: Tally, processes: Processes, seconds: float) -> Window:
     began, before = time.perf_counter(), _taken(processes)
     await asyncio.sleep(seconds)
     took, after = time.perf_counter() - began, _taken(processes)
-    latencies, errors = tally.take()
+    count, latencies, errors = tally.take()
     cores = {name: (after[name] - before[name]) / took for name in before}
     cores["others"] = max(0.0, cores.pop("machine") - sum(cores.values()))
     p50, p99 = percentiles(latencies)
-    return Window(took, len(latencies) / took, p50, p99, errors, cores)
+    return Window(took, count / took, p50, p99, errors, cores)
 
 
 def percentiles(latencies: Sequence[float]) -> tuple[float, float]:

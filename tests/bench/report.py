@@ -27,37 +27,58 @@ _SHOWN = (
 )
 
 
+# Cores that other programs took, from which on the figures are not the machine's.
+_LOUD = 0.2
+
+
 def line(result: Result) -> str:
     """One result while the run goes on."""
-    cores = "  ".join(f"{name} {result.cores[name]:.2f}" for name in _SHOWN if result.cores.get(name, 0) >= 0.01)
-    errors = f"  ERRORS {result.errors}" if result.errors else ""
-    latency = f"p50 {result.p50:.2f} ms, p99 {result.p99:.2f} ms, " if result.p50 else ""
-    return (
-        f"{result.name}, {result.at_once} at once: {result.rate:,.1f}{result.unit}, {latency}"
-        f"runs within {result.spread:.0%}\n    cores: {cores}{errors}"
-    )
+    cores = [f"{name} {result.cores[name]:.2f}" for name in _SHOWN if result.cores.get(name, 0) >= 0.01]
+    told = [f"{result.name}, {result.at_once} at once: {_figure(result)}"]
+    if result.p50:
+        told.append(f"p50 {result.p50:.2f} ms, p99 {result.p99:.2f} ms")
+    told.append(f"runs within {result.spread:.0%}")
+    lines = [", ".join(told)]
+    lines += [f"    cores: {'  '.join(cores)}"] if cores else []
+    lines += [f"    ERRORS: {result.errors}"] if result.errors else []
+    return "\n".join(lines)
 
 
 def table(results: Sequence[Result]) -> None:
-    """Everything at the end; the share is of the ceiling of the same kind and number at once."""
-    drawn = Table("what", "at once", "rate", "p50 ms", "p99 ms", "spread", "errors", "of its ceilings", box=SIMPLE_HEAD)
+    """Everything at the end: each figure, as a share of its ceilings, with the busiest processes and their cores."""
+    columns = ("what", "at once", "figure", "p50 ms", "p99 ms", "spread", "errors", "share of", "busiest, in cores")
+    drawn = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for result in results:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.facts.get("shares", {}).items())
+        busiest = sorted(((cores, name) for name, cores in result.cores.items() if name != "others"), reverse=True)[:3]
         drawn.add_row(
             result.name,
             str(result.at_once),
-            f"{result.rate:,.1f}{result.unit}" if result.rate < 100 else f"{result.rate:,.0f}{result.unit}",
+            _figure(result),
             f"{result.p50:.2f}" if result.p50 else "",
             f"{result.p99:.2f}" if result.p99 else "",
             f"{result.spread:.0%}",
             str(sum(result.errors.values()) or ""),
             shares,
+            ", ".join(f"{name} {cores:.2f}" for cores, name in busiest),
         )
-    for column in drawn.columns[1:6]:
+    for column in drawn.columns[1:7]:
         column.justify = "right"
     console = Console()
-    console.width = max(console.width, 140)
+    console.width = max(console.width, 160)
     console.print(drawn)
+    loud = [result for result in results if result.cores.get("others", 0) >= _LOUD]
+    if loud:
+        most = max(result.cores["others"] for result in loud)
+        console.print(
+            f"Other programs took up to {most:.1f} cores during {len(loud)} of these {len(results)}:"
+            " run it again on a quiet machine before comparing."
+        )
+
+
+def _figure(result: Result) -> str:
+    digits = 1 if result.value < 100 else 0
+    return f"{result.value:,.{digits}f}{result.unit}"
 
 
 def write(file: Path, machine: dict[str, Any], results: Sequence[Result], options: dict[str, Any]) -> None:
@@ -66,7 +87,7 @@ def write(file: Path, machine: dict[str, Any], results: Sequence[Result], option
         "machine": machine,
         "revision": _revision(),
         "options": options,
-        "results": [result.plain() for result in results],
+        "results": [result.as_json() for result in results],
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content, indent=2) + "\n")

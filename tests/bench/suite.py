@@ -1,12 +1,21 @@
 """The benchmarks by name, each with the ceilings that it is held against."""
 
+import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
 
 from tests.bench import ceilings, loads
-from tests.bench.measure import Pace, Result, Tally, measure
+from tests.bench.measure import Pace, Result, Tally, measure, plain
 from tests.bench.stage import Stage
+from tests.e2e.rig import RunningHub
+
+_STARTS = 3
+_SETTLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -15,6 +24,8 @@ class Sizes:
 
     devices: Sequence[int] = (1, 50, 200)
     joiners: int = 16
+    reporters: int = 50
+    ahead: int = 1000
     fleets: Sequence[int] = (1_000, 10_000)
 
 
@@ -68,17 +79,70 @@ async def onboarding(bench: Bench) -> None:
             "TLS connect", ceilings.connects(stage.claim, bare, tally, at_once=number), tally, at_once=number
         )
     puts = await bench.see("durable put", ceilings.durable_puts(stage, tally, at_once=number), tally, at_once=number)
-    rates = sorted(ceilings.signatures(bench.pace.seconds / 3) for _ in range(3))
-    sign = bench.add(Result("P-256 signature", 1, "/s", rates[1], 0, 0, (rates[2] - rates[0]) / rates[1], runs=rates))
+    rates = [ceilings.signatures(bench.pace.seconds / 3) for _ in range(3)]
+    sign = bench.add(plain("P-256 signature", rates, "/s"))
     compare(join, connect, puts, sign)
+
+
+async def telemetry(bench: Bench) -> None:
+    """Telemetry from a publish to the stream."""
+    stage, number = bench.stage, bench.sizes.reporters
+    devices = await stage.devices(number)
+    tally = Tally()
+    load = loads.reporting(stage, devices, tally, ahead=bench.sizes.ahead)
+    report = await bench.see("telemetry", load, tally, at_once=number)
+    async with ceilings.broker(stage) as bare:
+        load = ceilings.broker_echo(stage, bare, devices, tally)
+        echo = await bench.see("broker echo", load, tally, at_once=number)
+    puts = await bench.see("durable put", ceilings.durable_puts(stage, tally, at_once=number), tally, at_once=number)
+    compare(report, echo, puts)
+
+
+async def ready(bench: Bench) -> None:
+    """From the command ``up`` to its word that all is ready: of a new hub, and of one that was there."""
+    first: list[float] = []
+    again: list[float] = []
+    for number in range(_STARTS):
+        hub = RunningHub(bench.stage.hub.data / f"ready-{number}")
+        for times in (first, again):
+            began = time.monotonic()
+            await asyncio.to_thread(hub.up)
+            times.append(time.monotonic() - began)
+            await asyncio.to_thread(hub.down)
+    bench.add(plain("up to ready, new", first, " s"))
+    bench.add(plain("up to ready", again, " s"))
+
+
+async def memory(bench: Bench) -> None:
+    """What all processes of the hub hold when nothing is asked of them."""
+    await asyncio.sleep(_SETTLE_SECONDS)
+    for kind, field_name in (("PSS", "Pss"), ("RSS", "Rss")):
+        parts = {
+            name: sum(_resident(process, field_name) for process in each) / 1024
+            for name, each in bench.stage.parts().items()
+        }
+        result = plain(f"idle memory, {kind}", [sum(parts.values())], " MiB", at_once=1)
+        result.facts["parts"] = parts
+        bench.add(result)
+
+
+def _resident(process: psutil.Process, name: str) -> int:
+    """KiB of a process: ``Rss`` counts what is shared in each process, ``Pss`` once in all."""
+    for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1])
+    raise LookupError(f"the kernel tells no {name}")
 
 
 def compare(result: Result, *against: Result) -> None:
     """Note a rate as a share of its ceilings'."""
-    result.facts["shares"] = {each.name: result.rate / each.rate for each in against if each.rate}
+    result.facts["shares"] = {each.name: result.value / each.value for each in against if each.value}
 
 
 SUITE: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
+    "memory": memory,
+    "ready": ready,
     "twins": twins,
     "onboarding": onboarding,
+    "telemetry": telemetry,
 }
