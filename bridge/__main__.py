@@ -173,7 +173,9 @@ class Process:
 
     def _to_json(self) -> dict[str, Any]:
         told: dict[str, Any] = {"broker": self._settings.broker}
-        told["lanes"] = {str(lane.name): lane.counters.to_json() for lane in self._lanes}
+        told["lanes"] = {
+            str(lane.name): {"connected": lane.subscribed.is_set(), **lane.counters.to_json()} for lane in self._lanes
+        }
         if self._keeper is not None:
             told["keeper"] = self._keeper.to_json()
         return told

@@ -28,7 +28,7 @@ class Node:
 
     ``run`` is the directory of sockets; ``mqtt_host`` the name or address
     that bundles give to devices; ``claim_made_at`` is empty until the first
-    claim certificate is made.
+    claim certificate is made; ``http_listen`` where the hub never served HTTP.
     """
 
     name: str
@@ -41,11 +41,21 @@ class Node:
     topic_prefixes: tuple[str, ...]
     workers: int
     claim_made_at: str = ""
+    http_listen: str = ""
 
     @property
     def mqtt_port(self) -> int:
         """The port that devices connect to."""
         return Address.parse(self.mqtt_listen).port
+
+    @property
+    def http_url(self) -> str:
+        """Where browsers and programs find the hub; empty if nowhere."""
+        if not self.http_listen:
+            return ""
+        listen = Address.parse(self.http_listen)
+        # Who listens everywhere is found where devices find the hub.
+        return f"http://{Address(self.mqtt_host, listen.port) if listen.is_anywhere else listen}"
 
 
 def read_node(file: Path) -> Node | None:

@@ -30,6 +30,7 @@ class Served(StrEnum):
     FUNCTIONS = "functions"
     INDEX = "index"
     BRIDGE = "bridge"
+    GATEWAY = "gateway"
 
 
 def up(
@@ -105,12 +106,14 @@ def status(as_json: AsJson = False, data: Data = None) -> None:
 def _facts(data: Path, found: "Report | None") -> dict[str, Any]:
     """What ``status`` tells a script."""
     if found is None:
-        return {"running": False, "ready": False, "data": str(data), "mqtt": None, "nats": None, "parts": []}
+        where = {"mqtt": None, "http": None, "nats": None}
+        return {"running": False, "ready": False, "data": str(data), **where, "parts": []}
     return {
         "running": True,
         "ready": found.is_ready,
         "data": str(data),
         "mqtt": f"mqtts://{found.node.mqtt_host}:{found.node.mqtt_port}",
+        "http": found.node.http_url or None,
         "nats": found.node.nats_url,
         "parts": [
             {
@@ -126,7 +129,9 @@ def _facts(data: Path, found: "Report | None") -> dict[str, Any]:
 
 
 def logs(
-    part: Annotated[str, typer.Argument(metavar="[PART]", help="functions, index, bridge, nats, mosquitto …")] = "",
+    part: Annotated[
+        str, typer.Argument(metavar="[PART]", help="functions, index, bridge, gateway, nats, mosquitto …")
+    ] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written from now on.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many of the last lines.")] = _TAIL,
     data: Data = None,

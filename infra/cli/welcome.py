@@ -47,6 +47,7 @@ def greet(plan: Plan) -> None:
         "Device Hub is ready.",
         "",
         f"  Devices connect to   mqtts://{node.mqtt_host}:{node.mqtt_port}  (mutual TLS)",
+        f"  Programs ask         {node.http_url}  (HTTP, with an API token)",
         f"  The bus is at        {node.nats_url}",
         f"  Everything is in     {paths.data}",
         f"  Claim bundle         {paths.default_claim}",

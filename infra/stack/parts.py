@@ -64,11 +64,16 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
         "HUB_BROKER_PID_FILE": str(paths.broker_pid),
         "HUB_MQTT_PORT": str(settings.mqtt_listen.port),
     }
+    gateway = common | {
+        "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("gateway")),
+        "HUB_HTTP_LISTEN": str(settings.http_listen),
+    }
     run_functions = (*_PYTHON, "functions")
     return (
         Part("functions", run_functions, functions | {"HUB_FUNCTIONS_ROLE": "worker"}, settings.workers),
         Part("index", run_functions, functions | {"HUB_FUNCTIONS_ROLE": "index"}),
         Part("bridge", (*_PYTHON, "bridge"), bridge),
+        Part("gateway", (*_PYTHON, "gateway"), gateway),
     )
 
 

@@ -168,6 +168,7 @@ def _node(settings: Settings, paths: Paths, old: Node | None, names: tuple[str, 
         topic_prefixes=settings.topic_prefixes,
         workers=settings.workers,
         claim_made_at=old.claim_made_at if old else "",
+        http_listen=str(settings.http_listen),
     )
 
 

@@ -31,6 +31,7 @@ def check(settings: Settings) -> Programs:
     except Problems as missing:
         found += missing.problems
     found += port_problems("HUB_MQTT_LISTEN", settings.mqtt_listen)
+    found += port_problems("HUB_HTTP_LISTEN", settings.http_listen)
     if settings.nats_url is None:
         found += port_problems("HUB_NATS_LISTEN", settings.nats_listen)
     if found or programs is None:

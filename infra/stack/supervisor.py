@@ -1,8 +1,8 @@
 """The supervisor's configuration: which processes run, and what becomes of them when they end.
 
 ``supervisor`` (PyPI) restarts what ends, and stops everything in the reverse
-order of starting: the bridge takes no more before the functions finish what
-it handed over, and NATS goes last.
+order of starting: gateway and bridge take no more before the functions finish what
+they handed over, and NATS goes last.
 """
 
 import shlex
@@ -23,7 +23,7 @@ FORBIDDEN = frozenset("\"'\\%;#{}")
 _LOG_BYTES = 10 * 1024 * 1024
 _LOG_BACKUPS = 3
 # In which they are started; stopped the other way round.
-ORDER = ("nats", "mosquitto", "functions", "index", "bridge")
+ORDER = ("nats", "mosquitto", "functions", "index", "bridge", "gateway")
 
 
 @dataclass(frozen=True, slots=True)

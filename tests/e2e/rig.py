@@ -50,11 +50,13 @@ class RunningHub:
         self.data = data
         self.mqtt_port = free_port()
         self.nats_port = free_port()
+        self.http_port = free_port()
         self.environ = {
             **os.environ,
             "HUB_DATA_DIR": str(data),
             "HUB_MQTT_LISTEN": f"127.0.0.1:{self.mqtt_port}",
             "HUB_NATS_LISTEN": f"127.0.0.1:{self.nats_port}",
+            "HUB_HTTP_LISTEN": f"127.0.0.1:{self.http_port}",
             "HUB_HOSTNAMES": "localhost,127.0.0.1",
             **settings,
         }
@@ -101,6 +103,7 @@ class RunningHub:
             "functions": ("functions", "worker"),
             "index": ("functions", "index"),
             "bridge": ("bridge", None),
+            "gateway": ("gateway", None),
             "nats": ("nats-server", None),
             "mosquitto": ("mosquitto", None),
         }

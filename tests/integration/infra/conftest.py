@@ -43,6 +43,7 @@ def plan_for(programs: Programs, tmp_path: Path) -> Planner:
                 "HUB_HOSTNAMES": "localhost",
                 "HUB_MQTT_LISTEN": f"127.0.0.1:{free_port()}",
                 "HUB_NATS_LISTEN": f"127.0.0.1:{free_port()}",
+                "HUB_HTTP_LISTEN": f"127.0.0.1:{free_port()}",
                 **environ,
             }
         )

@@ -37,6 +37,7 @@ class Hub:
             "HUB_HOSTNAMES": "localhost",
             "HUB_MQTT_LISTEN": f"127.0.0.1:{free_port()}",
             "HUB_NATS_LISTEN": f"127.0.0.1:{free_port()}",
+            "HUB_HTTP_LISTEN": f"127.0.0.1:{free_port()}",
             "HUB_WORKERS": "1",
             **settings,
         }
@@ -108,7 +109,7 @@ def test_a_hub_starts_tells_how_it_is_stops_and_starts_again_with_everything(mak
     status = hub.status()
     assert status["ready"]
     assert [part["name"] for part in status["parts"]] == [
-        *("nats", "mosquitto", "functions-0", "functions-1", "index", "bridge")
+        *("nats", "mosquitto", "functions-0", "functions-1", "index", "bridge", "gateway")
     ]
     assert all(part["ready"] and part["state"] == "running" for part in status["parts"])
     # A device is an open file of the broker.
@@ -239,7 +240,7 @@ def test_a_supervisor_that_lost_its_socket_is_ended_before_the_next_start(make_h
 def test_a_part_that_was_killed_comes_back(make_hub: Maker) -> None:
     hub = make_hub()
     hub.up()
-    for part in ("functions", "bridge", "mosquitto", "nats", "index"):
+    for part in ("functions", "bridge", "mosquitto", "nats", "index", "gateway"):
         before = hub.parts()[part]
         os.kill(before, signal.SIGKILL)
         until(lambda part=part, before=before: hub.parts()[part] not in (before, None))  # type: ignore[misc]

@@ -32,6 +32,7 @@ def planned(tmp_path: Path, programs: Programs, **environ: str) -> Plan:
             "HUB_DATA_DIR": str(data),
             "HUB_MQTT_LISTEN": f"127.0.0.1:{free_port()}",
             "HUB_NATS_LISTEN": f"127.0.0.1:{free_port()}",
+            "HUB_HTTP_LISTEN": f"127.0.0.1:{free_port()}",
             **environ,
         }
     )
@@ -104,6 +105,7 @@ def test_a_hub_runs_on_a_nats_server_elsewhere(tmp_path: Path, programs: Program
         {
             "HUB_DATA_DIR": str(data),
             "HUB_MQTT_LISTEN": own.node.mqtt_listen,
+            "HUB_HTTP_LISTEN": own.node.http_listen,
             "HUB_NATS_URL": own.node.nats_url,
             "HUB_NATS_LISTEN": str(nats_address(own.node.nats_url)),
             "HUB_WORKERS": "1",

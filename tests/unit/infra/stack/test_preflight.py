@@ -47,11 +47,12 @@ def test_an_address_that_is_not_this_hosts_is_told() -> None:
 
 
 def test_every_port_in_use_is_told_at_once(taken: Address, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.create_server(("127.0.0.1", 0)) as web:
         settings = Settings.from_env(
             {
                 "HUB_DATA_DIR": str(tmp_path),
                 "HUB_MQTT_LISTEN": str(taken),
+                "HUB_HTTP_LISTEN": f"127.0.0.1:{web.getsockname()[1]}",
                 "HUB_NATS_LISTEN": f"127.0.0.1:{other.getsockname()[1]}",
             }
         )
@@ -60,6 +61,7 @@ def test_every_port_in_use_is_told_at_once(taken: Address, tmp_path: Path) -> No
 
     assert [problem.what.split("=")[0].partition("(")[2] for problem in caught.value.problems] == [
         "HUB_MQTT_LISTEN",
+        "HUB_HTTP_LISTEN",
         "HUB_NATS_LISTEN",
     ]
 
