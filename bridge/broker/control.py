@@ -32,10 +32,16 @@ log = structlog.get_logger("bridge.broker")
 
 
 class Control:
-    """Sends commands one message at a time."""
+    """Sends commands one message at a time.
 
-    def __init__(self, link: Link) -> None:
+    Args:
+        link: the session with the broker.
+        answered_within: seconds that one message and its answer may take.
+    """
+
+    def __init__(self, link: Link, answered_within: float = _ANSWER_SECONDS) -> None:
         self._link = link
+        self._answered_within = answered_within
         self._numbers = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[Answers]] = {}
 
@@ -92,7 +98,7 @@ class Control:
         self._waiting[number] = answered
         marked = [{**commands[0], "correlationData": number}, *commands[1:]]
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(self._answered_within):
                 await self._link.publish(TOPIC, orjson.dumps({"commands": marked}))
                 return await answered
         except TimeoutError as problem:

@@ -77,6 +77,9 @@ class Mosquitto:
             CrlFile(files.crl), reload=self._process.reload, answers=self._control.answers, alarms=alarms
         )
         self._clients: Mapping[str, str] = {}
+        # Ending a session deletes its client for a moment, which must not be
+        # the moment in which the clients are listed.
+        self._one_writer = asyncio.Lock()
         self._saving = asyncio.Event()
         self._saving_failed = False
 
@@ -101,12 +104,13 @@ class Mosquitto:
 
     async def apply_access(self, claims: Collection[str], suspended: Collection[str]) -> None:
         """Bring the plugin's roles and clients to what they should be; nothing is sent if they are."""
-        want = access.wanted(claims, suspended, self._prefixes)
-        self._clients = want.clients
-        roles = await self._control.list("listRoles", "roles")
-        clients = await self._control.list("listClients", "clients")
-        commands = access.changes(want, roles, clients)
-        await self._control.run(commands)
+        async with self._one_writer:
+            want = access.wanted(claims, suspended, self._prefixes)
+            self._clients = want.clients
+            roles = await self._control.list("listRoles", "roles")
+            clients = await self._control.list("listClients", "clients")
+            commands = access.changes(want, roles, clients)
+            await self._control.run(commands)
         if commands:
             log.info("access applied", claims=len(claims), denied=len(suspended), commands=len(commands))
 
@@ -132,8 +136,9 @@ class Mosquitto:
         """End every connection of these names: making and deleting a client of the name does it, in about 10 ms."""
         names = iter(common_names)
         while some := list(itertools.islice(names, _NAMES_AT_ONCE)):
-            ends = access.endings(some, self._clients)
-            await self._control.run(list(itertools.chain.from_iterable(ends)), tolerate=_EXPECTED)
+            async with self._one_writer:
+                ends = access.endings(some, self._clients)
+                await self._control.run(list(itertools.chain.from_iterable(ends)), tolerate=_EXPECTED)
 
     async def save(self) -> None:
         """Have the sessions saved at a moment when no device's message is unanswered.
