@@ -18,6 +18,8 @@ from functions.contract.messages import Done, Message
 from functions.domain.faults import Denied, Fault, NotFound, Reason, Unavailable
 
 _AT_ONCE = 32
+# A client that comes and goes while functions are away fills no memory.
+_KEPT = 16
 # A fault that waiting does not mend must not hold up the client's later news.
 _TRIES = 5
 
@@ -60,6 +62,11 @@ class Reports:
         chain = self._chains.get(client_id)
         if chain is not None:
             chain.append(report)
+            if len(chain) > _KEPT:
+                # What is told last holds; the first may be on its way.
+                dropped = chain[1]
+                del chain[1]
+                dropped.done()
             return
         self._chains[client_id] = deque((report,))
         self._start(self._work(client_id))

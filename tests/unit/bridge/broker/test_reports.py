@@ -157,6 +157,22 @@ async def test_two_restarts_are_told_one_after_the_other(rig: Rig) -> None:
     assert rig.done.count("restarted") == 2
 
 
+async def test_a_client_that_comes_and_goes_for_long_is_told_by_its_last_news(rig: Rig) -> None:
+    rig.functions.gate.clear()
+    for _ in range(100):
+        rig.opened("A")
+        rig.closed("A")
+    await rig.functions.until(lambda: rig.functions.running == 1)
+    assert len(rig.done) == 200 - 16
+
+    rig.functions.gate.set()
+    lines = await rig.settled()
+
+    assert len(lines) == 16
+    assert lines[-2:] == ["opened A A", "closed A"]
+    assert len(rig.done) == 200
+
+
 async def test_stopping_leaves_the_lines_with_the_broker(rig: Rig) -> None:
     rig.functions.gate.clear()
     rig.opened("A")
