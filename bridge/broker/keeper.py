@@ -35,6 +35,8 @@ SESSIONS = subject("broker", "sessions", "list")
 
 _EVERY_SECONDS = 60.0
 _LONGEST_REFUSAL_SECONDS = 60.0
+# Half of the time in which a revocation must be made, also one that functions take as soon as they are back.
+_LONGEST_WAIT_SECONDS = 1.0
 
 M = TypeVar("M", bound=Message)
 
@@ -270,7 +272,7 @@ class Keeper:
 
     async def _ask(self, name: str, body: Message, answer: type[M]) -> M:
         """Call a function, and wait for as long as none can answer."""
-        pauses = iter(self._pauses)
+        pauses = iter(Pauses(self._pauses.first, min(self._pauses.longest, _LONGEST_WAIT_SECONDS)))
         while True:
             try:
                 return await self._functions.call(name, body, answer, caller=BRIDGE)
