@@ -36,6 +36,7 @@ from bridge.settings import Settings
 from functions.contract import bus
 from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
+from functions.contract.memory import settle_memory
 from functions.contract.messages import BridgeEpoch, BridgeName
 from functions.contract.subjects import subject
 from functions.domain.callers import SYSTEM, Caller
@@ -103,6 +104,7 @@ class Process:
         functions = bus.Bus(client)
         for name in self._names:
             self._lanes.append(await self._make_lane(name, functions))
+        settle_memory()
         async with asyncio.TaskGroup() as tasks:
             for lane in self._lanes:
                 if lane.name is Name.CONTROL:

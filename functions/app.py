@@ -25,6 +25,7 @@ from functions.adapters.streams import JetStreamStreams
 from functions.contract import bus
 from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
+from functions.contract.memory import settle_memory
 from functions.domain.faults import Fault
 from functions.handlers import provisioning
 from functions.plugins import PluginError, load_routes
@@ -81,6 +82,7 @@ async def serve(settings: Settings) -> bool:
         await index.ready()
     else:
         await roster.start()
+    settle_memory()
     runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"))
     await runtime.start()
     log.info("serving", role=settings.role, routes=len(routes))

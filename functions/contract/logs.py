@@ -4,8 +4,11 @@ Readable on a terminal, one JSON object a line otherwise. No payloads, tokens,
 keys or certificates.
 """
 
+import asyncio
+import atexit
 import logging
 import sys
+from typing import BinaryIO, cast
 
 import orjson
 import structlog
@@ -38,6 +41,42 @@ def configure(level: str, form: str) -> None:
                 structlog.processors.JSONRenderer(serializer=orjson.dumps),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(number),
-            logger_factory=structlog.BytesLoggerFactory(),
+            logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _LoopBatch(sys.stdout.buffer))),
             cache_logger_on_first_use=True,
         )
+
+
+class _LoopBatch:
+    """Writes what was logged in one turn of the event loop at once.
+
+    A system call for each line took a twelfth of a function process under
+    load. Where no loop runs, each line is written as it comes.
+    """
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+        self._lines: list[bytes] = []
+        self._is_due = False
+        atexit.register(self._write)
+
+    def write(self, line: bytes) -> None:
+        """Take a line, or a part of one."""
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """Have it written before the loop waits again."""
+        if self._is_due:
+            return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._write()
+            return
+        self._is_due = True
+        loop.call_soon(self._write)
+
+    def _write(self) -> None:
+        self._is_due = False
+        lines, self._lines = self._lines, []
+        self._out.write(b"".join(lines))
+        self._out.flush()

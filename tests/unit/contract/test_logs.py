@@ -51,3 +51,36 @@ def test_text_is_for_readers() -> None:
     assert "devicehub.twins.D1.get" in told
     assert "hidden" not in told
     assert not told.startswith("{")
+
+
+LOOPED = """
+import asyncio
+import sys
+import structlog
+from functions.contract import logs
+
+logs.configure("info", "json")
+log = structlog.get_logger("functions")
+
+async def main():
+    for number in range(3):
+        log.info("line", number=number)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    sys.stdout.buffer.write(b"a turn later\\n")
+    sys.stdout.buffer.flush()
+    log.info("line", number=3)
+    raise SystemExit(3)
+
+log.info("line", number=-1)
+asyncio.run(main())
+"""
+
+
+def test_no_line_is_lost_or_out_of_order_where_a_loop_runs_or_ends() -> None:
+    ran = subprocess.run([sys.executable, "-c", LOOPED], capture_output=True, encoding="utf-8", check=False, timeout=30)
+
+    assert ran.returncode == 3
+    lines = ran.stdout.splitlines()
+    assert lines[4] == "a turn later"
+    assert [json.loads(line)["number"] for line in lines if line.startswith("{")] == [-1, 0, 1, 2, 3]

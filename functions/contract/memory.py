@@ -1,0 +1,15 @@
+"""The garbage collector of a process that serves for months: what stays is not looked through again and again."""
+
+import gc
+
+# A call makes a few hundred objects and leaves no cycle behind. With Python's
+# own 700, a function process under load spent a thirtieth of its time on
+# collections that found nothing.
+_YOUNG = 20_000
+
+
+def settle_memory() -> None:
+    """Take everything imported and built so far as there to stay, and collect less often; once, before serving."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 20)
