@@ -11,14 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+from paho.mqtt.client import topic_matches_sub
+
 from bridge.broker.alarms import Alarms
-from bridge.broker.lines import Connected, Dropping, Ended, Line, Running, Unreadable
+from bridge.broker.lines import Connected, Dropping, Ended, Line, Running, Subscribed, Unreadable
 from bridge.broker.reports import Report, Reports, nothing
 from bridge.broker.sessions import Sessions, claimant_of, is_claim
 from bridge.broker.sockets import canonical
 from bridge.mqtt.session import Incoming
 from functions.contract.messages import BrokerRestarted, SessionClosed, SessionFact, SessionOpened
 from functions.contract.subjects import subject
+from functions.domain.callers import DEVICE
 from functions.domain.names import is_device_id
 from functions.domain.sessions import Session
 
@@ -73,6 +76,8 @@ class Follower:
                 self._connected(line, incoming.generation, done)
             case Ended():
                 self._ended(line, done)
+            case Subscribed():
+                self._subscribed(line, done)
             case Running():
                 self._restarted(line.at, done)
             case Unreadable():
@@ -144,6 +149,18 @@ class Follower:
         else:
             done()
 
+    def _subscribed(self, line: Subscribed, done: Callable[[], None]) -> None:
+        """A device that begins to listen for its delta is reported once more, and so told it.
+
+        What functions told it when it connected came before this, and was
+        lost unless the broker had kept the subscription.
+        """
+        session = self._sessions.find(line.client_id)
+        if session is not None and _hears_delta(session, line.topic_filter):
+            self._open(session, done)
+        else:
+            done()
+
     def _restarted(self, at: datetime, done: Callable[[], None]) -> None:
         gone = self._sessions.restarted(at)
         self._reports.restart(Report(RESTARTED, BrokerRestarted(broker=self._sessions.broker, at=at), done))
@@ -199,3 +216,13 @@ class Follower:
     def _closing(self, client_id: str, evidence: str, at: datetime, done: Callable[[], None]) -> Report:
         body = SessionClosed(broker=self._sessions.broker, client_id=client_id, evidence=evidence, at=at)
         return Report(CLOSED, body, done)
+
+
+def _hears_delta(session: Session, topic_filter: str) -> bool:
+    """Whether a device listens for its own delta by this filter, under whatever prefix."""
+    claimant = claimant_of(session)
+    prefix = topic_filter.partition("/")[0]
+    # A filter that begins with a wildcard matches no topic that begins with a $.
+    if claimant is None or claimant.kind is not DEVICE or not prefix.startswith("$"):
+        return False
+    return topic_matches_sub(topic_filter, f"{prefix}/devices/{session.common_name}/twin/update/delta")

@@ -23,7 +23,7 @@ from functions.domain.sessions import Session
 _LOG = "$SYS/broker/log/"
 # Notices tell of clients, errors of failed reloads, information of reloads
 # and saves begun and of the broker's start.
-_LEVELS = ("N", "E", "I")
+_LEVELS = ("N", "E", "I", "M/subscribe")
 
 _NAMES_AT_ONCE = 25
 _SAVED_WITHIN_SECONDS = 2.0

@@ -44,6 +44,10 @@ class Sessions:
         """Whether a session of this common name is open, under whatever client id."""
         return any(session.common_name == common_name for session in self._open.values())
 
+    def find(self, client_id: str) -> Session | None:
+        """The open session of a client id."""
+        return self._open.get(client_id)
+
     def connected(self, line: Connected) -> tuple[Session, Session | None]:
         """Take a connect line; gives the new session, and the one that it took the place of."""
         before = self._forget(line.client_id)

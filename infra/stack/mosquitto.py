@@ -117,6 +117,7 @@ log_type error
 log_type warning
 log_type notice
 log_type information
+log_type subscribe
 
 listener 0 {paths.broker_socket}
 

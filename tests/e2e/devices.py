@@ -54,6 +54,9 @@ class Device:
     def topic(self, rest: str) -> str:
         return f"$devicehub/devices/{self.name}/{rest}" if not rest.startswith("$") else rest
 
+    def subscribe(self, rest: str) -> None:
+        self._client.subscribe(self.topic(rest), qos=1)
+
     def send(self, rest: str, payload: Any, qos: int = 1) -> mqtt.MQTTMessageInfo:
         content = payload if isinstance(payload, (bytes, str)) else json.dumps(payload)
         return self._client.publish(self.topic(rest), content, qos=qos)

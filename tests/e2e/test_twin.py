@@ -4,6 +4,7 @@ import json
 import uuid
 from pathlib import Path
 
+from tests.e2e.devices import Device
 from tests.e2e.rig import Identity, RunningHub
 
 
@@ -56,6 +57,22 @@ def test_a_wish_made_while_the_device_was_away_reaches_it_when_it_connects(hub: 
 
     assert heard is not None
     assert heard[1]["delta"] == {"led": "on"}
+
+
+def test_a_device_that_subscribes_long_after_it_connected_hears_its_open_delta(hub: RunningHub, tmp_path: Path) -> None:
+    who = hub.device(f"twin-{uuid.uuid4().hex[:8]}", tmp_path)
+    hub.cli("twin", "set", who.name, '{"led":"on"}')
+    device = Device(hub, who, clean=True).start()
+    try:
+        while hub.json("device", "show", who.name)["status"] != "online":
+            pass
+        device.subscribe("twin/update/delta")
+
+        heard, payload = device.messages.get(timeout=15)
+        assert heard == device.topic("twin/update/delta")
+        assert json.loads(payload)["delta"] == {"led": "on"}
+    finally:
+        device.stop()
 
 
 def test_a_device_that_does_as_wished_has_no_delta_left(hub: RunningHub, tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ log_type error
 log_type warning
 log_type notice
 log_type information
+log_type subscribe
 listener 0 {folder}/bridge.sock
 listener {port} 127.0.0.1
 cafile {folder}/ca.crt

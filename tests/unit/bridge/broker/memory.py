@@ -209,7 +209,7 @@ class MemoryBroker:
 
 def parse_of(message: Incoming) -> Line | None:
     """The line of a message."""
-    return parse(message.topic[-1], message.payload)
+    return parse(message.topic.removeprefix("$SYS/broker/log/"), message.payload)
 
 
 def incoming(text: str, *, second: int = 0, generation: int = 1, level: str = "N") -> Incoming:

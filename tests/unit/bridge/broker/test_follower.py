@@ -246,3 +246,39 @@ async def test_what_is_being_told_is_not_told_again(rig: Rig) -> None:
     rig.functions.gate.set()
 
     assert await rig.lines() == ["opened EDGB-0001 EDGB-0001"]
+
+
+@pytest.mark.parametrize(
+    "topic_filter",
+    [
+        "$devicehub/devices/EDGB-0001/twin/update/delta",
+        "$fleethub/devices/EDGB-0001/twin/update/+",
+        "$devicehub/devices/EDGB-0001/#",
+        "$devicehub/devices/+/twin/update/delta",
+    ],
+)
+async def test_a_device_that_begins_to_listen_for_its_delta_is_told_once_more(rig: Rig, topic_filter: str) -> None:
+    rig.hear(connect("EDGB-0001"), incoming(f"EDGB-0001 1 {topic_filter}", level="M/subscribe"))
+
+    assert await rig.lines() == ["opened EDGB-0001 EDGB-0001"] * 2
+    assert len(rig.acknowledged) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EDGB-0001 1 $devicehub/devices/EDGB-0001/twin/update/accepted",
+        "EDGB-0001 1 $devicehub/devices/EDGB-0002/twin/update/delta",
+        "EDGB-0001 1 #",
+        "EDGB-0001 1 +/devices/EDGB-0001/#",
+        "EDGB-0002 1 $devicehub/devices/EDGB-0002/#",
+        "claimer-1 1 $devicehub/devices/claimer-1/#",
+        "EDGB-0001 1 $devicehub/devices/EDGB-0001/# 1 $devicehub/devices/EDGB-0001/#",
+        "EDGB-0001",
+    ],
+)
+async def test_other_subscriptions_are_nobody_s_news(rig: Rig, text: str) -> None:
+    rig.hear(connect("EDGB-0001"), connect("claimer-1", "claim-fleet"), incoming(text, level="M/subscribe"))
+
+    assert await rig.lines() == ["opened EDGB-0001 EDGB-0001", "opened claimer-1 claim-fleet"]
+    assert len(rig.acknowledged) == 3
