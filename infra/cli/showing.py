@@ -32,7 +32,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(text, file=self._stream, flush=True)
+        self._say(text)
 
     def joining(self, done: int, total: int, failed: int) -> None:
         """Print a line if it is time for one."""
