@@ -69,12 +69,21 @@ class Callers:
         bus: where the functions are.
         failures: who may not try now.
         now: monotonic seconds.
+        remembered: tokens, at most; the one that has not been proven longest is forgotten first.
     """
 
-    def __init__(self, bus: Bus, failures: Failures, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        failures: Failures,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        remembered: int = _REMEMBERED,
+    ) -> None:
         self._bus = bus
         self._failures = failures
         self._now = now
+        self._remembered = remembered
         self._proven: OrderedDict[str, Proven] = OrderedDict()
         self._asked: dict[str, asyncio.Task[Proven]] = {}
 
@@ -155,7 +164,7 @@ class Callers:
         proven = Proven(Caller(APP, answer.name), " ".join(answer.scopes), asked + seconds)
         self._proven[digest] = proven
         self._proven.move_to_end(digest)
-        while len(self._proven) > _REMEMBERED:
+        while len(self._proven) > self._remembered:
             self._proven.popitem(last=False)
         return proven
 

@@ -92,7 +92,7 @@ async def json_body(request: Request) -> bytes:
         raise Refusal(
             Malformed(detail=f"Send the body as 'Content-Type: {JSON}', in UTF-8, not compressed."),
             status=415,
-            headers={"Accept": JSON},
+            headers={"Accept-Patch": JSON},
         )
     body = await request.body()
     if not body:

@@ -69,7 +69,7 @@ def _address(env: Environment) -> tuple[str, int]:
     """Where to listen: ``host:port``, IPv6 as ``[::1]:8080``."""
     text = env.text("HUB_HTTP_LISTEN", _DEFAULT_LISTEN)
     host, _, port = text.rpartition(":")
-    if port.isdecimal() and len(port) <= 5 and int(port) <= 65_535:
+    if port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65_535:
         if host.startswith("[") and host.endswith("]") and _is_ipv6(host[1:-1]):
             return host[1:-1], int(port)
         if host and not set(host) & set("[]: "):

@@ -1,5 +1,6 @@
 """Devices over HTTP: pages of the inventory, one record, and counts."""
 
+import re
 from typing import Final
 from urllib.parse import urlencode
 
@@ -17,6 +18,9 @@ from gateway.queries import Pairs, Parameters
 _QUERY: Final = Parameters(RegistryQuery)
 _NO_QUERY: Final = Parameters()
 _DEFAULT_LIMIT: Final = RegistryQuery().limit
+
+# A DevicePage as the index writes it.
+_PAGE: Final = re.compile(rb'\{"total":([0-9]{1,15}),"devices":(\[.*\])\}', re.DOTALL)
 
 DEVICE: Final = path_parameter("device", "The id of a device, or the role assigned to it.")
 _TEXTS: Final = {
@@ -88,11 +92,9 @@ async def list_devices(request: Request) -> Response:
     """What is given must all hold; nothing given lists every device, by id."""
     proven = await prove(request)
     pairs, values = _QUERY.read(request.scope["query_string"])
-    page = orjson.loads(await call(request, proven, "registry", "query", payload=orjson.dumps(values)))
-    total = page["total"]
-    headers = {"X-Total-Count": str(total)}
+    total, devices = _read_page(await call(request, proven, "registry", "query", payload=orjson.dumps(values)))
     links = _links(request.scope["path"], pairs, values.get("limit", _DEFAULT_LIMIT), values.get("offset", 0), total)
-    return answer(orjson.dumps(page["devices"]), **headers, Link=links)
+    return answer(devices, **{"X-Total-Count": str(total), "Link": links})
 
 
 async def read_device(request: Request) -> Response:
@@ -107,6 +109,15 @@ async def count_devices(request: Request) -> Response:
     proven = await prove(request)
     _NO_QUERY.read(request.scope["query_string"])
     return answer(await call(request, proven, "registry", "stats"))
+
+
+def _read_page(body: bytes) -> tuple[int, bytes]:
+    """How many devices match, and the page as an array; it is cut out where it can be, instead of being read."""
+    cut = _PAGE.fullmatch(body)
+    if cut is not None:
+        return int(cut[1]), cut[2]
+    page = orjson.loads(body)
+    return page["total"], orjson.dumps(page["devices"])
 
 
 def _links(path: str, pairs: Pairs, limit: int, offset: int, total: int) -> str:

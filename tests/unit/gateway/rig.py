@@ -1,0 +1,149 @@
+"""A gateway before functions in process: the real handlers and runtime over a hub in memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import httpx
+import orjson
+from fastapi import FastAPI
+
+from functions.contract import subjects
+from functions.contract.faults import decode_fault
+from functions.contract.messages import Message, TokenCreate, TokenCreated
+from functions.domain.callers import SYSTEM, Caller
+from functions.domain.devices import Device
+from functions.domain.faults import Fault, Unavailable
+from functions.routes import ROUTES
+from functions.runtime.calls import answer
+from functions.testing import START, MemoryHub, memory_hub
+from gateway.app import create_app
+from gateway.settings import Bounds, Settings
+
+M = TypeVar("M", bound=Message)
+
+OPERATOR = Caller(SYSTEM, "cli")
+DEVICE = "pump-0001"
+PARTS = frozenset({"functions", "index", "bridge"})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request that came to the bus."""
+
+    subject: str
+    payload: bytes
+    caller: str
+    headers: Mapping[str, str]
+
+
+@dataclass
+class InProcess:
+    """A bus that calls the functions here; what is away can be taken away."""
+
+    hub: MemoryHub
+    is_connected: bool = True
+    parts: frozenset[str] = PARTS
+    has_broker: bool = True
+    fault: Fault | None = None
+    breaks: Exception | None = None
+    asked: list[Asked] = field(default_factory=list)
+
+    async def request(
+        self,
+        subject: str,
+        payload: bytes,
+        *,
+        caller: Caller,
+        within: float = 5.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        self.asked.append(Asked(subject, payload, str(caller), dict(headers or {})))
+        if self.breaks is not None:
+            raise self.breaks
+        if not self.is_connected:
+            raise Unavailable(detail="The bus cannot be reached now.")
+        if subject.startswith("$SRV."):
+            return self._serve(subject)
+        if self.fault is not None:
+            raise self.fault
+        route = next((one for one in ROUTES if _matches(one.full_subject, subject)), None)
+        if route is None or ("index" if route.role == "index" else "functions") not in self.parts:
+            raise Unavailable(detail="No function answers this call now.")
+        stamped = {subjects.CALLER: str(caller), **(headers or {})}
+        reply = await answer(route, self.hub, subject, payload, stamped)
+        fault = decode_fault(reply.headers, reply.body)
+        if fault is not None:
+            raise fault
+        return reply.body
+
+    async def call(self, subject: str, body: Message, answer: type[M], *, caller: Caller, within: float = 5.0) -> M:
+        return answer.model_validate_json(await self.request(subject, body.encode(), caller=caller))
+
+    def on(self, word: str) -> list[Asked]:
+        """The requests whose subject holds a word."""
+        return [one for one in self.asked if word in one.subject]
+
+    def _serve(self, subject: str) -> bytes:
+        """As the service protocol answers, with what the bridge tells of itself."""
+        part = subject.rpartition(".")[2]
+        if part not in self.parts:
+            raise Unavailable(detail="No function answers this call now.")
+        lanes = {"control": {"connected": self.has_broker}, "telemetry": {"connected": self.has_broker}}
+        return orjson.dumps({"name": part, "endpoints": [{"name": "counters", "data": {"lanes": lanes}}]})
+
+
+class Clock:
+    """Monotonic seconds that pass when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A gateway and all that stands behind it."""
+
+    app: FastAPI
+    bus: InProcess
+    clock: Clock
+
+    @property
+    def hub(self) -> MemoryHub:
+        return self.bus.hub
+
+    def client(self, token: str | None = None, *, address: str = "192.0.2.1") -> httpx.AsyncClient:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(address, 1234))
+        return httpx.AsyncClient(transport=transport, base_url="http://hub", headers=headers)
+
+    async def token(self, *scopes: str, name: str = "", days: int | None = None) -> str:
+        """A new token, named ``app``, ``app-1`` and so on where no name is given."""
+        before = len(self.bus.on("tokens.create"))
+        name = name or (f"app-{before}" if before else "app")
+        made = await self.bus.call(
+            "devicehub.tokens.create",
+            TokenCreate(name=name, scopes=list(scopes), days=days),
+            TokenCreated,
+            caller=OPERATOR,
+        )
+        return made.token
+
+
+def make_rig(*, bounds: Bounds | None = None, devices: Mapping[str, Device] | None = None, **kept: Any) -> Rig:
+    hub = memory_hub(devices=devices if devices is not None else {DEVICE: make_device(DEVICE)}, **kept)
+    bus, clock = InProcess(hub), Clock()
+    settings = Settings(host="127.0.0.1", port=0, nats_url="", nats_password="", bounds=bounds or Bounds())
+    return Rig(create_app(settings, bus, now=clock), bus, clock)
+
+
+def make_device(id_: str, **facts: Any) -> Device:
+    return Device(id=id_, created_at=START, updated_at=START, **facts)
+
+
+def _matches(pattern: str, subject: str) -> bool:
+    wanted, given = pattern.split("."), subject.split(".")
+    return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))

@@ -1,0 +1,111 @@
+import re
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+
+import pytest
+
+from functions.domain.sessions import Presence
+from functions.testing import START
+from tests.unit.gateway.rig import DEVICE, Rig, make_device, make_rig
+
+ALL_UP = {"nats": "up", "functions": "up", "index": "up", "bridge": "up", "broker": "up"}
+
+
+async def test_health_is_what_published_clients_expect(rig: Rig) -> None:
+    async with rig.client() as client:
+        answer = await client.get("/health")
+
+    told = answer.json()
+    assert list(told) == ["status", "service", "version", "timestamp"]
+    assert (told["status"], told["service"], told["version"]) == ("ok", "devicehub", version("devicehub"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told["timestamp"])
+    assert abs(datetime.fromisoformat(told["timestamp"]) - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+async def test_a_gateway_without_a_hub_lives_and_is_not_ready(rig: Rig) -> None:
+    rig.bus.is_connected = False
+    async with rig.client() as client:
+        assert (await client.get("/health")).status_code == 200
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+        assert (await client.get("/")).status_code == 200
+        assert (await client.get("/openapi.json")).status_code == 200
+        answer = await client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["retry-after"] == "1"
+    assert answer.json()["parts"] == dict.fromkeys(ALL_UP, "down")
+
+
+async def test_ready_is_when_every_part_answers(rig: Rig) -> None:
+    async with rig.client() as client:
+        answer = await client.get("/readyz")
+
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "parts": ALL_UP}
+
+
+@pytest.mark.parametrize("part", ["functions", "index", "bridge", "broker"])
+async def test_a_part_that_is_away_is_named_and_its_return_noticed(rig: Rig, part: str) -> None:
+    rig.bus.parts -= {part}
+    rig.bus.has_broker = part != "broker"
+    async with rig.client() as client:
+        answer = await client.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["error"] == "unavailable"
+        assert answer.json()["parts"][part] == "down"
+        assert part in answer.json()["detail"]
+
+        rig.bus.parts |= {part}
+        rig.bus.has_broker = True
+        assert (await client.get("/readyz")).status_code == 503, "it is asked once a second"
+        rig.clock.now += 1
+        assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_metrics_need_a_token_that_may_read_devices(rig: Rig) -> None:
+    async with rig.client() as client:
+        assert (await client.get("/metrics")).status_code == 401
+    async with rig.client(await rig.token("twins:read")) as client:
+        assert (await client.get("/metrics")).status_code == 403
+
+
+async def test_metrics_are_counters_of_gateway_and_fleet() -> None:
+    rig = make_rig(
+        devices={name: make_device(name) for name in ("dev-1", "dev-2", "dev-3")},
+        presence={"dev-1": Presence(online=True, at=START, evidence="session")},
+    )
+    rig.bus.has_broker = False
+    async with rig.client(await rig.token("devices:read", "twins:read")) as client:
+        await client.get("/api/devices/dev-1/twin")
+        await client.get("/api/devices/dev-2/twin")
+        await client.get("/api/devices/dev-9/twin")
+        await client.request("SPAM", "/nowhere/at/all")
+        answer = await client.get("/metrics")
+
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    lines = answer.text.splitlines()
+    for expected in (
+        'devicehub_http_requests_total{method="GET",path="/api/devices/{device}/twin",status="200"} 2.0',
+        'devicehub_http_requests_total{method="GET",path="/api/devices/{device}/twin",status="404"} 1.0',
+        'devicehub_http_requests_total{method="other",path="(none)",status="404"} 1.0',
+        'devicehub_http_request_seconds_count{method="GET",path="/api/devices/{device}/twin"} 3.0',
+        "devicehub_http_answering 1.0",
+        'devicehub_devices{status="online"} 1.0',
+        'devicehub_devices{status="offline"} 0.0',
+        'devicehub_devices{status="never_seen"} 2.0',
+        'devicehub_part_up{part="functions"} 1.0',
+        'devicehub_part_up{part="broker"} 0.0',
+    ):
+        assert expected in lines
+    assert DEVICE not in answer.text
+
+
+async def test_two_gateways_in_a_process_count_apart(rig: Rig) -> None:
+    other = make_rig()
+    async with rig.client() as client:
+        await client.get("/health")
+
+    assert b"/health" not in other.app.state.gateway.counters.page()
+    assert b"/health" in rig.app.state.gateway.counters.page()

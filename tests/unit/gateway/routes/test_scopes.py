@@ -1,0 +1,102 @@
+"""Every address asks for the scope that its function needs, and the function sees to it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from functions.domain.tokens import Scope
+from functions.routes import ROUTES
+from tests.unit.gateway.rig import DEVICE, Rig, make_rig
+
+OPEN = {"/health", "/healthz", "/readyz", "/", "/openapi.json"}
+
+
+def addresses() -> Iterator[tuple[str, str]]:
+    for route in make_rig().app.routes:
+        for method in sorted(getattr(route, "methods", None) or ()):
+            yield method, getattr(route, "path", "")
+
+
+PROTECTED = [one for one in addresses() if one[1] not in OPEN]
+
+
+async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
+    body = {"json": {"desired": {"a": 1}}} if method == "PATCH" else {}
+    async with rig.client(token) as client:
+        return await client.request(method, path.replace("{device}", DEVICE), **body)  # type: ignore[arg-type]
+
+
+def needed(rig: Rig, path: str) -> Scope:
+    """The scope of the function that was called, by the functions' own table."""
+    (subject,) = {one.subject for one in rig.bus.asked if "tokens" not in one.subject and one.subject[0] != "$"}
+    (scope,) = {
+        route.scope
+        for route in ROUTES
+        if route.full_subject.replace("*", DEVICE) == subject and route.full_subject.count(".") == subject.count(".")
+    }
+    assert scope is not None, path
+    return scope
+
+
+def test_all_addresses_are_walked() -> None:
+    assert len(PROTECTED) >= 6
+    assert {path for _, path in addresses()} >= OPEN
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+async def test_each_scope_opens_what_needs_it_and_admin_all(method: str, path: str) -> None:
+    for scope in Scope:
+        rig = make_rig()
+        answer = await ask(rig, method, path, await rig.token(scope))
+
+        wanted = needed(rig, path)
+        if scope in (wanted, Scope.ADMIN):
+            assert answer.status_code == 200, answer.text
+        else:
+            assert answer.status_code == 403
+            assert answer.json()["error"] == "denied"
+            assert f"'{wanted}'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+async def test_the_description_names_the_scope_that_the_function_needs(rig: Rig, method: str, path: str) -> None:
+    answer = await ask(rig, method, path, await rig.token(Scope.ADMIN))
+    assert answer.status_code == 200
+    async with rig.client() as client:
+        described = (await client.get("/openapi.json")).json()["paths"][path][method.lower()]
+
+    assert described["x-required-scope"] == needed(rig, path)
+    assert described["security"] == [{"bearer": []}]
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+async def test_without_a_token_no_function_is_asked(rig: Rig, method: str, path: str) -> None:
+    answer = await ask(rig, method, path, None)
+
+    assert answer.status_code == 401
+    assert not rig.bus.asked
+
+
+@pytest.mark.parametrize("path", sorted(OPEN))
+async def test_what_is_open_needs_no_token_and_takes_any(rig: Rig, path: str) -> None:
+    for token in (None, "dh_" + "x" * 43):
+        async with rig.client(token) as client:
+            assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+async def test_without_functions_each_address_says_so_and_recovers(rig: Rig, method: str, path: str) -> None:
+    token = await rig.token(Scope.ADMIN)
+    for away in ({"parts": frozenset[str]()}, {"is_connected": False}):
+        before = {name: getattr(rig.bus, name) for name in away}
+        for name, value in away.items():
+            setattr(rig.bus, name, value)
+        rig.clock.now += 10
+        answer = await ask(rig, method, path, token)
+        assert answer.status_code == 503
+        assert answer.json()["error"] == "unavailable"
+        assert answer.headers["retry-after"] == "1"
+        for name, value in before.items():
+            setattr(rig.bus, name, value)
+        assert (await ask(rig, method, path, token)).status_code == 200
