@@ -16,6 +16,7 @@ from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, Signed, SigningRequest
 from functions.domain.devices import Device
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
+from functions.domain.inventory import Counts, DeviceQuery
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.sessions import Presence, Session
@@ -177,15 +178,23 @@ class Streams(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the wanted devices, each as the JSON of its ``DeviceView``, and how many there are in all."""
+
+    views: list[bytes]
+    total: int
+
+
 class Index(Protocol):
     """The inventory's index: answers what a store cannot, and never scans one."""
 
-    async def query(self, text: str, *, limit: int, offset: int) -> tuple[list[Device], int]:
-        """A page of devices whose id, name or role holds the text, by id, and how many there are in all."""
+    async def query(self, wanted: DeviceQuery) -> Page:
+        """A page of the devices that are wanted, and how many there are in all."""
         ...
 
-    def presence(self, device: str) -> Presence | None:
-        """The presence last told of a device."""
+    async def count(self) -> Counts:
+        """How many devices there are of what."""
         ...
 
 

@@ -50,6 +50,7 @@ ROUTES = (
     Route(
         "registry.query", registry.query, m.RegistryQuery, _READERS, _SLOW, role=Role.INDEX, scope=Scope.DEVICES_READ
     ),
+    Route("registry.stats", registry.stats, m.Nothing, _READERS, _QUICK, role=Role.INDEX, scope=Scope.DEVICES_READ),
     Route("registry.devices.*.get", registry.read, m.Nothing, _READERS, _QUICK, scope=Scope.DEVICES_READ),
     Route("registry.devices.*.create", certificates.create_device, m.DeviceCreate, _STAFF, _SLOW),
     Route("registry.devices.*.revoke", certificates.revoke_device, m.DeviceRevoke, _STAFF, _SLOW),

@@ -6,8 +6,9 @@ ignored; what operators, applications and the hub's own parts send may not.
 Replies leave out what was not set; ``null`` means that it is known to be none.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
 from pydantic.alias_generators import to_camel
@@ -34,6 +35,9 @@ class Message(BaseModel):
         return self.model_dump_json(by_alias=True, exclude_unset=True).encode()
 
 
+M = TypeVar("M", bound=Message)
+
+
 class FromDevice(Message):
     """A payload that a device sends: unknown fields are ignored."""
 
@@ -58,6 +62,17 @@ class Done(Message):
     def encode(self) -> bytes:
         """``{"done":true}``."""
         return b'{"done":true}'
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded(Generic[M]):
+    """A message that is JSON already: ``Encoded[DevicePage]`` is sent as a ``DevicePage``."""
+
+    body: bytes
+
+    def encode(self) -> bytes:
+        """The message as JSON."""
+        return self.body
 
 
 # --- Onboarding -------------------------------------------------------------
@@ -312,11 +327,11 @@ class BridgeEpoch(Message):
 
 
 class CertificateFact(Message):
-    """A certificate in short."""
+    """A certificate in short; null is what a list does not know, and the device's own record does."""
 
     serial: str
-    fingerprint: str
-    not_after: datetime
+    fingerprint: str | None
+    not_after: datetime | None
 
 
 class DeviceView(Message):

@@ -21,7 +21,9 @@ class Device:
     """One device, as the registry keeps it.
 
     ``uuid_hash`` is the keyed hash of the hardware UUID, never the UUID;
-    ``certificate`` the serial number (lower-case hex) of the current one.
+    ``certificate`` the serial number (lower-case hex) of the current one, and
+    ``fingerprint`` and ``not_after`` are of that; a record written before they
+    were kept here lacks both.
     """
 
     id: str
@@ -30,6 +32,8 @@ class Device:
     lifecycle: Lifecycle = Lifecycle.ACTIVE
     uuid_hash: str | None = None
     certificate: str | None = None
+    fingerprint: str | None = None
+    not_after: datetime | None = None
     name: str = ""
     role: str | None = None
     groups: tuple[str, ...] = ()

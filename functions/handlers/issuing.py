@@ -120,7 +120,7 @@ async def issue(application: Application, hub: Hub) -> Certificate:
         await _reserve(applicant, seen, hub)
     decided = await _decide(application, seen, hub)
     certificate = await _register(application, decided, hub)
-    await _settle(application, decided.value, seen, hub)
+    await _settle(application, decided.value, certificate, seen, hub)
     return certificate
 
 
@@ -321,7 +321,7 @@ async def _register(application: Application, decided: Written[Claim], hub: Hub)
     return certificate
 
 
-async def _settle(application: Application, claim: Claim, seen: _Seen, hub: Hub) -> None:
+async def _settle(application: Application, claim: Claim, certificate: Certificate, seen: _Seen, hub: Hub) -> None:
     """Write the certificate into the device's record, which from then on names it.
 
     The record is also what decides when two requests for one id came so far.
@@ -340,6 +340,8 @@ async def _settle(application: Application, claim: Claim, seen: _Seen, hub: Hub)
             return device
         return replace(
             settled,
+            fingerprint=certificate.fingerprint,
+            not_after=certificate.not_after,
             uuid_hash=settled.uuid_hash or applicant.uuid_hash,
             name=application.name or settled.name,
             metadata=settled.metadata if application.metadata is None else application.metadata,

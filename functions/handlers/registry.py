@@ -1,19 +1,27 @@
-"""Registry functions: the record of one device, and pages of many.
+"""Registry functions: the record of one device, pages of many, and counts of all.
 
-Subjects   devicehub.registry.devices.<device>.get, devicehub.registry.query
-Reads      devices, presence, certificates; a page comes from the index
+Subjects   devicehub.registry.devices.<device>.get, devicehub.registry.query, .stats
+Reads      devices, presence, certificates; pages and counts come from the index alone
 """
 
 import asyncio
+from datetime import UTC, datetime
 
-from functions.contract.messages import CertificateFact, DevicePage, DeviceView, Nothing, RegistryQuery
+from functions.contract.messages import (
+    CertificateFact,
+    DevicePage,
+    DeviceView,
+    Encoded,
+    FleetStats,
+    Nothing,
+    RegistryQuery,
+)
+from functions.contract.views import join_page, view
 from functions.domain.devices import Device
 from functions.domain.faults import NotFound, Reason
-from functions.domain.sessions import Presence
+from functions.domain.inventory import DeviceQuery, Status, parse_sorts, parse_tag
+from functions.handlers.rewriting import value_of
 from functions.ports import Call, Hub
-
-# Certificates of a page that are read at once: a page may have a thousand.
-_AT_ONCE = 100
 
 
 async def read(call: Call[Nothing], hub: Hub) -> DeviceView:
@@ -25,23 +33,49 @@ async def read(call: Call[Nothing], hub: Hub) -> DeviceView:
     record, presence = await asyncio.gather(hub.devices.get(call.device), hub.presence.get(call.device))
     if record is None:
         raise NotFound(Reason.UNKNOWN_DEVICE)
-    fact = await _certificate(record.value, hub)
-    return _view(record.value, presence.value if presence else None, fact)
+    return view(record.value, value_of(presence), await _registered(record.value, hub))
 
 
-async def query(call: Call[RegistryQuery], hub: Hub) -> DevicePage:
-    """A page of the devices whose id, name or role holds the text, by id, and how many there are in all."""
+async def query(call: Call[RegistryQuery], hub: Hub) -> Encoded[DevicePage]:
+    """A page of the devices for which all holds that is asked, and how many there are in all.
+
+    Raises:
+        Malformed: a field to sort by does not exist, or a tag has no key.
+    """
     asked = call.body
-    devices, total = await hub.index.query(asked.q, limit=asked.limit, offset=asked.offset)
-    facts: list[CertificateFact | None] = []
-    for begin in range(0, len(devices), _AT_ONCE):
-        facts += await asyncio.gather(*(_certificate(device, hub) for device in devices[begin : begin + _AT_ONCE]))
-    views = [_view(device, hub.index.presence(device.id), fact) for device, fact in zip(devices, facts, strict=True)]
-    return DevicePage(devices=views, total=total)
+    page = await hub.index.query(
+        DeviceQuery(
+            text=asked.q,
+            status=None if asked.status is None else Status(asked.status),
+            model=asked.model,
+            groups=tuple(asked.group),
+            tags=tuple(parse_tag(text) for text in asked.tag),
+            seen_after=_in_utc(asked.last_seen_after),
+            seen_before=_in_utc(asked.last_seen_before),
+            sorts=parse_sorts(asked.sort),
+            limit=asked.limit,
+            offset=asked.offset,
+        )
+    )
+    return Encoded(join_page(page.views, page.total))
 
 
-async def _certificate(device: Device, hub: Hub) -> CertificateFact | None:
-    if device.certificate is None:
+async def stats(call: Call[Nothing], hub: Hub) -> FleetStats:
+    """How many devices there are, in any state of their life, by connection, group and model."""
+    counts = await hub.index.count()
+    return FleetStats(
+        total=sum(counts.by_status.values()),
+        online=counts.by_status.get(Status.ONLINE, 0),
+        offline=counts.by_status.get(Status.OFFLINE, 0),
+        never_seen=counts.by_status.get(Status.UNKNOWN, 0),
+        by_group=counts.by_group,
+        by_model=counts.by_model,
+    )
+
+
+async def _registered(device: Device, hub: Hub) -> CertificateFact | None:
+    """What the register has of a device's certificate, where its record is from before it said so itself."""
+    if device.certificate is None or device.fingerprint is not None:
         return None
     kept = await hub.certificates.get(device.certificate)
     if kept is None:
@@ -52,33 +86,6 @@ async def _certificate(device: Device, hub: Hub) -> CertificateFact | None:
     )
 
 
-def _view(device: Device, presence: Presence | None, certificate: CertificateFact | None) -> DeviceView:
-    return DeviceView(
-        device_id=device.role or device.id,
-        device_name=device.id,
-        display_name=device.name or device.id,
-        role=device.role,
-        groups=list(device.groups),
-        tags=device.tags,
-        # Only its keyed hash is stored.
-        uuid=None,
-        status="unknown" if presence is None else "online" if presence.online else "offline",
-        presence=None if presence is None else _evidence(presence),
-        last_seen=None if presence is None else presence.at,
-        model=device.model,
-        firmware=device.firmware,
-        metadata=device.metadata,
-        certificate=certificate,
-        lifecycle=device.lifecycle,
-        created_at=device.created_at,
-        updated_at=device.updated_at,
-    )
-
-
-def _evidence(presence: Presence) -> dict[str, object]:
-    return {
-        "online": presence.online,
-        "evidence": presence.evidence,
-        "at": presence.at,
-        "address": presence.address or None,
-    }
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """A time that names no zone is in UTC, as every time of the interface."""
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -15,7 +15,7 @@ import structlog
 
 from functions.contract import subjects
 from functions.contract.faults import encode_fault
-from functions.domain.faults import Fault, Reason, Unavailable
+from functions.domain.faults import Fault, Malformed, Reason, Unavailable
 from functions.domain.names import is_token
 from functions.ports import Call, Hub
 from functions.route import Route
@@ -88,6 +88,14 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
     finally:
         outcome = str(reason or "ok")
         log.info("call", **facts, outcome=outcome, ms=round((time.perf_counter() - started) * 1000, 2))
+
+
+def fitting(reply: Reply, hub: Hub, limit_bytes: int) -> Reply:
+    """The reply, or in its place the fault that it is too large to be sent."""
+    if len(reply.body) <= limit_bytes:
+        return reply
+    told = f"The answer has {len(reply.body)} bytes, and at most {limit_bytes} can be sent. Ask for less at once."
+    return _refuse(Malformed(Reason.TOO_LARGE, told), hub, {})
 
 
 def _refuse(fault: Fault, hub: Hub, told: Mapping[str, Any]) -> Reply:

@@ -19,7 +19,7 @@ from nats.micro.service import EndpointConfig, EndpointStats, Service, ServiceCo
 from functions.contract.subjects import QUEUE
 from functions.ports import Hub
 from functions.route import Route
-from functions.runtime.calls import answer
+from functions.runtime.calls import answer, fitting
 
 _CALLS_AT_ONCE = 256
 
@@ -83,6 +83,7 @@ class Runtime:
         # Not the loop's time, which some loops keep in whole milliseconds.
         started = time.perf_counter_ns()
         reply = await answer(route, self._hub, request.subject, request.data, request.headers or {})
+        reply = fitting(reply, self._hub, self._client.max_payload)
         self._calls[route.name] += 1
         self._faults[route.name] += reply.reason is not None
         self._nanoseconds[route.name] += time.perf_counter_ns() - started

@@ -122,7 +122,7 @@ def _facts(view: "DeviceView") -> list[tuple[str, str]]:
         ("Model", view.model),
         ("Firmware", view.firmware),
         ("Certificate", certificate.serial if certificate else ""),
-        ("Fingerprint", certificate.fingerprint if certificate else ""),
+        ("Fingerprint", (certificate.fingerprint or "") if certificate else ""),
         ("Valid until", moment(certificate.not_after) if certificate else ""),
         ("Created", moment(view.created_at)),
         ("Updated", moment(view.updated_at)),

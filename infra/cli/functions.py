@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -79,7 +79,9 @@ def callers(route: "Route") -> list[str]:
 
 def reply(route: "Route") -> str:
     """The name of the message that a function answers with, as its handler declares it."""
-    return str(getattr(get_type_hints(route.handler).get("return"), "__name__", ""))
+    declared = get_type_hints(route.handler).get("return")
+    # Of what is encoded already, the message that it is.
+    return str(getattr(next(iter(get_args(declared)), declared), "__name__", ""))
 
 
 def _describe(route: "Route") -> dict[str, Any]:

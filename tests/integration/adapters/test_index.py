@@ -1,8 +1,10 @@
 """The index follows the buckets on a real nats-server, also when the server dies under it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import structlog
@@ -12,8 +14,11 @@ from functions.adapters import layout
 from functions.adapters.index import SqliteIndex
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.layout import BUCKETS
+from functions.contract.views import view
 from functions.domain.devices import Device, Lifecycle
+from functions.domain.inventory import Counts, DeviceQuery, Status
 from functions.domain.sessions import Presence
+from functions.ports import Page
 from functions.testing import START
 from tests.integration.nats_server import NatsServer, restart, until_connected
 
@@ -55,19 +60,24 @@ async def create(store: JetStreamStore[Device], numbers: range) -> None:
         await asyncio.gather(*(store.create(device(number).id, device(number)) for number in some))
 
 
-async def total(index: SqliteIndex, text: str = "") -> int:
-    return (await index.query(text, limit=1, offset=0))[1]
+async def total(index: SqliteIndex) -> int:
+    return sum((await index.count()).by_status.values())
 
 
-def count(index: SqliteIndex, text: str = "") -> int:
-    return index._inventory.query(text, limit=1, offset=0)[1]
+def count(index: SqliteIndex, text: str = "", status: Status | None = None) -> int:
+    return index._inventory.query(DeviceQuery(text=text, status=status)).total
+
+
+async def ids(index: SqliteIndex, **asked: Any) -> list[str]:
+    return [json.loads(one)["deviceName"] for one in (await index.query(DeviceQuery(**asked))).views]
 
 
 async def test_an_empty_hub_is_ready_at_once(index: SqliteIndex) -> None:
     await index.start()
     await asyncio.wait_for(index.ready(), 2)
 
-    assert await index.query("", limit=10, offset=0) == ([], 0)
+    assert await index.query(DeviceQuery()) == Page([], 0)
+    assert await index.count() == Counts()
 
 
 async def test_it_is_ready_when_it_has_read_everything(index: SqliteIndex, devices: JetStreamStore[Device]) -> None:
@@ -76,10 +86,11 @@ async def test_it_is_ready_when_it_has_read_everything(index: SqliteIndex, devic
     await index.start()
     await asyncio.wait_for(index.ready(), 5)
 
-    page, matching = await index.query("sensor 99", limit=5, offset=0)
+    page = await index.query(DeviceQuery(text="sensor 99", limit=5))
     assert await total(index) == 1000
-    assert ([one.id for one in page], matching) == (["EDGB-0099", *(f"EDGB-099{n}" for n in range(4))], 11)
-    assert page[0] == device(99)
+    assert page.total == 11
+    assert await ids(index, text="sensor 99", limit=5) == ["EDGB-0099", *(f"EDGB-099{n}" for n in range(4))]
+    assert json.loads(page.views[0]) == json.loads(view(device(99), None).encode())
 
 
 async def test_it_sees_what_is_created_changed_and_removed(
@@ -94,15 +105,16 @@ async def test_it_sees_what_is_created_changed_and_removed(
     await until(lambda: count(index, "door") == 1)
     revision = await devices.replace("EDGB-0001", replace(device(1), lifecycle=Lifecycle.RETIRED), expect=revision)
     await until(lambda: count(index, "sensor") == 1)
-    assert (await index.query("", limit=1, offset=0))[0][0].lifecycle is Lifecycle.RETIRED
+    assert b'"lifecycle":"retired"' in (await index.query(DeviceQuery())).views[0]
+    seen = await presence.create("EDGB-0001", Presence(True, START, "connected"))
+    await until(lambda: count(index, status=Status.ONLINE) == 1)
+    seen = await presence.replace("EDGB-0001", Presence(False, START, "timeout"), expect=seen)
+    await until(lambda: count(index, status=Status.OFFLINE) == 1)
+    await presence.remove("EDGB-0001", expect=seen)
+    await until(lambda: count(index, status=Status.UNKNOWN) == 1)
+
     await devices.remove("EDGB-0001", expect=revision)
     await until(lambda: count(index) == 0)
-
-    online = Presence(True, START, "connected")
-    revision = await presence.create("EDGB-0001", online)
-    await until(lambda: index.presence("EDGB-0001") == online)
-    await presence.remove("EDGB-0001", expect=revision)
-    await until(lambda: index.presence("EDGB-0001") is None)
 
 
 async def test_it_misses_nothing_when_the_server_is_killed_under_it(
@@ -118,7 +130,7 @@ async def test_it_misses_nothing_when_the_server_is_killed_under_it(
         await create(devices, range(turn * 100, turn * 100 + 100))
         await until(lambda turn=turn: count(index) == turn * 100 + 100)  # type: ignore[misc]
 
-    assert [one.id for one in (await index.query("", limit=1000, offset=0))[0]] == [device(n).id for n in range(400)]
+    assert await ids(index, limit=1000) == [device(n).id for n in range(400)]
 
 
 async def test_it_begins_before_the_server_is_there_again(
@@ -164,7 +176,7 @@ async def test_the_end_of_its_connection_is_no_failure_of_its_own(
         await end(functions)
         await until(lambda: len(logs) == len(DEVICES.names + PRESENCE.names))
 
-    assert {line["event"] for line in logs} == {"index waits for the storage"}
+    assert {line["event"] for line in logs} == {"waiting for the storage"}
     assert await total(index) == 10
 
 

@@ -70,6 +70,25 @@ def test_a_fault_is_read_back_from_its_reply(reason: Reason, detail: str, echo: 
     assert fault_body(fault, NOW, echo) == json.loads(body)
 
 
+@given(st.dictionaries(TEXT, TEXT, max_size=3))
+def test_the_wrong_fields_of_a_request_are_told(fields: dict[str, str]) -> None:
+    headers, body = encode_fault(Malformed(detail="Wrong.", fields=fields), NOW)
+
+    again = decode_fault(headers, body)
+
+    assert again is not None
+    assert again.fields == fields
+    assert ("fields" in json.loads(body)) is bool(fields)
+
+
+@pytest.mark.parametrize("fields", [b"null", b"5", b"[1]", b'"x"'])
+def test_fields_of_another_form_are_none(fields: bytes) -> None:
+    fault = decode_fault({ERROR_HEADER: "bad_request"}, b'{"message":"Wrong.","fields":' + fields + b"}")
+
+    assert fault is not None
+    assert (fault.detail, fault.fields) == ("Wrong.", {})
+
+
 def test_a_fault_says_code_sentence_and_time() -> None:
     here = timezone(timedelta(hours=2))
 
@@ -91,7 +110,9 @@ def test_a_reply_without_the_error_header_is_an_answer(headers: dict[str, str] |
     ("status", "reason"),
     [
         ("400", Reason.BAD_REQUEST),
+        ("401", Reason.UNAUTHENTICATED),
         ("403", Reason.DENIED),
+        ("405", Reason.METHOD_NOT_ALLOWED),
         ("404", Reason.NOT_FOUND),
         ("409", Reason.VERSION_CONFLICT),
         ("429", Reason.UNAVAILABLE),

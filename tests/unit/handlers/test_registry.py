@@ -1,19 +1,21 @@
 """One device, and pages of many, on a hub in memory."""
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from functions.contract.messages import Nothing, RegistryQuery
+from functions.contract.messages import DeviceCreate, DevicePage, DeviceRevoke, Nothing, RegistryQuery
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device, Lifecycle
-from functions.domain.faults import NotFound, Reason
+from functions.domain.faults import Malformed, NotFound, Reason
 from functions.domain.sessions import Presence
-from functions.handlers import registry
+from functions.handlers import certificates, registry
 from functions.ports import Hub
 from functions.testing import START, call, memory_hub
+from tests.unit.handlers.onboarding import new_csr
 
 ID = "EDGB-0001"
 CERTIFICATE = Certificate(
@@ -119,8 +121,39 @@ async def test_a_device_is_shown_in_every_state_of_its_life(lifecycle: Lifecycle
     assert (await read(memory_hub(devices={ID: plain(1, lifecycle)})))["lifecycle"] == str(lifecycle)
 
 
-async def test_a_certificate_that_is_not_in_the_register_is_shown_as_none() -> None:
-    assert (await read(memory_hub(devices={ID: FULL})))["certificate"] is None
+async def test_what_the_record_says_of_its_certificate_needs_no_register() -> None:
+    known = replace(FULL, fingerprint="ee" * 32, not_after=START)
+    shown = await read(memory_hub(devices={ID: known}))
+
+    assert shown["certificate"] == {"serial": "0a1b", "fingerprint": "ee" * 32, "notAfter": "2035-01-01T12:00:00Z"}
+
+
+async def test_a_record_is_told_of_its_certificate_when_that_is_issued() -> None:
+    hub = memory_hub()
+    for days in (30, 60):
+        issued = await certificates.create_device(
+            call(DeviceCreate(csr_pem=new_csr(ID), days=days), caller="user:anna", names=(ID,)), hub
+        )
+
+        (listed,) = (await query(hub))["devices"]
+
+        kept = await hub.certificates.get(issued.serial)
+        assert kept is not None
+        assert listed["certificate"] == {
+            "serial": issued.serial,
+            "fingerprint": kept.value.fingerprint,
+            "notAfter": kept.value.not_after.isoformat().replace("+00:00", "Z"),
+        }
+        await certificates.revoke_device(call(DeviceRevoke(), caller="user:anna", names=(ID,)), hub)
+
+
+async def test_of_a_record_that_does_not_say_it_a_list_has_the_serial_and_the_device_all() -> None:
+    hub = memory_hub(devices={ID: FULL}, certificates={"0a1b": CERTIFICATE})
+
+    (listed,) = (await query(hub))["devices"]
+    assert listed["certificate"] == {"serial": "0a1b", "fingerprint": None, "notAfter": None}
+    assert (await read(hub))["certificate"]["fingerprint"] == "ff" * 32
+    assert (await read(memory_hub(devices={ID: FULL})))["certificate"] == listed["certificate"]
 
 
 async def test_a_device_that_is_not_registered_is_unknown() -> None:
@@ -132,8 +165,8 @@ async def test_a_device_that_is_not_registered_is_unknown() -> None:
 
 async def test_a_page_has_what_one_device_has_and_the_total_of_all() -> None:
     hub = memory_hub(
-        devices={ID: FULL} | {device.id: device for device in map(plain, range(2, 250))},
-        certificates={"0a1b": CERTIFICATE},
+        devices={ID: replace(FULL, fingerprint="ff" * 32, not_after=START)}
+        | {device.id: device for device in map(plain, range(2, 250))},
         presence={ID: Presence(True, START, "connected")},
     )
 
@@ -158,3 +191,80 @@ async def test_a_page_beyond_the_end_is_empty_and_still_tells_the_total() -> Non
     hub = memory_hub(devices={ID: FULL})
 
     assert await query(hub, offset=10) == {"devices": [], "total": 1}
+
+
+def some_devices() -> Hub:
+    return memory_hub(
+        devices={
+            ID: FULL,
+            "EDGB-0002": replace(plain(2), groups=("house",), tags={"floor": "2"}, model="pump"),
+            "EDGB-0003": plain(3),
+        },
+        presence={
+            ID: Presence(True, START, "connected"),
+            "EDGB-0002": Presence(False, START + timedelta(minutes=1), "timeout"),
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"status": "online"}, [1]),
+        ({"status": "offline"}, [2]),
+        ({"status": "unknown"}, [3]),
+        ({"model": "pump"}, [2]),
+        ({"group": ["house"]}, [1, 2]),
+        ({"group": ["house", "lamps"]}, [1]),
+        ({"tag": ["floor"]}, [1, 2]),
+        ({"tag": ["floor=1"]}, [1]),
+        ({"lastSeenAfter": "2035-01-01T12:00:00Z"}, [2]),
+        ({"lastSeenAfter": "2035-01-01T13:00:00+01:00"}, [2]),
+        ({"lastSeenBefore": "2035-01-01T12:00:30"}, [1]),
+        ({"sort": "-lastSeen"}, [2, 1, 3]),
+        ({"sort": "model"}, [3, 1, 2]),
+        ({"q": "0", "status": "online", "model": "lamp", "group": ["house"], "tag": ["floor=1"]}, [1]),
+        ({"status": "online", "model": "pump"}, []),
+    ],
+)
+async def test_a_page_is_of_what_was_asked_for_in_the_order_asked_for(asked: dict[str, Any], found: list[int]) -> None:
+    body = RegistryQuery.model_validate(asked)
+    page = json.loads((await registry.query(call(body), some_devices())).encode())
+
+    assert [device["deviceName"] for device in page["devices"]] == [f"EDGB-{number:04}" for number in found]
+    assert page["total"] == len(found)
+
+
+@pytest.mark.parametrize(("asked", "wrong"), [({"sort": "colour"}, "sort"), ({"tag": ["=1"]}, "tag")])
+async def test_what_cannot_be_asked_is_refused_by_name(asked: dict[str, Any], wrong: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        await query(some_devices(), **asked)
+
+    assert set(refused.value.fields) == {wrong}
+    assert refused.value.detail.startswith(f"{wrong}: ")
+
+
+async def test_a_page_is_the_message_that_it_says_it_is() -> None:
+    page = await registry.query(call(RegistryQuery()), some_devices())
+
+    assert DevicePage.model_validate_json(page.encode()).total == 3
+
+
+async def test_the_fleet_is_counted() -> None:
+    stats = await registry.stats(call(Nothing()), some_devices())
+
+    assert json.loads(stats.encode()) == {
+        "total": 3,
+        "online": 1,
+        "offline": 1,
+        "neverSeen": 1,
+        "byGroup": {"house": 2, "lamps": 1},
+        "byModel": {"lamp": 1, "pump": 1},
+    }
+
+
+async def test_a_hub_without_devices_counts_to_nothing() -> None:
+    stats = await registry.stats(call(Nothing()), memory_hub())
+
+    assert (stats.total, stats.online, stats.offline, stats.never_seen) == (0, 0, 0, 0)
+    assert (stats.by_group, stats.by_model) == ({}, {})

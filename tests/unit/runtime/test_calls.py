@@ -19,7 +19,7 @@ from functions.domain.twins import Half
 from functions.ports import Call, Hub
 from functions.route import Route
 from functions.routes import ROUTES
-from functions.runtime.calls import Reply, answer
+from functions.runtime.calls import Reply, answer, fitting
 from functions.testing import START, MemoryHub, memory_hub
 
 ID = "EDGB-0001"
@@ -174,6 +174,37 @@ async def test_a_fault_repeats_the_requests_token_and_says_when() -> None:
         "timestamp": "2035-01-01T12:00:00.000Z",
         "clientToken": "t7",
     }
+
+
+async def test_a_fault_names_each_wrong_field_and_what_is_wrong_with_it() -> None:
+    reply = await update(a_hub(), {"reported": 5, "expectedVersion": -1})
+
+    told = json.loads(reply.body)
+    assert set(told["fields"]) == {"reported", "expectedVersion"}
+    assert all(isinstance(wrong, str) and wrong for wrong in told["fields"].values())
+
+
+async def test_a_fault_names_some_of_very_many_wrong_fields() -> None:
+    async def handler(call: Call[Nothing], hub: Hub) -> Done:
+        return Done()
+
+    route = Route("a", handler, Nothing, SYSTEM, 1.0)
+    payload = json.dumps({f"{number}-{'x' * 500}": 1 for number in range(300)}).encode()
+
+    reply = await answer(route, a_hub(), "devicehub.a", payload, {"Hub-Caller": "system:cli"})
+
+    assert 0 < len(json.loads(reply.body)["fields"]) <= 20
+    assert len(reply.body) < 4096
+
+
+async def test_a_reply_that_cannot_be_sent_is_a_fault() -> None:
+    hub = a_hub()
+
+    reply = fitting(Reply(b"x" * 1001), hub, 1000)
+
+    assert fault(reply)[:2] == ("too_large", 413)
+    assert "1001 bytes" in fault(reply)[2]
+    assert fitting(Reply(b"x" * 1000), hub, 1000) == Reply(b"x" * 1000)
 
 
 async def test_a_token_that_is_no_short_text_is_not_repeated() -> None:

@@ -33,6 +33,7 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "twins.*.get": (READERS, Scope.TWINS_READ),
     "twins.*.desire": (READERS, Scope.TWINS_WRITE),
     "registry.query": (READERS, Scope.DEVICES_READ),
+    "registry.stats": (READERS, Scope.DEVICES_READ),
     "registry.devices.*.get": (READERS, Scope.DEVICES_READ),
     "registry.devices.*.create": (STAFF, None),
     "registry.devices.*.revoke": (STAFF, None),

@@ -1,0 +1,95 @@
+"""Devices as everyone sees them, also in parts: a list joins JSON that is ready instead of making it for each reader.
+
+A device's view comes from two records that change at different times, the
+registry's and its presence. Each gives its part of the JSON object, and the
+two parts together are the ``DeviceView``.
+"""
+
+from collections.abc import Iterable
+
+from pydantic_core import to_json
+
+from functions.contract.messages import CertificateFact, DeviceView
+from functions.domain.devices import Device
+from functions.domain.faults import Unavailable
+from functions.domain.inventory import status_of
+from functions.domain.sessions import Presence
+
+_OF_PRESENCE = {"status", "presence", "last_seen"}
+
+# Before the devices, so that an edge that sends these on need not read them.
+_TOTAL = b'{"total":'
+_DEVICES = b',"devices":['
+_END = b"]}"
+
+
+def view(device: Device, presence: Presence | None, certificate: CertificateFact | None = None) -> DeviceView:
+    """A device as lists and pages show it; without a certificate given, with what its record says of it."""
+    return DeviceView(
+        device_id=device.role or device.id,
+        device_name=device.id,
+        display_name=device.name or device.id,
+        role=device.role,
+        groups=list(device.groups),
+        tags=device.tags,
+        # Only its keyed hash is stored.
+        uuid=None,
+        status=status_of(presence).value,
+        presence=None if presence is None else _evidence(presence),
+        last_seen=None if presence is None else presence.at,
+        model=device.model,
+        firmware=device.firmware,
+        metadata=device.metadata,
+        certificate=certificate or certificate_of(device),
+        lifecycle=device.lifecycle,
+        created_at=device.created_at,
+        updated_at=device.updated_at,
+    )
+
+
+def certificate_of(device: Device) -> CertificateFact | None:
+    """The device's certificate, as far as its record tells: one of an earlier version has the serial number alone."""
+    if device.certificate is None:
+        return None
+    return CertificateFact(serial=device.certificate, fingerprint=device.fingerprint, not_after=device.not_after)
+
+
+def record_part(device: Device) -> bytes:
+    """The part of a view that the registry's record gives; the object stays open."""
+    return view(device, None).model_dump_json(by_alias=True, exclude=_OF_PRESENCE).encode()[:-1]
+
+
+def presence_part(presence: Presence | None) -> bytes:
+    """The part of a view that presence gives, up to the end of the object."""
+    told = {
+        "status": status_of(presence),
+        "presence": None if presence is None else _evidence(presence),
+        "lastSeen": None if presence is None else presence.at,
+    }
+    return b"," + to_json(told)[1:]
+
+
+def join_page(views: Iterable[bytes], total: int) -> bytes:
+    """A ``DevicePage`` of views that are JSON already."""
+    return b"".join((_TOTAL, str(total).encode(), _DEVICES, b",".join(views), _END))
+
+
+def split_page(page: bytes) -> tuple[int, bytes]:
+    """The total of a page, and its devices as the JSON array that they are.
+
+    Raises:
+        Unavailable: the page is not what ``join_page`` makes.
+    """
+    total, middle, devices = page.removeprefix(_TOTAL).partition(_DEVICES)
+    if not (middle and total.isdigit() and devices.endswith(_END)):
+        raise Unavailable(detail="The inventory's answer cannot be read.")
+    return int(total), b"[" + devices[:-1]
+
+
+def _evidence(presence: Presence) -> dict[str, object]:
+    return {
+        "online": presence.online,
+        "evidence": presence.evidence,
+        "at": presence.at,
+        "address": presence.address or None,
+    }
