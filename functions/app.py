@@ -69,12 +69,9 @@ async def serve(settings: Settings) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    async def closed() -> None:
-        stop.set()
-
-    client = await bus.connect(
-        settings.nats_url, user="functions", password=settings.nats_password, closed=closed, failed=_tell
-    )
+    client = await _connect(settings, stop)
+    if client is None:
+        return False
     index, roster = SqliteIndex(client), BucketRoster(client)
     hub = make_hub(settings, client, index, roster)
     if settings.role is Role.INDEX:
@@ -96,6 +93,24 @@ async def serve(settings: Settings) -> bool:
     log.info("draining")
     await runtime.drain()
     return False
+
+
+async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
+    """A connection, or None if told to stop before there was one; ``stop`` is set when it is lost for good."""
+
+    async def closed() -> None:
+        stop.set()
+
+    connecting = asyncio.create_task(
+        bus.connect(settings.nats_url, user="functions", password=settings.nats_password, closed=closed, failed=_tell)
+    )
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if connecting.done():
+        return connecting.result()
+    connecting.cancel()
+    return None
 
 
 def make_hub(settings: Settings, client: Client, index: SqliteIndex, roster: BucketRoster) -> Hub:

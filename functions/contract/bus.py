@@ -38,14 +38,18 @@ async def connect(
     reconnected: Callable[[], Awaitable[None]] | None = None,
     failed: Callable[[Exception], Awaitable[None]] | None = None,
 ) -> Client:
-    """Connect as one of the hub's parts; reconnects for ever once connected.
+    """Connect as one of the hub's parts; waits for the server as long as it takes, now and whenever it goes away.
+
+    A refused password counts as the server being away, as it may be mended
+    there: ``failed`` is awaited with each problem on the way. Who cannot wait
+    gives up when told, or after a time of its own.
 
     The inbox prefix is the user's own, which is all that its permissions let
     it listen on. ``closed`` is awaited when the client has given up for good
     (a subject over 4,096 bytes does that): the process should end then.
 
     Raises:
-        Unavailable: the server does not answer or refuses the user.
+        Unavailable: the address is none that could ever be reached.
     """
     try:
         return await nats.connect(

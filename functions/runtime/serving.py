@@ -61,10 +61,15 @@ class Runtime:
         ``Service.stop()`` would drop what is queued, and draining the client
         alone would close it under the calls still running.
         """
-        await asyncio.gather(*(endpoint._subscription.drain() for endpoint in self._service._endpoints))
-        while self._running:
-            await asyncio.wait(self._running)
-        await self._client.drain()
+        try:
+            await asyncio.gather(*(endpoint._subscription.drain() for endpoint in self._service._endpoints))
+            while self._running:
+                await asyncio.wait(self._running)
+            await self._client.drain()
+        except (nats.errors.Error, OSError) as problem:
+            # The server is away, so nobody waits for an answer from here.
+            log.warning("ended without draining", problem=repr(problem))
+            await self._client.close()
 
     def _handler(self, route: Route) -> Callable[[Request], Awaitable[None]]:
         async def take(request: Request) -> None:

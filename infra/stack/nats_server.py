@@ -3,12 +3,13 @@
 import json
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from functions.route import Route
 from infra.settings import Address
 from infra.stack.paths import Paths
-from infra.stack.permissions import FOR_INTEGRATIONS, HUB, INTEGRATIONS, USERS, Permissions
+from infra.stack.permissions import HUB, INTEGRATIONS, Permissions, for_integrations, users_with
 
 OLDEST = (2, 10)
 
@@ -26,14 +27,23 @@ def find_program(path: str | None = None, python: Path | None = None) -> Path | 
     return Path(found) if found else None
 
 
-def render(paths: Paths, *, name: str, listen: Address, passwords: Mapping[str, str]) -> str:
-    """The configuration: passwords are in it, so it is for the server's eyes only."""
+def render(
+    paths: Paths, *, name: str, listen: Address, passwords: Mapping[str, str], added: Sequence[Route] = ()
+) -> str:
+    """The configuration: passwords are in it, so it is for the server's eyes only.
+
+    Args:
+        paths: where everything lies.
+        name: the server's.
+        listen: where it listens.
+        passwords: by user.
+        added: the routes that other packages add.
+    """
+    reached = for_integrations(added)
     users = [_user("admin", passwords["admin"], None)]
-    users += [_user(user, passwords[user], permissions) for user, permissions in USERS.items()]
-    exports = [f"{{ service: {_quote(subject)}, accounts: [{INTEGRATIONS}] }}" for subject in FOR_INTEGRATIONS]
-    imports = [
-        f"{{ service: {{ account: {HUB}, subject: {_quote(subject)} }}, share: true }}" for subject in FOR_INTEGRATIONS
-    ]
+    users += [_user(user, passwords[user], permissions) for user, permissions in users_with(added).items()]
+    exports = [f"{{ service: {_quote(subject)}, accounts: [{INTEGRATIONS}] }}" for subject in reached]
+    imports = [f"{{ service: {{ account: {HUB}, subject: {_quote(subject)} }}, share: true }}" for subject in reached]
     return f"""# Made by 'devicehub up'; changes are lost at the next start.
 server_name: {_quote(name)}
 listen: {_quote(str(listen))}

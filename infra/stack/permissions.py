@@ -5,12 +5,14 @@ these lists keep the bridge from acting as an operator and the gateway from
 acting as a device, whatever caller either of them writes into its messages.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from bridge.mqtt import topics
 from functions.adapters import layout
 from functions.contract.subjects import ROOT
+from functions.domain.callers import APP
+from functions.route import Route
 
 HUB = "HUB"
 INTEGRATIONS = "INTEGRATIONS"
@@ -84,3 +86,18 @@ USERS: Mapping[str, Permissions] = {
         subscribe=("_INBOX_cli.>",),
     ),
 }
+
+# Who may call what other packages add; who of them is admitted, the route says.
+_CALLERS = ("gateway", "cli")
+
+
+def users_with(added: Iterable[Route]) -> dict[str, Permissions]:
+    """Every user, with the functions that other packages add open to those who call for operators and commands."""
+    subjects = tuple(route.full_subject for route in added)
+    opened = {name: replace(USERS[name], publish=(*USERS[name].publish, *subjects)) for name in _CALLERS}
+    return {**USERS, **opened}
+
+
+def for_integrations(added: Iterable[Route]) -> tuple[str, ...]:
+    """What applications in the other account reach, with the functions that other packages add for them."""
+    return (*FOR_INTEGRATIONS, *(route.full_subject for route in added if route.allow & APP))
