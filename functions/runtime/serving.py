@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 
 import nats.errors
 import structlog
@@ -69,7 +70,9 @@ class Runtime:
         except (nats.errors.Error, OSError) as problem:
             # The server is away, so nobody waits for an answer from here.
             log.warning("ended without draining", problem=repr(problem))
-            await self._client.close()
+            # Closing flushes first, and fails in its turn.
+            with suppress(OSError):
+                await self._client.close()
 
     def _handler(self, route: Route) -> Callable[[Request], Awaitable[None]]:
         async def take(request: Request) -> None:

@@ -14,7 +14,7 @@ from functions.route import Route
 from functions.runtime.serving import Runtime
 from functions.testing import memory_hub
 from tests.integration.conftest import Connect
-from tests.integration.nats_server import NatsServer, until_disconnected
+from tests.integration.nats_server import NatsServer, until_connected, until_disconnected
 
 CALLER = {"Hub-Caller": "system:test"}
 
@@ -96,6 +96,8 @@ async def test_it_ends_also_when_the_server_is_away(
     await until_disconnected(client)
 
     await asyncio.wait_for(runtime.drain(), 5)
+    nats_server.start()
+    await until_connected(client)
 
 
 async def test_any_nats_tool_sees_what_is_served_and_how_it_does(runtime: Runtime, connect: Connect) -> None:
