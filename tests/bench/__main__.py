@@ -14,7 +14,7 @@ from pathlib import Path
 import uvloop
 
 from tests.bench import report
-from tests.bench.measure import Pace
+from tests.bench.measure import Pace, Result
 from tests.bench.stage import machine, set_stage, strike
 from tests.bench.suite import SUITE, Bench, Sizes
 
@@ -33,22 +33,27 @@ def main() -> None:
 
 
 async def run(options: argparse.Namespace, data: Path) -> bool:
-    """The whole run; whether anything went wrong in it."""
+    """Each benchmark on a new hub, so that none finds what another left; whether anything went wrong."""
     pace = Pace(options.warm_up, options.seconds, options.runs)
-    sizes = Sizes(options.devices, options.joiners, options.reporters, options.ahead, options.fleets)
-    stage = await set_stage(data, **dict(each.split("=", 1) for each in options.set))
-    try:
-        print(f"A hub in {data} was ready in {stage.ready_seconds:.2f} s.", flush=True)
-        bench = Bench(stage, pace, sizes, show=lambda result: print(report.line(result), flush=True))
-        for name in options.only or SUITE:
+    sizes = Sizes(options.devices, options.joiners, options.reporters, options.ahead, options.callers, options.fleets)
+    settings = dict(each.split("=", 1) for each in options.set)
+    results: list[Result] = []
+    for name in options.only or SUITE:
+        stage = await set_stage(data / name, **settings)
+        try:
+            print(f"== {name}, on a hub that was ready in {stage.ready_seconds:.2f} s", flush=True)
+            bench = Bench(stage, pace, sizes, lambda result: print(report.line(result), flush=True))
             await SUITE[name](bench)
-    finally:
-        await strike(stage)
-    report.table(bench.results)
+        finally:
+            await strike(stage)
+        results += bench.results
+        if not options.keep:
+            shutil.rmtree(data / name)
+    report.table(results)
     told = {name: str(value) if isinstance(value, Path) else value for name, value in vars(options).items()}
-    report.write(options.json, machine(), bench.results, told)
+    report.write(options.json, machine(), results, told)
     print(f"Written to {options.json}")
-    return any(result.errors for result in bench.results)
+    return any(result.errors for result in results)
 
 
 def _options() -> argparse.Namespace:
@@ -66,6 +71,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--fleets", type=_numbers, default=(1_000, 10_000), help="sizes of the registry asked over HTTP"
     )
+    parser.add_argument("--callers", type=int, default=16, help="how many ask over HTTP at once")
     parser.add_argument("--at", type=Path, help="where to make the data directory; a real disk, or syncs cost nothing")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the hub")
     parser.add_argument("--keep", action="store_true", help="keep the data directory")

@@ -135,6 +135,8 @@ async def _window(tally: Tally, processes: Processes, seconds: float) -> Window:
     await asyncio.sleep(seconds)
     took, after = time.perf_counter() - began, _taken(processes)
     count, latencies, errors = tally.take()
+    if not count:
+        errors["nothing was done"] = 1
     cores = {name: (after[name] - before[name]) / took for name in before}
     cores["others"] = max(0.0, cores.pop("machine") - sum(cores.values()))
     p50, p99 = percentiles(latencies)

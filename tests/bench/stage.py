@@ -14,7 +14,7 @@ from nats.aio.client import Client
 
 from functions.adapters.authority import make_request
 from functions.contract.bus import Bus
-from functions.contract.messages import DeviceCreate, EnrolmentOpen, EnrolmentView, Issued
+from functions.contract.messages import DeviceCreate, EnrolmentOpen, EnrolmentView, Issued, TokenCreate, TokenCreated
 from infra.node import known_paths
 from infra.stack.paths import Paths
 from tests.bench.measure import Processes
@@ -70,6 +70,10 @@ class Stage:
 
     async def open_enrolment(self) -> None:
         await self.bus.call("devicehub.enrolment.open", EnrolmentOpen(), EnrolmentView, caller=CLI)
+
+    async def token(self, name: str, *scopes: str) -> str:
+        body = TokenCreate(name=name, scopes=list(scopes))
+        return (await self.bus.call("devicehub.tokens.create", body, TokenCreated, caller=CLI)).token
 
     def processes(self) -> Processes:
         """Every process of the hub by its part, this one as ``load``, and those of a ceiling."""

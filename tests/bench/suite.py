@@ -5,11 +5,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 
 import psutil
 
-from tests.bench import ceilings, loads
+from tests.bench import ceilings, fleet, loads, web
 from tests.bench.measure import Pace, Result, Tally, measure, plain
 from tests.bench.stage import Stage
 from tests.e2e.rig import RunningHub
@@ -26,6 +27,7 @@ class Sizes:
     joiners: int = 16
     reporters: int = 50
     ahead: int = 1000
+    callers: int = 16
     fleets: Sequence[int] = (1_000, 10_000)
 
 
@@ -98,6 +100,28 @@ async def telemetry(bench: Bench) -> None:
     compare(report, echo, puts)
 
 
+async def http(bench: Bench) -> None:
+    """Twin GET and pages of devices over HTTP, at several sizes of the fleet."""
+    stage, number, tally = bench.stage, bench.sizes.callers, Tally()
+    port = stage.hub.http_port
+    token = await stage.token("bench", "devices:read", "twins:read")
+    alive = await bench.see(
+        "HTTP alone", web.getting(port, lambda: "/healthz", token, tally, at_once=number), tally, at_once=number
+    )
+    bus = await bench.see("NATS echo", ceilings.bus_echo(stage, tally, at_once=number), tally, at_once=number)
+    for size in bench.sizes.fleets:
+        await fleet.fill(stage, size)
+        asked = {"HTTP twin GET": fleet.twins(size), "HTTP page of 50": fleet.pages(size)}
+        for name, paths in asked.items():
+            head, body = await web.get(port, paths[0], token)
+            if not head.startswith("HTTP/1.1 200 "):
+                raise AssertionError(f"{paths[0]}: {head}\n{body[:500]!r}")
+            load = web.getting(port, cycle(paths).__next__, token, tally, at_once=number)
+            result = await bench.see(f"{name}, {size:,} devices", load, tally, at_once=number)
+            result.facts["bytes"] = len(body)
+            compare(result, alive, bus)
+
+
 async def ready(bench: Bench) -> None:
     """From the command ``up`` to its word that all is ready: of a new hub, and of one that was there."""
     first: list[float] = []
@@ -145,4 +169,5 @@ SUITE: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     "twins": twins,
     "onboarding": onboarding,
     "telemetry": telemetry,
+    "http": http,
 }

@@ -1,0 +1,129 @@
+"""A registry full of devices, written through the storage adapters as the functions would: real records, no load."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from functions.adapters.authority import LocalAuthority, make_request
+from functions.adapters.clock import SystemClock
+from functions.adapters.layout import open_stores
+from functions.contract.messages import DevicePage, RegistryQuery
+from functions.domain.certificates import Certificate, Purpose
+from functions.domain.devices import Device
+from functions.domain.sessions import Presence
+from functions.domain.twins import Half, apply
+from tests.bench.stage import Stage, many
+from tests.e2e.rig import CLI, until
+
+MODELS = ("edge-3", "edge-4", "pump-controller", "gateway-2", "sensor-9")
+GROUPS = tuple(f"plant-{number}" for number in range(10))
+SITES = tuple(f"site-{number}" for number in range(50))
+_AT_ONCE = 64
+
+
+def name(number: int) -> str:
+    return f"FLEET-{number:06}"
+
+
+async def fill(stage: Stage, size: int) -> None:
+    """Have the registry hold so many of these devices, and the index know them."""
+    missing = range(await _known(stage), size)
+    _, client = await stage.hub.bus("functions")
+    try:
+        stores = open_stores(client)
+        ca = LocalAuthority(stage.paths.ca_certificate.read_text(), stage.paths.ca_key.read_text(), SystemClock())
+        csr, _ = make_request("fleet")
+
+        async def write(number: int) -> None:
+            device, certificate = await _record(number, ca, csr)
+            await stores["certificates"].create(certificate.serial, certificate)
+            await stores["devices"].create(device.id, device)
+            for half in ("desired", "reported"):
+                await stores[half].create(device.id, _half(half, number, device.created_at))
+            if number % 10:
+                await stores["presence"].create(device.id, _presence(number))
+
+        await many(write, missing, _AT_ONCE)
+    finally:
+        await client.close()
+
+    async def known() -> bool:
+        return await _known(stage) >= size
+
+    await until(known, seconds=60)
+
+
+async def _known(stage: Stage) -> int:
+    asked = RegistryQuery(q="FLEET-", limit=1)
+    return (await stage.bus.call("devicehub.registry.query", asked, DevicePage, caller=CLI, within=15)).total
+
+
+async def _record(number: int, ca: LocalAuthority, csr: str) -> tuple[Device, Certificate]:
+    now = datetime.now(UTC)
+    signed = await ca.sign(
+        csr, common_name=name(number), purpose=Purpose.DEVICE, not_after=now + timedelta(days=365 + number % 700)
+    )
+    certificate = Certificate(
+        serial=signed.serial,
+        purpose=Purpose.DEVICE,
+        common_name=name(number),
+        fingerprint=signed.fingerprint,
+        not_before=signed.not_before,
+        not_after=signed.not_after,
+        issued_at=now,
+        gate="provision",
+        issued_to="claim:default",
+        csr_digest=f"{number:064x}",
+        pem=signed.pem,
+    )
+    device = Device(
+        id=name(number),
+        created_at=now - timedelta(minutes=number),
+        updated_at=now,
+        uuid_hash=f"{number:064x}",
+        certificate=signed.serial,
+        fingerprint=signed.fingerprint,
+        not_after=signed.not_after,
+        name=f"Pump {number * 7919 % 100_000}",
+        groups=(GROUPS[number % 10], GROUPS[number * 3 % 10]) if number % 3 else (GROUPS[number % 10],),
+        tags={"site": SITES[number % 50], "row": str(number % 20)},
+        model=MODELS[number % 5],
+        firmware=f"2.{number % 4}.{number % 7}",
+        metadata={"board": {"revision": number % 9, "serial": f"B{number:08}"}},
+    )
+    return device, certificate
+
+
+def _half(which: str, number: int, at: datetime) -> Half:
+    values = {"rate": number % 40, "mode": {"night": number % 2 == 0, "limit": 70}, "labels": ["a", "b"]}
+    if which == "reported":
+        values |= {"firmware": "2.1.0", "network": {"rssi": -60 - number % 30, "ip": "10.0.0.1"}}
+    return apply(Half(), values, at=at, by="operator:bench")
+
+
+def _presence(number: int) -> Presence:
+    at = datetime.now(UTC) - timedelta(seconds=number * 37 % 86_400)
+    online = number % 4 != 0
+    evidence = "connected" if online else "timeout"
+    return Presence(online, at, evidence, f"10.0.{number // 250 % 250}.{number % 250}:4000")
+
+
+def twins(size: int) -> Sequence[str]:
+    """Requests for twins all over the fleet, in no order."""
+    # 7919 is a prime that divides no size: each comes once.
+    return [f"/api/devices/{name(index * 7919 % size)}/twin" for index in range(size)]
+
+
+def pages(size: int) -> Sequence[str]:
+    """Requests for pages of 50 with filter and sort, as operators make them: different filters, orders and places."""
+    paths = []
+    for number in range(200):
+        sort = ("-lastSeen", "displayName", "-createdAt", "model,-lastSeen")[number % 4]
+        wanted = (
+            f"status=online&group={GROUPS[number % 10]}",
+            f"status=online&tag=site%3D{SITES[number % 50]}",
+            f"model={MODELS[number % 5]}",
+            f"q={number % 100:02}&status=offline",
+        )[number // 4 % 4]
+        offset = number % 3 * 50 if size > 1000 else 0
+        paths.append(f"/api/devices?{wanted}&sort={sort}&limit=50&offset={offset}")
+    return paths
