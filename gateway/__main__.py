@@ -5,33 +5,24 @@ It ends with 0 on SIGTERM, 1 when it cannot listen or the bus is lost for good
 """
 
 import asyncio
-import gc
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 
 import structlog
-import uvicorn
 import uvloop
 
 from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
+from functions.contract.memory import settle_memory
 from gateway.app import create_app, settings_of_environment
 from gateway.connection import Connection
-from gateway.protocol import Protocol
+from gateway.server import Server, listen
 from gateway.serverless import Events
 from gateway.service import GatewayService
 from gateway.settings import Settings
-
-_KEEP_ALIVE_SECONDS = 75
-_FINISH_SECONDS = 10
-_BACKLOG = 1024
-# Who may say for whom it asks: a proxy on this machine.
-_PROXIES = ["127.0.0.1", "::1"]
 
 log = structlog.get_logger("gateway")
 
@@ -51,24 +42,6 @@ def main() -> None:
     sys.exit(uvloop.run(Process(settings, listener).run()))
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections.
-
-    Raises:
-        OSError: the address is in use, or not this host's.
-    """
-    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind, proto)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except OSError:
-        listener.close()
-        raise
-    return listener
-
-
 class Process:
     """The HTTP server and, beside it, the gateway's service on the bus."""
 
@@ -78,7 +51,7 @@ class Process:
         self._status = 0
         self._connection = Connection(settings, self._bus_closed)
         self._app = create_app(settings, self._connection)
-        self._server = _Server(_server_config(self._app, settings))
+        self._server = Server(self._app, settings.bounds)
         self._service: GatewayService | None = None
 
     async def run(self) -> int:
@@ -108,9 +81,7 @@ class Process:
         service = GatewayService(client, Events(self._app), version=version("devicehub"), stats=self._stats)
         await service.start()
         self._service = service
-        # What was made until now stays: it need not be looked at again and again.
-        gc.collect()
-        gc.freeze()
+        settle_memory()
         log.info("ready")
 
     def _stats(self) -> dict[str, int]:
@@ -135,38 +106,11 @@ class Process:
         self._stop.set()
 
 
-class _Server(uvicorn.Server):
-    """A server that leaves signals to its process, which has more to end than it."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 class _Forwarding(logging.Handler):
     """Errors of the libraries, as events of our own log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log.error("library", name=record.name, message=record.getMessage(), exc_info=record.exc_info)
-
-
-def _server_config(app: object, settings: Settings) -> uvicorn.Config:
-    bounded = type("BoundedProtocol", (Protocol,), {"bounds": settings.bounds})
-    return uvicorn.Config(
-        app,  # type: ignore[arg-type]
-        loop="none",
-        http=bounded,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=True,
-        forwarded_allow_ips=_PROXIES,
-        backlog=_BACKLOG,
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_FINISH_SECONDS,
-    )
 
 
 def _complain(text: str, *, status: int) -> int:

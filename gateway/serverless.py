@@ -47,6 +47,8 @@ class Events:
         try:
             adapter = self._mangum.infer(event, context)
             scope, body = adapter.scope, adapter.body
+            if not isinstance(scope["method"], str):
+                raise TypeError("the method is no text")
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as problem:
             raise Malformed(
                 detail="The event is none that API Gateway, a load balancer or a function URL makes."

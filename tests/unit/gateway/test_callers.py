@@ -74,7 +74,7 @@ async def test_no_token_is_401_and_asks_nobody(rig: Rig, header: str | None) -> 
 async def test_a_token_that_the_hub_does_not_know_is_401_and_stands_nowhere(rig: Rig, token: str) -> None:
     async with rig.client() as client:
         with capture_logs() as lines:
-            answer = await client.get(TWIN, headers={"Authorization": f"Bearer {token}".encode()})
+            answer = await client.get(TWIN, headers=[(b"Authorization", f"Bearer {token}".encode())])
 
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == 'Bearer realm="devicehub", error="invalid_token"'

@@ -36,5 +36,6 @@ def test_a_broker_is_there_when_every_lane_has_it() -> None:
     assert _has_broker(bridge(True, True))
     assert not _has_broker(bridge(True, False))
     assert not _has_broker(bridge())
-    for strange in (None, [], {}, {"endpoints": []}, {"endpoints": [{"data": None}]}):
+    others: list[object] = [None, [], {}, {"endpoints": []}, {"endpoints": [{"data": None}]}]
+    for strange in others:
         assert not _has_broker(strange)

@@ -22,9 +22,9 @@ PROTECTED = [one for one in addresses() if one[1] not in OPEN]
 
 
 async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
-    body = {"json": {"desired": {"a": 1}}} if method == "PATCH" else {}
+    body: dict[str, Any] = {"json": {"desired": {"a": 1}}} if method == "PATCH" else {}
     async with rig.client(token) as client:
-        return await client.request(method, path.replace("{device}", DEVICE), **body)  # type: ignore[arg-type]
+        return await client.request(method, path.replace("{device}", DEVICE), **body)
 
 
 def needed(rig: Rig, path: str) -> Scope:

@@ -261,9 +261,9 @@ async def test_another_method_is_405_with_those_there_are(rig: Rig, method: str)
 async def test_a_path_that_is_no_devices_reaches_no_function(rig: Rig, name: str, status: int) -> None:
     async with await client_of(rig) as client:
         for method in ("GET", "PATCH"):
-            body = {"json": {"desired": {}}} if method == "PATCH" else {}
+            body: dict[str, Any] = {"json": {"desired": {}}} if method == "PATCH" else {}
             url = httpx.URL("http://hub").copy_with(raw_path=f"/api/devices/{name}/twin".encode())
-            answer = await client.request(method, url, **body)  # type: ignore[arg-type]
+            answer = await client.request(method, url, **body)
             assert answer.status_code == status, answer.text
             assert answer.headers["content-type"] == "application/problem+json"
     called = rig.bus.on("twins.")

@@ -1,0 +1,65 @@
+"""The HTTP server: uvicorn with our bounds, and without its hold on signals and logs."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from gateway.protocol import Protocol
+from gateway.settings import Bounds
+
+_KEEP_ALIVE_SECONDS = 75
+# Longer than any call of a function takes.
+_FINISH_SECONDS = 10
+_BACKLOG = 1024
+# Who may say for whom it asks: a proxy on this machine.
+_PROXIES = ["127.0.0.1", "::1"]
+
+
+class Server(uvicorn.Server):
+    """Serves an app until ``should_exit`` is set; what is being answered then is finished."""
+
+    def __init__(self, app: FastAPI, bounds: Bounds) -> None:
+        bounded = type("BoundedProtocol", (Protocol,), {"bounds": bounds})
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="none",
+                http=bounded,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=True,
+                forwarded_allow_ips=_PROXIES,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_FINISH_SECONDS,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to the process, which has more to end than this."""
+        yield
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that takes connections.
+
+    Raises:
+        OSError: the address is in use, or not this host's.
+    """
+    family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, proto)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
