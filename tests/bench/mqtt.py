@@ -192,7 +192,7 @@ class Session:
             self.heard(topic, body[begin:])
         elif kind == _PUBACK:
             self.acknowledged(body[0] << 8 | body[1])
-        elif (future := self._waiting.pop(kind, None)) is not None:
+        elif (future := self._waiting.pop(kind, None)) is not None and not future.done():
             future.set_result(body)
 
 

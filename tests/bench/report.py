@@ -29,6 +29,8 @@ _SHOWN = (
 
 # Cores that other programs took, from which on the figures are not the machine's.
 _LOUD = 0.2
+# Below it a process is not worth a word.
+_SEEN = 0.02
 
 
 def line(result: Result) -> str:
@@ -46,11 +48,22 @@ def line(result: Result) -> str:
 
 def table(results: Sequence[Result]) -> None:
     """Everything at the end: each figure, as a share of its ceilings, with the busiest processes and their cores."""
-    columns = ("what", "at once", "figure", "p50 ms", "p99 ms", "spread", "errors", "share of", "busiest, in cores")
+    columns = (
+        "what",
+        "at once",
+        "figure",
+        "p50 ms",
+        "p99 ms",
+        "spread",
+        "errors",
+        "as a share of",
+        "busiest, in cores",
+    )
     drawn = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for result in results:
-        shares = ", ".join(f"{name} {share:.0%}" for name, share in result.facts.get("shares", {}).items())
-        busiest = sorted(((cores, name) for name, cores in result.cores.items() if name != "others"), reverse=True)[:3]
+        shares = ", ".join(f"{name} {share:.2g}" for name, share in result.facts.get("shares", {}).items())
+        own = ((cores, name) for name, cores in result.cores.items() if name != "others" and cores >= _SEEN)
+        busiest = sorted(own, reverse=True)[:3]
         drawn.add_row(
             result.name,
             str(result.at_once),
