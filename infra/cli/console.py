@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from typing import Any, TextIO
 
@@ -14,6 +15,9 @@ from infra.problem import Problem, Problems
 
 FAILED = 1
 USAGE = 2
+
+# What a terminal takes as a command: the sets C0 and C1 of ISO 6429, and DEL.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Reporting(TyperGroup):
@@ -36,6 +40,15 @@ class Reporting(TyperGroup):
         except Fault as fault:
             complain(*describe(fault))
             raise typer.Exit(FAILED) from fault
+
+
+def printable(text: str, *, but: str = "") -> str:
+    r"""The text with its control characters written out, ``\u001b`` for escape, except those in ``but``.
+
+    What devices tell of themselves is printed too, and must neither steer the
+    terminal nor look like another line. In JSON it stays the same string.
+    """
+    return _CONTROL.sub(lambda found: found[0] if found[0] in but else f"\\u{ord(found[0]):04x}", text)
 
 
 def say(*lines: str) -> None:
@@ -65,7 +78,7 @@ def describe(fault: Fault) -> tuple[str, str]:
 
 def _write(stream: TextIO, text: str) -> None:
     try:
-        stream.write(text)
+        stream.write(printable(text, but="\n\t"))
         stream.flush()
     except BrokenPipeError:
         # Whoever reads has seen enough ('devicehub up | head'): what the

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from infra.cli.console import say
+from infra.cli.console import printable, say
 
 NOTHING = "-"
 
@@ -16,6 +16,7 @@ def moment(time: datetime | None) -> str:
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
     """Print rows under their columns, or a sentence if there are none."""
+    rows = [[printable(cell or NOTHING) for cell in row] for row in rows]
     if not rows:
         say(empty)
     elif sys.stdout.isatty():
@@ -27,7 +28,7 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: 
 def show_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print what is known of one thing, a line each."""
     width = max(len(name) for name, _ in facts)
-    say(*(f"{name:<{width}}  {value or NOTHING}" for name, value in facts))
+    say(*(f"{name:<{width}}  {printable(value or NOTHING)}" for name, value in facts))
 
 
 def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -39,14 +40,11 @@ def _draw(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for row in rows:
         # As text, not as markup: a name may hold brackets.
-        table.add_row(*(Text(cell or NOTHING) for cell in row))
+        table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
 
 
 def _plain(lines: Sequence[Sequence[str]]) -> list[str]:
     """Columns two blanks apart, never cut: what a pipe or a log can take."""
-    widths = [max(len(cell or NOTHING) for cell in column) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(f"{cell or NOTHING:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
