@@ -7,7 +7,7 @@ import os
 
 import typer
 
-from infra.cli import claim, device, enrolment, functions, invoke, simulate, stack, token, twin, whitelist
+from infra.cli import claim, device, doctor, enrolment, functions, invoke, simulate, stack, token, twin, whitelist
 from infra.cli.console import Reporting
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.add_typer(token.app, name="token")
 app.command(epilog="Example: devicehub functions --live --json")(functions.functions)
 app.command(epilog="Example: devicehub invoke enrolment.get --state hub.json")(invoke.invoke)
 app.command(epilog="Example: devicehub simulate --devices 100 --rate 50 --for 60")(simulate.simulate)
+app.command(epilog="Example: devicehub doctor --json")(doctor.doctor)
 
 
 @app.callback()
