@@ -15,7 +15,7 @@ from functions.contract import subjects
 from functions.contract.messages import Message, TokenProof, TokenProven
 from functions.domain import tokens
 from functions.domain.callers import APP, SYSTEM, Caller
-from functions.domain.faults import Denied, Fault, Reason, Unavailable
+from functions.domain.faults import Denied, Reason, Unavailable
 from gateway.failures import Failures
 from gateway.problems import Refusal
 
@@ -24,6 +24,9 @@ GATEWAY: Final = Caller(SYSTEM, "gateway")
 # So long a revoked token may still work. To ask for every request would double the calls.
 _BELIEVED_SECONDS = 2.0
 _REMEMBERED = 4096
+# A little longer than the function gives itself.
+_PROOF_SECONDS = 2.5
+_INVALID = 'Bearer realm="devicehub", error="invalid_token"'
 
 M = TypeVar("M", bound=Message)
 
@@ -100,34 +103,27 @@ class Callers:
         if token is None:
             raise Denied(Reason.UNAUTHENTICATED)
         address = (scope.get("client") or ("",))[0] or ""
-        if not tokens.is_text(token):
-            self._charge(address)
-            raise _unknown(Denied(Reason.UNAUTHENTICATED, "This is no API token of a hub: they begin with 'dh_'."))
         digest = tokens.digest(token)
         known = self._proven.get(digest)
         if known is not None and known.until > self._now():
             return known
-        # A token that was good lately is asked about without a charge.
         if known is None:
-            self._charge(address)
+            # What was good lately may be asked about, whatever else comes from there.
+            self._admit(address)
         try:
-            proven = await self._shared(digest)
+            if not tokens.is_text(token):
+                raise Denied(Reason.UNAUTHENTICATED, "This is no API token of a hub: they begin with 'dh_'.")
+            return await self._shared(digest)
         except Denied as fault:
             self._proven.pop(digest, None)
-            raise _unknown(fault) from fault
-        except Fault:
-            if known is None:
-                self._failures.forgive(address)
-            raise
-        if known is None:
-            self._failures.forgive(address)
-        return proven
+            self._failures.note(address, self._now())
+            raise Refusal(fault, headers={"WWW-Authenticate": _INVALID}) from fault
 
-    def _charge(self, address: str) -> None:
-        """Count a try as failed until it is forgiven.
+    def _admit(self, address: str) -> None:
+        """Let an address try a token.
 
         Raises:
-            Refusal: too many were.
+            Refusal: too many of its tokens were unknown.
         """
         seconds = self._failures.wait(address, self._now())
         if seconds > 0:
@@ -137,7 +133,6 @@ class Callers:
                 ),
                 headers={"Retry-After": str(math.ceil(seconds))},
             )
-        self._failures.note(address, self._now())
 
     async def _shared(self, digest: str) -> Proven:
         """The proof of a token: one for all requests that come together with it, and no one's to cancel."""
@@ -156,7 +151,11 @@ class Callers:
     async def _ask(self, digest: str) -> Proven:
         asked = self._now()
         answer = await self._bus.call(
-            subjects.subject("tokens", "prove"), TokenProof(digest=digest), TokenProven, caller=GATEWAY
+            subjects.subject("tokens", "prove"),
+            TokenProof(digest=digest),
+            TokenProven,
+            caller=GATEWAY,
+            within=_PROOF_SECONDS,
         )
         seconds = _BELIEVED_SECONDS
         if answer.expires_at is not None:
@@ -176,7 +175,3 @@ def _token(scope: Scope) -> str | None:
         return None
     scheme, _, token = given[0].decode("latin-1").strip().partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
-
-
-def _unknown(fault: Denied) -> Refusal:
-    return Refusal(fault, headers={"WWW-Authenticate": 'Bearer realm="devicehub", error="invalid_token"'})

@@ -17,6 +17,11 @@ from gateway.readiness import Readiness
 
 JSON: Final = "application/json"
 
+# A little longer than the functions give themselves: what was not answered by
+# then died with the process that had it.
+QUICK_SECONDS: Final = 2.5
+SLOW_SECONDS: Final = 4.5
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -46,7 +51,9 @@ async def prove(request: Request) -> Proven:
     return proven
 
 
-async def call(request: Request, proven: Proven, *tokens: str, payload: bytes = b"") -> bytes:
+async def call(
+    request: Request, proven: Proven, *tokens: str, payload: bytes = b"", within: float = QUICK_SECONDS
+) -> bytes:
     """Call the function of a subject for the caller of a request, and give its answer as it is.
 
     Args:
@@ -54,6 +61,7 @@ async def call(request: Request, proven: Proven, *tokens: str, payload: bytes = 
         proven: for whom.
         tokens: of the subject, below the hub's root.
         payload: passed on as it is; the function says what is wrong with it.
+        within: seconds until nobody will answer any more.
 
     Raises:
         Fault: what the function answered instead, or ``unavailable``.
@@ -62,6 +70,7 @@ async def call(request: Request, proven: Proven, *tokens: str, payload: bytes = 
         subjects.subject(*tokens),
         payload,
         caller=proven.caller,
+        within=within,
         headers={subjects.CALL: request.scope[REQUEST_ID], subjects.SCOPES: proven.scopes},
     )
 

@@ -35,6 +35,7 @@ class Connection:
         self._bus: bus.Bus | None = None
         self._client: Client | None = None
         self._problem = ""
+        self._is_leaving = False
 
     @property
     def is_connected(self) -> bool:
@@ -55,6 +56,7 @@ class Connection:
 
     async def close(self) -> None:
         """Send what is to be sent, and leave."""
+        self._is_leaving = True
         if self._client is None:
             return
         try:
@@ -97,7 +99,8 @@ class Connection:
         return self._bus
 
     async def _away(self) -> None:
-        log.warning("bus lost")
+        if not self._is_leaving:
+            log.warning("bus lost")
 
     async def _back(self) -> None:
         self._problem = ""

@@ -31,18 +31,13 @@ class Failures:
         return due - now if due - now > 1e-6 else 0.0
 
     def note(self, address: str, now: float) -> None:
-        """Count a failure."""
+        """Count a failure; of those made at the same moment, no more than make the next one wait once."""
         group = _group(address)
-        self._clean_at[group] = max(self._clean_at.get(group, now), now) + self._every
+        clean_at = max(self._clean_at.get(group, now), now) + self._every
+        self._clean_at[group] = min(clean_at, now + self._patience)
         self._clean_at.move_to_end(group)
         while len(self._clean_at) > self._most:
             self._clean_at.popitem(last=False)
-
-    def forgive(self, address: str) -> None:
-        """Take one failure back."""
-        group = _group(address)
-        if group in self._clean_at:
-            self._clean_at[group] -= self._every
 
 
 def _group(address: str) -> str:

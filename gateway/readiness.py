@@ -1,4 +1,4 @@
-"""Whether the parts of the hub answer, asked anew at most once a second."""
+"""Whether the parts of the hub answer, asked now and then, however many want to know."""
 
 import asyncio
 import time
@@ -16,6 +16,8 @@ DOWN = "down"
 
 _WITHIN_SECONDS = 1.0
 _BELIEVED_SECONDS = 1.0
+# A return is noticed sooner than a loss.
+_NOT_READY_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ class Readiness:
     def _settle(self, task: "asyncio.Task[State]") -> None:
         self._asking = None
         if not task.cancelled() and task.exception() is None:
-            self._known = (self._now() + _BELIEVED_SECONDS, task.result())
+            state = task.result()
+            self._known = (self._now() + (_BELIEVED_SECONDS if state.is_ready else _NOT_READY_SECONDS), state)
 
     async def _ask(self) -> State:
         if not self._bus.is_connected:

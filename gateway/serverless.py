@@ -13,6 +13,7 @@ from mangum import Mangum
 from mangum.protocols import HTTPCycle
 from mangum.types import ASGI
 
+from functions.contract.logs import configure
 from functions.domain.faults import Malformed
 from gateway.app import create_app, settings_of_environment
 from gateway.connection import Connection
@@ -104,6 +105,7 @@ async def app_of_environment() -> ASGI:
         SettingsError: with every fault found.
     """
     settings = settings_of_environment()
+    configure(settings.log_level, settings.log_format)
     connection = Connection(settings)
     opening = asyncio.create_task(connection.open())
     await asyncio.wait([opening], timeout=_CONNECT_SECONDS)

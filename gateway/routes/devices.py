@@ -11,7 +11,7 @@ from starlette.responses import Response
 from functions.contract.messages import DeviceView, FleetStats, RegistryQuery
 from functions.domain.tokens import Scope
 from gateway import examples
-from gateway.calls import answer, call, path_name, prove
+from gateway.calls import SLOW_SECONDS, answer, call, path_name, prove
 from gateway.openapi import operation, path_parameter, query_parameters
 from gateway.queries import Pairs, Parameters
 
@@ -92,7 +92,8 @@ async def list_devices(request: Request) -> Response:
     """What is given must all hold; nothing given lists every device, by id."""
     proven = await prove(request)
     pairs, values = _QUERY.read(request.scope["query_string"])
-    total, devices = _read_page(await call(request, proven, "registry", "query", payload=orjson.dumps(values)))
+    body = await call(request, proven, "registry", "query", payload=orjson.dumps(values), within=SLOW_SECONDS)
+    total, devices = _read_page(body)
     links = _links(request.scope["path"], pairs, values.get("limit", _DEFAULT_LIMIT), values.get("offset", 0), total)
     return answer(devices, **{"X-Total-Count": str(total), "Link": links})
 

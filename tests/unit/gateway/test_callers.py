@@ -143,6 +143,13 @@ async def test_many_good_tokens_from_one_address_are_no_failures(rig: Rig) -> No
             assert (await client.get(TWIN)).status_code == 200
 
 
+async def test_many_requests_at_once_with_a_new_token_are_no_failures(rig: Rig) -> None:
+    async with rig.client(await rig.token("twins:read")) as client:
+        answers = await asyncio.gather(*(client.get(TWIN) for _ in range(200)))
+
+    assert {answer.status_code for answer in answers} == {200}
+
+
 async def test_an_outage_is_nobodys_failure(rig: Rig) -> None:
     token = await rig.token("twins:read")
     rig.bus.fault = Unavailable(detail="No function answers this call now.")

@@ -37,12 +37,12 @@ def test_the_addresses_that_one_holder_of_ipv6_has_are_counted_together() -> Non
     assert fail(failures, "not:an:address", 100.0)
 
 
-def test_what_is_forgiven_was_not() -> None:
-    failures = Failures(at_once=1)
-    for _ in range(10):
-        assert fail(failures, "192.0.2.1", 100.0)
-        failures.forgive("192.0.2.1")
-    failures.forgive("192.0.2.9")
+def test_failures_at_the_same_moment_make_nobody_wait_for_ever() -> None:
+    failures = Failures(at_once=5, every_seconds=2.0)
+    for _ in range(1000):
+        failures.note("192.0.2.1", 100.0)
+
+    assert failures.wait("192.0.2.1", 100.0) == 2.0
 
 
 def test_no_more_addresses_are_remembered_than_stated() -> None:
