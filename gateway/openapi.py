@@ -75,6 +75,7 @@ class Route(APIRoute):
 
 def operation(
     *,
+    tag: str,
     summary: str,
     told: str,
     example: Any,
@@ -90,6 +91,7 @@ def operation(
     """What a route says of itself, as the keyword arguments of its decorator.
 
     Args:
+        tag: the resource it belongs to.
         summary: in a few words.
         told: what a good answer is.
         example: of a good answer.
@@ -125,13 +127,23 @@ def operation(
             "required": True,
             "content": {_JSON: {"schema": _reference(model), "example": sent}},
         }
-    return {"summary": summary, "openapi_extra": extra, "response_class": Response}
+    return {"tags": [tag], "summary": summary, "openapi_extra": extra, "response_class": Response}
 
 
 def path_parameter(name: str, text: str) -> dict[str, Any]:
     """A name in a path."""
     schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
     return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
+
+
+def header_parameter(name: str, text: str) -> dict[str, Any]:
+    """A header that may be sent."""
+    return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
+
+
+def object_schema(properties: dict[str, Any]) -> dict[str, Any]:
+    """An object that has all of these, and may have more."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def query_parameters(parameters: Parameters, texts: Mapping[str, str]) -> tuple[dict[str, Any], ...]:

@@ -37,55 +37,45 @@ _TEXTS: Final = {
 }
 
 
+_LIST_DEVICES: Final = operation(
+    tag="devices",
+    summary="List devices",
+    told="A page of the devices that match.",
+    reply=DeviceView,
+    is_list=True,
+    example=[examples.DEVICE],
+    scope=Scope.DEVICES_READ,
+    parameters=query_parameters(_QUERY, _TEXTS),
+    headers={
+        "X-Total-Count": "How many devices match in all.",
+        "Link": "The first, previous, next and last page (RFC 8288), relative to this one.",
+    },
+)
+_READ_DEVICE: Final = operation(
+    tag="devices",
+    summary="Read a device",
+    told="The record of the device, in whatever state of its life.",
+    reply=DeviceView,
+    example=examples.DEVICE,
+    scope=Scope.DEVICES_READ,
+    faults=(404,),
+    parameters=(DEVICE,),
+)
+_COUNT_DEVICES: Final = operation(
+    tag="devices",
+    summary="Count devices",
+    told="Counts over all devices.",
+    reply=FleetStats,
+    example=examples.STATS,
+    scope=Scope.DEVICES_READ,
+)
+
+
 def add_routes(app: FastAPI) -> None:
     """Add the addresses below ``/api/devices`` and ``/api/stats``, but for the twins'."""
-    app.add_api_route(
-        "/api/devices",
-        list_devices,
-        methods=["GET"],
-        tags=["devices"],
-        **operation(
-            summary="List devices",
-            told="A page of the devices that match.",
-            reply=DeviceView,
-            is_list=True,
-            example=[examples.DEVICE],
-            scope=Scope.DEVICES_READ,
-            parameters=query_parameters(_QUERY, _TEXTS),
-            headers={
-                "X-Total-Count": "How many devices match in all.",
-                "Link": "The first, previous, next and last page (RFC 8288), relative to this one.",
-            },
-        ),
-    )
-    app.add_api_route(
-        "/api/devices/{device}",
-        read_device,
-        methods=["GET"],
-        tags=["devices"],
-        **operation(
-            summary="Read a device",
-            told="The record of the device, in whatever state of its life.",
-            reply=DeviceView,
-            example=examples.DEVICE,
-            scope=Scope.DEVICES_READ,
-            faults=(404,),
-            parameters=(DEVICE,),
-        ),
-    )
-    app.add_api_route(
-        "/api/stats/devices",
-        count_devices,
-        methods=["GET"],
-        tags=["devices"],
-        **operation(
-            summary="Count devices",
-            told="Counts over all devices.",
-            reply=FleetStats,
-            example=examples.STATS,
-            scope=Scope.DEVICES_READ,
-        ),
-    )
+    app.add_api_route("/api/devices", list_devices, methods=["GET"], **_LIST_DEVICES)
+    app.add_api_route("/api/devices/{device}", read_device, methods=["GET"], **_READ_DEVICE)
+    app.add_api_route("/api/stats/devices", count_devices, methods=["GET"], **_COUNT_DEVICES)
 
 
 async def list_devices(request: Request) -> Response:

@@ -1,7 +1,7 @@
 """The hub itself over HTTP: that it lives, whether it is ready, its counters, and what there is to ask."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from fastapi import FastAPI, Request
@@ -13,7 +13,7 @@ from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import answer, call, gateway_of, prove
 from gateway.counters import MEDIA_TYPE
-from gateway.openapi import document, operation
+from gateway.openapi import document, object_schema, operation
 from gateway.problems import problem
 from gateway.queries import Parameters
 from gateway.readiness import UP
@@ -22,63 +22,49 @@ _NO_QUERY: Final = Parameters()
 _ALIVE: Final = b'{"status":"ok"}'
 _SERVICE: Final = "devicehub"
 
+_TEXT: Final = {"type": "string"}
 _STATUS: Final = {"status": {"type": "string"}}
 _PARTS: Final = {"type": "object", "additionalProperties": {"type": "string", "enum": ["up", "down"]}}
 
 
+_READ_HEALTH: Final = operation(
+    tag="hub",
+    summary="Ask whether the gateway runs",
+    told="It does.",
+    reply=object_schema({**_STATUS, "service": _TEXT, "version": _TEXT, "timestamp": {**_TEXT, "format": "date-time"}}),
+    example=examples.HEALTH,
+)
+_READ_LIVENESS: Final = operation(
+    tag="hub",
+    summary="Ask whether this process lives",
+    told="It does.",
+    reply=object_schema(_STATUS),
+    example={"status": "ok"},
+)
+_READ_READINESS: Final = operation(
+    tag="hub",
+    summary="Ask whether the whole hub is ready",
+    told="Every part answers. Where one does not, the problem page (503) has 'parts' too.",
+    reply=object_schema({**_STATUS, "parts": _PARTS}),
+    example=examples.READY,
+)
+_READ_METRICS: Final = operation(
+    tag="hub",
+    summary="Read the counters",
+    told="Counters of this gateway, and of the fleet, as Prometheus reads them.",
+    reply=_TEXT,
+    media_type="text/plain",
+    example='devicehub_part_up{part="nats"} 1.0\n',
+    scope=Scope.DEVICES_READ,
+)
+
+
 def add_routes(app: FastAPI) -> None:
     """Add what anyone may ask, and ``/metrics``."""
-    text = {"type": "string"}
-    app.add_api_route(
-        "/health",
-        read_health,
-        methods=["GET"],
-        tags=["hub"],
-        **operation(
-            summary="Ask whether the gateway runs",
-            told="It does.",
-            reply=_object({**_STATUS, "service": text, "version": text, "timestamp": {**text, "format": "date-time"}}),
-            example=examples.HEALTH,
-        ),
-    )
-    app.add_api_route(
-        "/healthz",
-        read_liveness,
-        methods=["GET"],
-        tags=["hub"],
-        **operation(
-            summary="Ask whether this process lives",
-            told="It does.",
-            reply=_object(_STATUS),
-            example={"status": "ok"},
-        ),
-    )
-    app.add_api_route(
-        "/readyz",
-        read_readiness,
-        methods=["GET"],
-        tags=["hub"],
-        **operation(
-            summary="Ask whether the whole hub is ready",
-            told="Every part answers. Where one does not, the problem page (503) has 'parts' too.",
-            reply=_object({**_STATUS, "parts": _PARTS}),
-            example=examples.READY,
-        ),
-    )
-    app.add_api_route(
-        "/metrics",
-        read_metrics,
-        methods=["GET"],
-        tags=["hub"],
-        **operation(
-            summary="Read the counters",
-            told="Counters of this gateway, and of the fleet, as Prometheus reads them.",
-            reply=text,
-            media_type="text/plain",
-            example='devicehub_part_up{part="nats"} 1.0\n',
-            scope=Scope.DEVICES_READ,
-        ),
-    )
+    app.add_api_route("/health", read_health, methods=["GET"], **_READ_HEALTH)
+    app.add_api_route("/healthz", read_liveness, methods=["GET"], **_READ_LIVENESS)
+    app.add_api_route("/readyz", read_readiness, methods=["GET"], **_READ_READINESS)
+    app.add_api_route("/metrics", read_metrics, methods=["GET"], **_READ_METRICS)
     app.add_api_route("/openapi.json", read_description, methods=["GET"], include_in_schema=False)
 
 
@@ -123,7 +109,3 @@ async def read_description(request: Request) -> Response:
     if app.openapi_schema is None:
         app.openapi_schema = document(app, gateway_of(request).version)
     return answer(orjson.dumps(app.openapi_schema))
-
-
-def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties)}

@@ -13,7 +13,7 @@ from functions.domain.faults import Conflict, Malformed, Reason
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import call, json_body, path_name, prove
-from gateway.openapi import operation
+from gateway.openapi import header_parameter, operation
 from gateway.problems import Refusal
 from gateway.queries import Parameters
 from gateway.routes.devices import DEVICE
@@ -26,41 +26,35 @@ _OWN_TAG: Final = re.compile(r'"d([0-9]{1,15})\.r[0-9]{1,15}"')
 _ETAG: Final = {"ETag": 'The versions of both halves: "d<desired>.r<reported>".'}
 
 
+_READ_TWIN: Final = operation(
+    tag="twins",
+    summary="Read a twin",
+    told="Both halves, the open difference, and when each leaf changed.",
+    reply=TwinView,
+    example=examples.TWIN,
+    scope=Scope.TWINS_READ,
+    faults=(404,),
+    parameters=(DEVICE, header_parameter("If-None-Match", "An ETag; answered with 304 if the twin is still that one.")),
+    headers=_ETAG,
+)
+_DESIRE: Final = operation(
+    tag="twins",
+    summary="Change the desired half of a twin",
+    told="The twin after the change, which is durable.",
+    reply=TwinView,
+    example=examples.TWIN,
+    scope=Scope.TWINS_WRITE,
+    faults=(404, 409, 412, 415),
+    body=(TwinDesire, examples.WISH),
+    parameters=(DEVICE, header_parameter("If-Match", "An ETag, of which the desired part is compared.")),
+    headers=_ETAG,
+)
+
+
 def add_routes(app: FastAPI) -> None:
     """Add the addresses of twins."""
-    app.add_api_route(
-        "/api/devices/{device}/twin",
-        read_twin,
-        methods=["GET"],
-        tags=["twins"],
-        **operation(
-            summary="Read a twin",
-            told="Both halves, the open difference, and when each leaf changed.",
-            reply=TwinView,
-            example=examples.TWIN,
-            scope=Scope.TWINS_READ,
-            faults=(404,),
-            parameters=(DEVICE, _header("If-None-Match", "An ETag; answered with 304 if the twin is still that one.")),
-            headers=_ETAG,
-        ),
-    )
-    app.add_api_route(
-        "/api/devices/{device}/twin",
-        desire,
-        methods=["PATCH"],
-        tags=["twins"],
-        **operation(
-            summary="Change the desired half of a twin",
-            told="The twin after the change, which is durable.",
-            reply=TwinView,
-            example=examples.TWIN,
-            scope=Scope.TWINS_WRITE,
-            faults=(404, 409, 412, 415),
-            body=(TwinDesire, examples.WISH),
-            parameters=(DEVICE, _header("If-Match", "An ETag, of which the desired part is compared.")),
-            headers=_ETAG,
-        ),
-    )
+    app.add_api_route("/api/devices/{device}/twin", read_twin, methods=["GET"], **_READ_TWIN)
+    app.add_api_route("/api/devices/{device}/twin", desire, methods=["PATCH"], **_DESIRE)
 
 
 async def read_twin(request: Request) -> Response:
@@ -147,7 +141,3 @@ def _expecting(version: int, body: bytes) -> bytes:
         return body
     rest = body[body.index(b"{") + 1 :]
     return b'{"expectedVersion":%d%s%s' % (version, b"," if wish else b"", rest)
-
-
-def _header(name: str, text: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "description": text, "schema": {"type": "string"}}
