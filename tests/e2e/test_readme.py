@@ -22,8 +22,9 @@ def _blocks(heading: str) -> str:
 
 
 def _paste(hub: RunningHub, at: Path, script: str) -> subprocess.CompletedProcess[str]:
-    """Run a script as it stands, but on this hub's port and with this environment's command."""
-    script = script.replace("8883", str(hub.mqtt_port)).replace(".venv/bin/devicehub", COMMAND)
+    """Run a script as it stands, but on this hub's ports and with this environment's command."""
+    script = script.replace("8883", str(hub.mqtt_port)).replace("8080", str(hub.http_port))
+    script = script.replace(".venv/bin/devicehub", COMMAND)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],
         cwd=at,
@@ -53,3 +54,14 @@ def test_a_device_that_joins_by_itself(hub: RunningHub, tmp_path: Path) -> None:
     assert '{"deviceId":"EDGB-9205"}' in done.stdout
     assert "EDGB-9205/device.crt: OK" in done.stdout
     assert re.search(r"^Device +EDGB-9205$", done.stdout, re.MULTILINE)
+
+
+def test_a_program_that_asks_and_wishes(hub: RunningHub, tmp_path: Path) -> None:
+    # Unless the page's first steps have just made it.
+    hub.cli("device", "create", "pump-0001", "--out", str(tmp_path / "pump-0001"), check=False)
+
+    done = _paste(hub, tmp_path, _blocks("Ask and wish with curl"))
+
+    assert '"deviceName":"pump-0001"' in done.stdout
+    assert '"desired":{"rate":15}' in done.stdout
+    assert '"neverSeen":' in done.stdout
