@@ -9,10 +9,12 @@ import asyncio
 import os
 import ssl
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 from cryptography.hazmat.primitives import hashes
@@ -48,32 +50,43 @@ class Broker:
 @asynccontextmanager
 async def broker(stage: Stage) -> AsyncIterator[Broker]:
     """A broker with the configuration, certificates and users of the hub's."""
-    own = Paths(stage.hub.data / "bare", stage.hub.data / "bare" / "run")
+    # The socket's path must be short.
+    with tempfile.TemporaryDirectory(prefix="bare-") as run:
+        own = Paths(stage.hub.data / "bare", Path(run))
+        address = _prepare(stage, own)
+        program = find_programs(embedded_nats=True).mosquitto
+        with (own.broker / "log").open("wb") as log:
+            process = await asyncio.create_subprocess_exec(
+                str(program), "-c", str(own.broker_config), stdout=log, stderr=log
+            )
+        try:
+            await _until_listening(address, process)
+            password = stage.paths.secret("broker-bridge").read_text().strip()
+            with _also(stage, "bare broker", process.pid):
+                yield Broker(Where(port=address.port), Where(path=str(own.broker_socket)), password)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+def _prepare(stage: Stage, own: Paths) -> Address:
+    """Write what the bare broker needs; where it will listen."""
     own.broker.mkdir(parents=True, exist_ok=True)
-    own.run.mkdir(exist_ok=True)
-    for name in ("server.crt", "server.key", "ca.crt", "crl.pem", "passwd", "dynsec.json"):
-        copy = own.broker / name
-        copy.write_bytes((stage.paths.broker / name).read_bytes())
-        copy.chmod(0o600)
-    programs = find_programs(embedded_nats=True)
     address = Address("127.0.0.1", free_port())
-    own.broker_config.write_text(render(own, listen=address, plugin=programs.plugin, runs_as_root=_is_root()))
+    files = {
+        name: (stage.paths.broker / name).read_text()
+        for name in ("server.crt", "server.key", "ca.crt", "crl.pem", "passwd", "dynsec.json")
+    }
+    plugin = find_programs(embedded_nats=True).plugin
+    files["mosquitto.conf"] = render(own, listen=address, plugin=plugin, runs_as_root=os.geteuid() == 0)
+    everyone = "pattern readwrite bare/%u/#\n"
     acl = render_acl(["$devicehub"]).replace(f"user {BRIDGE_USER}\n", f"user {BRIDGE_USER}\ntopic readwrite bare/#\n")
-    (own.broker / "acl").write_text(acl + "pattern readwrite bare/%u/#\n")
-    for name in ("acl", "mosquitto.conf"):
+    files["acl"] = acl + everyone
+    for name, text in files.items():
+        (own.broker / name).write_text(text)
         (own.broker / name).chmod(0o600)
-    with (own.broker / "log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            str(programs.mosquitto), "-c", str(own.broker_config), stdout=log, stderr=log
-        )
-    try:
-        await _until_listening(address)
-        password = stage.paths.secret("broker-bridge").read_text().strip()
-        with _also(stage, "bare broker", process.pid):
-            yield Broker(Where(port=address.port), Where(path=str(own.broker_socket)), password)
-    finally:
-        process.terminate()
-        await process.wait()
+    return address
 
 
 @asynccontextmanager
@@ -202,9 +215,11 @@ async def _loops(work: Callable[[int], Coroutine[None, None, None]], at_once: in
                 task.cancel()
 
 
-async def _until_listening(address: Address) -> None:
+async def _until_listening(address: Address, process: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(_START_SECONDS):
         while True:
+            if process.returncode is not None:
+                raise RuntimeError(f"the bare broker ended by itself with {process.returncode}")
             try:
                 _, writer = await asyncio.open_connection(address.host, address.port)
             except OSError:
@@ -212,7 +227,3 @@ async def _until_listening(address: Address) -> None:
             else:
                 writer.close()
                 return
-
-
-def _is_root() -> bool:
-    return os.geteuid() == 0

@@ -31,6 +31,7 @@ _SHOWN = (
 _LOUD = 0.2
 # Below it a process is not worth a word.
 _SEEN = 0.02
+_NOT_ITS = ("load", "others")
 
 
 def line(result: Result) -> str:
@@ -47,7 +48,7 @@ def line(result: Result) -> str:
 
 
 def table(results: Sequence[Result]) -> None:
-    """Everything at the end: each figure, as a share of its ceilings, with the busiest processes and their cores."""
+    """Everything at the end: each figure, as a share of its ceilings, with the cores of the load and of the busiest."""
     columns = (
         "what",
         "at once",
@@ -62,7 +63,7 @@ def table(results: Sequence[Result]) -> None:
     drawn = Table(*columns, box=SIMPLE_HEAD, pad_edge=False)
     for result in results:
         shares = ", ".join(f"{name} {share:.2g}" for name, share in result.facts.get("shares", {}).items())
-        own = ((cores, name) for name, cores in result.cores.items() if name != "others" and cores >= _SEEN)
+        own = ((cores, name) for name, cores in result.cores.items() if name not in _NOT_ITS and cores >= _SEEN)
         busiest = sorted(own, reverse=True)[:3]
         drawn.add_row(
             result.name,
@@ -73,6 +74,7 @@ def table(results: Sequence[Result]) -> None:
             f"{result.spread:.0%}",
             str(sum(result.errors.values()) or ""),
             shares,
+            f"{result.cores['load']:.2f}" if "load" in result.cores else "",
             ", ".join(f"{name} {cores:.2f}" for cores, name in busiest),
         )
     for column in drawn.columns[1:7]:
