@@ -24,8 +24,8 @@ from nats.micro.request import Request
 from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 from bridge.broker.alarms import Alarms
-from bridge.broker.follower import Own
 from bridge.broker.keeper import Keeper
+from bridge.broker.logfile import LogFile
 from bridge.broker.mosquitto import Files, Mosquitto
 from bridge.broker.sessions import Sessions
 from bridge.broker.sockets import peers
@@ -149,9 +149,18 @@ class Process:
             lanes=self._lanes,
             alarms=alarms,
         )
-        own = Own(settings.user, settings.client_ids[lane.name])
         here = partial(peers, settings.mqtt_port)
-        return Keeper(admin, sessions, lane.session, lane, functions, own=own, alarms=alarms, peers=here)
+        return Keeper(
+            admin,
+            sessions,
+            lane.session,
+            lane,
+            functions,
+            log_file=LogFile(settings.broker_log),
+            own=settings.user,
+            alarms=alarms,
+            peers=here,
+        )
 
     # --- for operators ----------------------------------------------------------
 

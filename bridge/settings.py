@@ -36,6 +36,7 @@ class Settings:
     prefixes: tuple[str, ...]
     crl_file: Path
     pid_file: Path
+    broker_log: Path
     mqtt_port: int
     log_level: str
     log_format: str
@@ -60,6 +61,7 @@ class Settings:
             prefixes=_prefixes(env),
             crl_file=env.path("HUB_BROKER_CRL_FILE", None if keeps else "crl.pem"),
             pid_file=env.path("HUB_BROKER_PID_FILE", None if keeps else "mosquitto.pid"),
+            broker_log=env.path("HUB_BROKER_LOG_FILE", None if keeps else "broker.log"),
             mqtt_port=env.number("HUB_MQTT_PORT", 8883, least=1, most=65_535),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),

@@ -6,15 +6,13 @@ broker's ACL lets a client use its client id's onboarding topics, and any
 certificate take any client id, so a wrong session is ended by its common name.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from paho.mqtt.client import topic_matches_sub
-
 from bridge.broker.alarms import Alarms
-from bridge.broker.lines import Connected, Dropping, Ended, Line, Running, Subscribed, Unreadable
+from bridge.broker.lines import Connected, Dropping, Ended, Line, Running, Unreadable
 from bridge.broker.reports import Report, Reports, nothing
 from bridge.broker.sessions import Sessions, claimant_of, is_claim
 from bridge.broker.sockets import canonical
@@ -25,17 +23,12 @@ from functions.domain.callers import DEVICE
 from functions.domain.names import is_device_id
 from functions.domain.sessions import Session
 
+# A client that begins a session subscribes within a round trip or two.
+SUBSCRIBES_WITHIN_SECONDS = 1.0
+
 OPENED = subject("broker", "sessions", "opened")
 CLOSED = subject("broker", "sessions", "closed")
 RESTARTED = subject("broker", "restarted")
-
-
-@dataclass(frozen=True, slots=True)
-class Own:
-    """The bridge's own user at the broker, and the client id of the session that hears the log."""
-
-    user: str
-    client_id: str
 
 
 class Follower:
@@ -45,9 +38,10 @@ class Follower:
         sessions: who is connected.
         reports: where it is told.
         alarms: where what is wrong is told.
-        own: who we are ourselves in that log.
+        own: the bridge's own user at the broker.
         acknowledge: lets the broker forget a line.
         end: has every session of a common name ended.
+        subscribes_within: seconds that a device is given to subscribe before it is told again.
     """
 
     def __init__(
@@ -56,9 +50,10 @@ class Follower:
         reports: Reports,
         alarms: Alarms,
         *,
-        own: Own,
+        own: str,
         acknowledge: Callable[[Incoming], None],
         end: Callable[[str], None],
+        subscribes_within: float = SUBSCRIBES_WITHIN_SECONDS,
     ) -> None:
         self._sessions = sessions
         self._reports = reports
@@ -66,18 +61,16 @@ class Follower:
         self._own = own
         self._acknowledge = acknowledge
         self._end = end
-        self._heard_ourselves = 0
+        self._subscribes_within = subscribes_within
 
     def follow(self, incoming: Incoming, line: Line | None) -> None:
         """Take one line; it is acknowledged when what it means is done."""
         done = partial(self._acknowledge, incoming)
         match line:
             case Connected():
-                self._connected(line, incoming.generation, done)
+                self._connected(line, done)
             case Ended():
                 self._ended(line, done)
-            case Subscribed():
-                self._subscribed(line, done)
             case Running():
                 self._restarted(line.at, done)
             case Unreadable():
@@ -88,14 +81,6 @@ class Follower:
                 done()
             case _:
                 done()
-
-    def missed(self, generation: int) -> bool:
-        """Whether the broker had no queue for us while we were away, to be asked when all that it had has come.
-
-        Our own connect line is written before our connection is confirmed: it
-        is in the queue of a session that was kept, and in no new one.
-        """
-        return self._heard_ourselves != generation
 
     def fill(self, known: Iterable[SessionFact]) -> None:
         """Add the sessions that functions know, where the log has not told newer."""
@@ -120,16 +105,15 @@ class Follower:
 
     # --- lines --------------------------------------------------------------------
 
-    def _connected(self, line: Connected, generation: int, done: Callable[[], None]) -> None:
-        if line.common_name == self._own.user:
-            if line.client_id == self._own.client_id:
-                self._heard_ourselves = generation
+    def _connected(self, line: Connected, done: Callable[[], None]) -> None:
+        if line.common_name == self._own:
             done()
             return
         session, before = self._sessions.connected(line)
         wrong = self._what_is_wrong(session, before)
         if wrong is None:
             self._open(session, done)
+            asyncio.get_running_loop().call_later(self._subscribes_within, self._open_again, session)
             return
         if before is not None:
             self._close(before, "replaced", line.at)
@@ -146,18 +130,6 @@ class Follower:
             is_news = not self._sessions.is_filled or self._reports.is_pending(line.client_id)
         if is_news:
             self._reports.add(line.client_id, self._closing(line.client_id, line.evidence, line.at, done))
-        else:
-            done()
-
-    def _subscribed(self, line: Subscribed, done: Callable[[], None]) -> None:
-        """A device that begins to listen for its delta is reported once more, and so told it.
-
-        What functions told it when it connected came before this, and was
-        lost unless the broker had kept the subscription.
-        """
-        session = self._sessions.find(line.client_id)
-        if session is not None and _hears_delta(session, line.topic_filter):
-            self._open(session, done)
         else:
             done()
 
@@ -209,6 +181,12 @@ class Follower:
         refused = partial(self._bar, session, "claim-as-device") if is_claim(session.common_name) else nothing
         self._reports.add(session.client_id, Report(OPENED, body, done, refused))
 
+    def _open_again(self, session: Session) -> None:
+        """Report a device once more: what functions told it at its connect it has heard only if it had subscribed."""
+        claimant = claimant_of(session)
+        if claimant is not None and claimant.kind is DEVICE and self._sessions.find(session.client_id) is session:
+            self._open(session)
+
     def _close(self, session: Session, evidence: str, at: datetime) -> None:
         if self._is_told(session):
             self._reports.add(session.client_id, self._closing(session.client_id, evidence, at, nothing))
@@ -216,13 +194,3 @@ class Follower:
     def _closing(self, client_id: str, evidence: str, at: datetime, done: Callable[[], None]) -> Report:
         body = SessionClosed(broker=self._sessions.broker, client_id=client_id, evidence=evidence, at=at)
         return Report(CLOSED, body, done)
-
-
-def _hears_delta(session: Session, topic_filter: str) -> bool:
-    """Whether a device listens for its own delta by this filter, under whatever prefix."""
-    claimant = claimant_of(session)
-    prefix = topic_filter.partition("/")[0]
-    # A filter that begins with a wildcard matches no topic that begins with a $.
-    if claimant is None or claimant.kind is not DEVICE or not prefix.startswith("$"):
-        return False
-    return topic_matches_sub(topic_filter, f"{prefix}/devices/{session.common_name}/twin/update/delta")

@@ -17,8 +17,9 @@ from nats.aio.msg import Msg
 from pydantic import ValidationError
 
 from bridge.broker.alarms import Alarms
-from bridge.broker.follower import Follower, Own
+from bridge.broker.follower import SUBSCRIBES_WITHIN_SECONDS, Follower
 from bridge.broker.lines import ReloadFailed
+from bridge.broker.logfile import LogFile
 from bridge.broker.port import BRIDGE, PAUSES, BrokerAdmin, Functions, Lane, Link, Pauses
 from bridge.broker.reports import Reports
 from bridge.broker.sessions import Sessions
@@ -34,6 +35,9 @@ ACCESS_CHANGED = subject("broker", "access", "changed")
 SESSIONS = subject("broker", "sessions", "list")
 
 _EVERY_SECONDS = 60.0
+# How soon a line is acted upon that nobody asks for; a look costs 10 us.
+_READ_EVERY_SECONDS = 0.02
+_READS_A_MARK = 10
 _LONGEST_REFUSAL_SECONDS = 60.0
 # Half of the time in which a revocation must be made, also one that functions take as soon as they are back.
 _LONGEST_WAIT_SECONDS = 1.0
@@ -58,6 +62,7 @@ class Keeper:
         alarms: where what is wrong is told.
         peers: the addresses connected to the broker's port, or None if this host cannot tell.
         pauses: how long is waited between tries.
+        subscribes_within: seconds that a device is given to subscribe before it is told its delta again.
     """
 
     def __init__(
@@ -68,14 +73,17 @@ class Keeper:
         lane: Lane,
         functions: Functions,
         *,
-        own: Own,
+        log_file: LogFile,
+        own: str,
         alarms: Alarms,
         peers: Callable[[], frozenset[str] | None],
         pauses: Pauses = PAUSES,
+        subscribes_within: float = SUBSCRIBES_WITHIN_SECONDS,
     ) -> None:
         self._admin = admin
         self._sessions = sessions
         self._link = link
+        self._log_file = log_file
         self._lane = lane
         self._functions = functions
         self._alarms = alarms
@@ -83,7 +91,13 @@ class Keeper:
         self._pauses = pauses
         self._reports = Reports(functions, alarms, pauses)
         self._follower = Follower(
-            sessions, self._reports, alarms, own=own, acknowledge=link.acknowledge, end=self._end_now
+            sessions,
+            self._reports,
+            alarms,
+            own=own,
+            acknowledge=log_file.acknowledge,
+            end=self._end_now,
+            subscribes_within=subscribes_within,
         )
         self._asked = asyncio.Event()
         self._unsaved = asyncio.Event()
@@ -107,15 +121,13 @@ class Keeper:
         return self._admin.topics
 
     def take(self, incoming: Incoming) -> None:
-        """Take a message of ``topics``, in the order of the session."""
-        line = self._admin.take(incoming)
-        if isinstance(line, ReloadFailed) and not self._is_applying:
-            # Somebody else had the broker reload, and it has no CRL now.
-            self._asked.set()
-        self._follower.follow(incoming, line)
+        """Take a message of ``topics``: the broker's answer to an order."""
+        self._admin.take(incoming)
+        self._link.acknowledge(incoming)
 
     def claimant(self, client_id: str) -> Caller | None:
-        """Who asks for an identity under a client id, as the log has told so far."""
+        """Who asks for an identity under a client id, by all that the broker has written until now."""
+        self._read_log()
         return self._sessions.claimant(client_id)
 
     # --- for the process --------------------------------------------------------
@@ -125,10 +137,11 @@ class Keeper:
         await self._functions.subscribe(ACCESS_CHANGED, self._heard)
         try:
             async with asyncio.TaskGroup() as tasks:
-                for work in (self._catch_up, self._keep_access, self._end_wrong, self._keep_saved):
+                for work in (self._follow_log, self._catch_up, self._keep_access, self._end_wrong, self._keep_saved):
                     tasks.create_task(work())
         finally:
             await self._reports.stop()
+            self._log_file.close()
 
     def hub_is_back(self) -> None:
         """Ask and tell everything again: the bus was away, and what was published meanwhile is lost."""
@@ -146,6 +159,27 @@ class Keeper:
             "alarms": dict(self._alarms.counts),
         }
 
+    # --- the log ----------------------------------------------------------------
+
+    async def _follow_log(self) -> None:
+        """Read what the broker writes, for as long as the process lives."""
+        while True:
+            for _ in range(_READS_A_MARK):
+                self._read_log()
+                await asyncio.sleep(_READ_EVERY_SECONDS)
+            if self._log_file.save():
+                # The broker begins a new log at its next reload.
+                self._admin.forget_crl()
+                self._asked.set()
+
+    def _read_log(self) -> None:
+        for incoming in self._log_file.read():
+            line = self._admin.take(incoming)
+            if isinstance(line, ReloadFailed) and not self._is_applying:
+                # Somebody else had the broker reload, and it has no CRL now.
+                self._asked.set()
+            self._follower.follow(incoming, line)
+
     # --- catching up with the log -------------------------------------------------
 
     async def _catch_up(self) -> None:
@@ -159,9 +193,10 @@ class Keeper:
             await self._link.disconnected.wait()
 
     async def _compare(self) -> None:
-        # What the broker held for us has come when it answers this.
+        # What it did before it answers this stands in its log.
         await self._admin.answers()
-        has_missed = self._follower.missed(self._link.generation)
+        self._read_log()
+        has_missed = self._log_file.has_gap
         if not self._sessions.is_filled:
             body = BrokerName(broker=self._sessions.broker)
             known = await self._ask(SESSIONS, body, SessionList)
@@ -174,6 +209,7 @@ class Keeper:
                 # Who connected before we listened is known to nobody: let them connect once more.
                 self._to_end |= {s.common_name for s in gone if not self._sessions.has(s.common_name)}
                 self._must_end_claims = True
+                self._log_file.has_gap = False
         self._follower.tell_again()
 
     # --- access -------------------------------------------------------------------

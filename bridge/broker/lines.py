@@ -43,8 +43,6 @@ _ENDS = (
 _ENDS_BECAUSE = ((" disconnected due to ", re.compile(r"[a-zA-Z ]+\.")), (" disconnected: ", re.compile(r"[^:,]*\.")))
 _BAD_SOCKET = "Bad socket read/write on client "
 _DROPPING = "Outgoing messages are being dropped for client "
-# A name, the QoS and the filter. Client ids with blanks are no device's.
-_SUBSCRIBED = re.compile(r"([A-Za-z0-9_-]{1,64}) [012] (\S+)")
 _RUNNING = re.compile(r"mosquitto version \S+ running")
 _RELOAD_FAULTS = ("Error: Unable to load ", "Error when reloading ")
 
@@ -77,15 +75,6 @@ class Unreadable:
 
     at: datetime
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Subscribed:
-    """A client whose id has the form of a name was granted a subscription."""
-
-    at: datetime
-    client_id: str
-    topic_filter: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,15 +122,13 @@ class SavingFailed:
     text: str
 
 
-Line = (
-    Connected | Ended | Unreadable | Subscribed | Dropping | Running | Reloading | ReloadFailed | Saving | SavingFailed
-)
+Line = Connected | Ended | Unreadable | Dropping | Running | Reloading | ReloadFailed | Saving | SavingFailed
 
 
 def parse(level: str, payload: bytes) -> Line | None:
     """What a line tells; None for one of no concern here.
 
-    ``level`` is the end of its topic: ``N``, ``E``, ``I`` or ``M/subscribe``.
+    ``level`` is the one that the broker wrote it at: ``N``, ``E`` or ``I``.
     """
     stamp, _, rest = payload.partition(b": ")
     if not stamp.isdigit() or len(stamp) > 11:
@@ -155,9 +142,6 @@ def parse(level: str, payload: bytes) -> Line | None:
             return ReloadFailed(at, text) if text.startswith(_RELOAD_FAULTS) else None
         case "I":
             return _information(at, text)
-        case "M/subscribe":
-            found = _SUBSCRIBED.fullmatch(text)
-            return Subscribed(at, found[1], found[2]) if found and len(payload) < _LONGEST_BYTES else None
         case _:
             return None
 

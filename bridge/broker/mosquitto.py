@@ -13,6 +13,7 @@ from bridge.broker.alarms import Alarms
 from bridge.broker.control import RESPONSE_TOPIC, Control
 from bridge.broker.crl import CrlFile, Loader
 from bridge.broker.lines import Line, Saving, SavingFailed, parse
+from bridge.broker.logfile import LOG_TOPIC
 from bridge.broker.port import Lane, Link
 from bridge.broker.process import Process
 from bridge.broker.sessions import Sessions
@@ -20,10 +21,8 @@ from bridge.mqtt.session import Incoming
 from functions.domain.faults import Denied, Unavailable
 from functions.domain.sessions import Session
 
-_LOG = "$SYS/broker/log/"
 # Notices tell of clients, errors of failed reloads, information of reloads
 # and saves begun and of the broker's start.
-_LEVELS = ("N", "E", "I", "M/subscribe")
 
 _NAMES_AT_ONCE = 25
 _SAVED_WITHIN_SECONDS = 2.0
@@ -85,15 +84,15 @@ class Mosquitto:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The log, and the security plugin's answers."""
-        return (*(f"{_LOG}{level}" for level in _LEVELS), RESPONSE_TOPIC)
+        """The security plugin's answers."""
+        return (RESPONSE_TOPIC,)
 
     def take(self, incoming: Incoming) -> Line | None:
-        """Look at a message of ``topics``; sessions are up to date when it returns."""
+        """Look at a message of ``topics``, or at a line of the log; sessions are up to date when it returns."""
         if incoming.topic == RESPONSE_TOPIC:
             self._control.take(incoming.payload)
             return None
-        line = parse(incoming.topic.removeprefix(_LOG), incoming.payload)
+        line = parse(incoming.topic.removeprefix(LOG_TOPIC), incoming.payload)
         if isinstance(line, Saving):
             self._saving.set()
         elif isinstance(line, SavingFailed):

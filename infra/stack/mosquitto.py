@@ -109,15 +109,16 @@ max_packet_size 1048576
 # Without it a round trip waits 40 ms.
 set_tcp_nodelay true
 
-# The bridge learns from these lines who is connected.
+# The bridge learns from these lines who is connected. Not 'log_dest topic':
+# any client may subscribe to that, and one with '+' for its client id kills
+# the broker by it.
 connection_messages true
 log_dest stderr
-log_dest topic
+log_dest file {paths.broker_log}
 log_type error
 log_type warning
 log_type notice
 log_type information
-log_type subscribe
 
 listener 0 {paths.broker_socket}
 

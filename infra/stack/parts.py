@@ -62,6 +62,7 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
         "HUB_TOPIC_PREFIXES": ",".join(settings.topic_prefixes),
         "HUB_BROKER_CRL_FILE": str(paths.broker_crl),
         "HUB_BROKER_PID_FILE": str(paths.broker_pid),
+        "HUB_BROKER_LOG_FILE": str(paths.broker_log),
         "HUB_MQTT_PORT": str(settings.mqtt_listen.port),
     }
     gateway = common | {

@@ -73,6 +73,11 @@ class Paths:
         return self.broker / "crl.pem"
 
     @property
+    def broker_log(self) -> Path:
+        """What the broker writes of its clients; the bridge follows it, and puts it aside when it is large."""
+        return self.broker / "broker.log"
+
+    @property
     def broker_socket(self) -> Path:
         """Where the bridge meets the broker."""
         return self.run / "bridge.sock"

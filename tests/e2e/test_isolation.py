@@ -91,6 +91,20 @@ async def test_no_topic_of_another_can_be_read(hub: RunningHub, pair: tuple[Iden
         device.stop()
 
 
+@pytest.mark.parametrize("client_id", ["+", "#", "a+b", "$SYS/#"])
+def test_no_client_id_kills_the_broker(hub: RunningHub, pair: tuple[Identity, Identity], client_id: str) -> None:
+    """Mosquitto 2.0.11 logs each delivery that it denies to such a client, and died where the log was a topic."""
+    before = [process.pid for process in hub.processes("mosquitto")]
+
+    for who in (pair[0], hub.claim):
+        listener = hub.listen(who, "$SYS/#", "$SYS/broker/log/N", "#", client_id=client_id, wait=2)
+        hub.publish(pair[1], f"$devicehub/devices/{pair[1].name}/status", "{}")
+        assert listener.next() is None
+        listener.close()
+
+    assert [process.pid for process in hub.processes("mosquitto")] == before
+
+
 async def test_a_session_under_anothers_client_id_is_ended(hub: RunningHub, pair: tuple[Identity, Identity]) -> None:
     thief, victim = pair
     alarms: list[dict[str, Any]] = []

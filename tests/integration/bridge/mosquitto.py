@@ -55,12 +55,11 @@ max_packet_size 1048576
 set_tcp_nodelay true
 connection_messages true
 log_dest stdout
-log_dest topic
+log_dest file {folder}/broker.log
 log_type error
 log_type warning
 log_type notice
 log_type information
-log_type subscribe
 listener 0 {folder}/bridge.sock
 listener {port} 127.0.0.1
 cafile {folder}/ca.crt

@@ -26,6 +26,7 @@ def environ(tmp_path: Path) -> dict[str, str]:
         "HUB_BROKER_URL": "unix:/run/bridge.sock",
         "HUB_BROKER_CRL_FILE": "/crl.pem",
         "HUB_BROKER_PID_FILE": "/pid",
+        "HUB_BROKER_LOG_FILE": "/log",
         **{name: str(tmp_path / name) for name in secrets},
     }
 
@@ -69,13 +70,13 @@ def test_a_broker_on_another_host_needs_certificate_files(environ: dict[str, str
 
 
 def test_a_process_of_the_telemetry_lane_needs_nothing_of_the_control_lanes(environ: dict[str, str]) -> None:
-    for name in ("HUB_BRIDGE_CONTROL_ID_FILE", "HUB_BROKER_CRL_FILE", "HUB_BROKER_PID_FILE"):
+    for name in ("HUB_BRIDGE_CONTROL_ID_FILE", "HUB_BROKER_CRL_FILE", "HUB_BROKER_PID_FILE", "HUB_BROKER_LOG_FILE"):
         del environ[name]
 
     assert Settings.from_env(environ, (Lane.TELEMETRY,)).client_ids == {Lane.TELEMETRY: "t" * 32}
     with pytest.raises(SettingsError) as problem:
         Settings.from_env(environ, BOTH)
-    assert len(str(problem.value).splitlines()) == 3
+    assert len(str(problem.value).splitlines()) == 4
 
 
 @pytest.mark.parametrize("prefixes", ["a/b", "$x,#", "$x,", "+", "a b"])

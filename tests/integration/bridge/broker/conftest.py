@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bridge.broker.alarms import Alarms
-from bridge.broker.follower import Own
 from bridge.broker.keeper import Keeper
+from bridge.broker.logfile import LogFile
 from bridge.broker.mosquitto import Files
 from bridge.broker.mosquitto import Mosquitto as Admin
 from bridge.broker.sessions import Sessions
@@ -113,6 +113,10 @@ class Keeping:
         """Wait until functions were told this."""
         await self.functions.until(lambda: line in self.functions.lines, seconds)
 
+    def read_log(self) -> None:
+        """Have the keeper read all that the broker has written until now."""
+        self.keeper.claimant("")
+
     def remember(self) -> None:
         """Let the functions know the open sessions, as the real ones do."""
         self.functions.known = [
@@ -149,7 +153,10 @@ class Keeping:
             self.lane.session,
             self.lane,
             self.functions,
-            own=Own(USER, CLIENT_ID),
+            log_file=LogFile(self.broker.folder / "broker.log"),
+            own=USER,
+            # Reports are counted here; that one comes again later is not what is tried.
+            subscribes_within=600.0,
             alarms=self.alarms,
             peers=partial(peers, self.broker.port),
         )

@@ -187,6 +187,7 @@ async def test_a_client_id_that_imitates_a_line_says_nothing_about_another(
         await intruder.wait_ended()
     await intruder.drop()
     await keeping.admin.answers()
+    keeping.read_log()
 
     assert keeping.functions.lines == ["opened EDGB-0002 EDGB-0002"]
     assert not victim.ended.is_set()
@@ -203,6 +204,7 @@ async def test_lengths_around_the_cut_are_read_or_alarmed(keeping: Keeping, join
         client = await join(identity, "x" * (length - len(forged)) + forged)
         await client.drop()
     await keeping.admin.answers()
+    keeping.read_log()
 
     assert keeping.functions.lines == []
     assert keeping.alarms.counts["foreign-client-id"] + keeping.alarms.counts["unreadable-connect-line"] == 27

@@ -100,6 +100,7 @@ class BridgeProcess:
             "HUB_BROKER_URL": f"unix:{mosquitto.address.path}",
             "HUB_BROKER_CRL_FILE": str(folder / "crl.pem"),
             "HUB_BROKER_PID_FILE": str(folder / "mosquitto.pid"),
+            "HUB_BROKER_LOG_FILE": str(folder / "broker.log"),
             "HUB_MQTT_PORT": str(mosquitto.port),
             "HUB_LOG_FORMAT": "json",
             **{name: str(folder / name) for name in secrets},

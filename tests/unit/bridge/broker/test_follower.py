@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bridge.broker.alarms import Alarms
-from bridge.broker.follower import Follower, Own
+from bridge.broker.follower import Follower
 from bridge.broker.port import Pauses
 from bridge.broker.reports import Reports
 from bridge.broker.sessions import Sessions
@@ -16,13 +16,13 @@ from functions.contract.messages import SessionFact
 from functions.domain.faults import Denied, Reason
 from tests.unit.bridge.broker.memory import NOW, MemoryFunctions, connect, end, incoming, parse_of
 
-OWN = Own("@bridge", "0f" * 16)
+OWN = "@bridge"
 
 
 class Rig:
     """A follower with all it needs; ``hear`` gives it lines."""
 
-    def __init__(self) -> None:
+    def __init__(self, subscribes_within: float = 60.0) -> None:
         self.functions = MemoryFunctions()
         self.alarms = Alarms(self.functions)
         self.sessions = Sessions("local")
@@ -36,6 +36,7 @@ class Rig:
             own=OWN,
             acknowledge=self.acknowledged.append,
             end=self.ended.append,
+            subscribes_within=subscribes_within,
         )
 
     def hear(self, *messages: Incoming) -> None:
@@ -176,16 +177,31 @@ async def test_dropped_messages_are_an_alarm(rig: Rig) -> None:
 
 
 async def test_the_bridge_s_own_sessions_are_not_told(rig: Rig) -> None:
-    rig.hear(connect("ff" * 16, "@bridge"))
-    assert rig.follower.missed(1)
+    rig.hear(connect("ff" * 16, OWN))
 
-    rig.hear(connect(OWN.client_id, "@bridge"))
-
-    assert not rig.follower.missed(1)
-    assert rig.follower.missed(2)
     assert not rig.sessions.all()
     assert await rig.lines() == []
-    assert len(rig.acknowledged) == 2
+    assert len(rig.acknowledged) == 1
+
+
+@pytest.fixture
+def hasty() -> Rig:
+    """A follower that gives a device no time to subscribe."""
+    return Rig(subscribes_within=0.0)
+
+
+async def test_a_device_is_told_once_more_when_it_has_had_time_to_subscribe(hasty: Rig) -> None:
+    hasty.hear(connect("EDGB-0001"), connect("claimer-1", "claim-fleet"))
+    await hasty.functions.until(lambda: len(hasty.functions.lines) == 3)
+
+    assert sorted(await hasty.lines()) == ["opened EDGB-0001 EDGB-0001"] * 2 + ["opened claimer-1 claim-fleet"]
+
+
+async def test_a_device_that_has_left_by_then_is_not_told_again(hasty: Rig) -> None:
+    hasty.hear(connect("EDGB-0001"), end("EDGB-0001", second=1), connect("EDGB-0002"))
+    await hasty.functions.until(lambda: hasty.functions.lines.count("opened EDGB-0002 EDGB-0002") == 2)
+
+    assert (await hasty.lines()).count("opened EDGB-0001 EDGB-0001") == 1
 
 
 async def test_a_restart_of_the_broker_ends_all_sessions_before_the_new_ones_are_told(rig: Rig) -> None:
@@ -246,39 +262,3 @@ async def test_what_is_being_told_is_not_told_again(rig: Rig) -> None:
     rig.functions.gate.set()
 
     assert await rig.lines() == ["opened EDGB-0001 EDGB-0001"]
-
-
-@pytest.mark.parametrize(
-    "topic_filter",
-    [
-        "$devicehub/devices/EDGB-0001/twin/update/delta",
-        "$fleethub/devices/EDGB-0001/twin/update/+",
-        "$devicehub/devices/EDGB-0001/#",
-        "$devicehub/devices/+/twin/update/delta",
-    ],
-)
-async def test_a_device_that_begins_to_listen_for_its_delta_is_told_once_more(rig: Rig, topic_filter: str) -> None:
-    rig.hear(connect("EDGB-0001"), incoming(f"EDGB-0001 1 {topic_filter}", level="M/subscribe"))
-
-    assert await rig.lines() == ["opened EDGB-0001 EDGB-0001"] * 2
-    assert len(rig.acknowledged) == 2
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "EDGB-0001 1 $devicehub/devices/EDGB-0001/twin/update/accepted",
-        "EDGB-0001 1 $devicehub/devices/EDGB-0002/twin/update/delta",
-        "EDGB-0001 1 #",
-        "EDGB-0001 1 +/devices/EDGB-0001/#",
-        "EDGB-0002 1 $devicehub/devices/EDGB-0002/#",
-        "claimer-1 1 $devicehub/devices/claimer-1/#",
-        "EDGB-0001 1 $devicehub/devices/EDGB-0001/# 1 $devicehub/devices/EDGB-0001/#",
-        "EDGB-0001",
-    ],
-)
-async def test_other_subscriptions_are_nobody_s_news(rig: Rig, text: str) -> None:
-    rig.hear(connect("EDGB-0001"), connect("claimer-1", "claim-fleet"), incoming(text, level="M/subscribe"))
-
-    assert await rig.lines() == ["opened EDGB-0001 EDGB-0001", "opened claimer-1 claim-fleet"]
-    assert len(rig.acknowledged) == 3

@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from bridge.broker.alarms import Alarms
-from bridge.broker.follower import Own
 from bridge.broker.keeper import Keeper
+from bridge.broker.logfile import LogFile
 from bridge.broker.port import Pauses
 from bridge.broker.sessions import Sessions
+from bridge.mqtt.session import Incoming
 from functions.contract.messages import SessionFact
 from functions.domain.faults import Conflict, Denied, Fault, Malformed, Unavailable
 from tests.unit.bridge.broker.memory import (
@@ -24,11 +26,14 @@ from tests.unit.bridge.broker.memory import (
     incoming,
 )
 
-OWN = Own("@bridge", "0f" * 16)
+OWN = "@bridge"
 
 
 class Rig:
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.log = folder / "broker.log"
+        self.log.touch()
+        self.log_file = LogFile(self.log)
         self.functions = MemoryFunctions()
         self.broker = MemoryBroker()
         self.link = MemoryLink()
@@ -42,14 +47,19 @@ class Rig:
             self.link,
             self.lane,
             self.functions,
+            log_file=self.log_file,
             own=OWN,
             alarms=self.alarms,
             peers=lambda: self.peers,
             pauses=Pauses(0.001, 0.004),
         )
         self.task: asyncio.Task[None] | None = None
-        # The session was kept, unless a test says otherwise.
-        self.keeper.take(connect(OWN.client_id, "@bridge"))
+
+    def hear(self, line: Incoming) -> None:
+        """Let the broker write a line, and the keeper look."""
+        with self.log.open("ab") as file:
+            file.write(line.payload + b"\n")
+        self.keeper.claimant("")
 
     async def start(self) -> None:
         self.task = asyncio.create_task(self.keeper.run())
@@ -62,20 +72,18 @@ class Rig:
             with suppress(asyncio.CancelledError):
                 await self.task
 
-    async def reconnect(self, *, kept: bool = True) -> None:
+    async def reconnect(self) -> None:
         self.lane.subscribed.clear()
         self.link.disconnected.set()
         await asyncio.sleep(0)
         self.link.generation += 1
         self.link.disconnected.clear()
         self.lane.subscribed.set()
-        if kept:
-            self.keeper.take(connect(OWN.client_id, "@bridge", generation=self.link.generation))
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    made = Rig()
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    made = Rig(tmp_path)
     yield made
     await made.stop()
 
@@ -199,7 +207,7 @@ async def test_somebody_else_s_failed_reload_is_mended_at_once(rig: Rig) -> None
     await rig.broker.until(lambda: rig.broker.done("save"))
     rig.broker.deeds.clear()
 
-    rig.keeper.take(incoming("Error when reloading certificate '/server.crt' or key '/server.key'.", level="E"))
+    rig.hear(incoming("Error when reloading certificate '/server.crt' or key '/server.key'.", level="E"))
     await rig.broker.until(lambda: rig.broker.done("access"))
 
     assert rig.broker.done("crl") == ["crl 1"]
@@ -237,7 +245,7 @@ async def test_a_fault_of_functions_is_an_alarm_and_asked_again(rig: Rig) -> Non
 async def test_after_a_reconnection_everything_is_done_again(rig: Rig) -> None:
     await rig.start()
     await rig.broker.until(lambda: rig.broker.done("save"))
-    rig.keeper.take(connect("EDGB-0001"))
+    rig.hear(connect("EDGB-0001"))
     await rig.functions.until(lambda: len(rig.functions.told) == 1)
     rig.broker.deeds.clear()
 
@@ -274,15 +282,16 @@ async def test_where_the_host_cannot_tell_sessions_are_kept(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("peers", [None, frozenset({"127.0.0.1:6"})])
-async def test_when_the_broker_lost_our_session_those_nobody_saw_connect_are_ended(
+async def test_where_a_part_of_the_log_is_lost_those_nobody_saw_connect_are_ended(
     rig: Rig, peers: frozenset[str] | None
 ) -> None:
     rig.functions.access = rig.functions.access.model_copy(update={"claims": ["fleet"]})
     await rig.start()
-    rig.keeper.take(connect("EDGB-0001"))
+    rig.hear(connect("EDGB-0001"))
 
     rig.peers = peers
-    await rig.reconnect(kept=False)
+    rig.log_file.has_gap = True
+    await rig.reconnect()
     await rig.broker.until(lambda: rig.broker.done("end"))
 
     assert rig.broker.done("end") == [["EDGB-0001", "claim-fleet"]]
@@ -293,7 +302,7 @@ async def test_a_wrong_session_is_ended_even_if_it_takes_more_than_one_try(rig: 
     await rig.start()
     rig.broker.faults["end"] = [Unavailable(), Conflict()]
 
-    rig.keeper.take(connect("EDGB-0001", "EDGB-0002"))
+    rig.hear(connect("EDGB-0001", "EDGB-0002"))
     await rig.broker.until(lambda: rig.broker.done("end"))
 
     assert rig.broker.done("end") == [["EDGB-0002"]]
@@ -303,10 +312,10 @@ async def test_a_wrong_session_is_ended_even_if_it_takes_more_than_one_try(rig: 
 async def test_a_wrong_session_that_comes_again_while_it_is_ended_is_ended_again(rig: Rig) -> None:
     await rig.start()
     rig.broker.gate.clear()
-    rig.keeper.take(connect("EDGB-0001", "EDGB-0002"))
+    rig.hear(connect("EDGB-0001", "EDGB-0002"))
     await asyncio.sleep(0)
 
-    rig.keeper.take(connect("EDGB-0001", "EDGB-0002", second=1))
+    rig.hear(connect("EDGB-0001", "EDGB-0002", second=1))
     rig.broker.gate.set()
     await rig.broker.until(lambda: len(rig.broker.done("end")) == 2)
 
@@ -333,7 +342,7 @@ async def test_a_broker_that_does_not_save_is_an_alarm_and_asked_again(rig: Rig)
 
 async def test_counts_are_visible(rig: Rig) -> None:
     await rig.start()
-    rig.keeper.take(connect("EDGB-0001"))
+    rig.hear(connect("EDGB-0001"))
     await rig.functions.until(lambda: rig.functions.told)
     await rig.broker.until(lambda: rig.broker.done("save"))
 

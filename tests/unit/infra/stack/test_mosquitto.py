@@ -70,7 +70,7 @@ def test_no_pattern_lets_a_device_write_a_whole_subtree() -> None:
         ("require_certificate", "true"),
         ("use_identity_as_username", "true"),
         ("connection_messages", "true"),
-        ("log_dest", "topic"),
+        ("log_dest", "file /srv/my hub/broker/broker.log"),
         ("plugin", str(PLUGIN)),
         ("crlfile", "/srv/my hub/broker/crl.pem"),
         ("listener", "0 /run/hub/bridge.sock"),
@@ -79,6 +79,10 @@ def test_no_pattern_lets_a_device_write_a_whole_subtree() -> None:
 )
 def test_the_broker_is_set_as_was_tried(key: str, value: str) -> None:
     assert (key, value) in config()
+
+
+def test_the_log_is_on_no_topic_where_a_client_could_kill_the_broker_by_it() -> None:
+    assert ("log_dest", "topic") not in config()
 
 
 def test_listeners_share_their_settings() -> None:
