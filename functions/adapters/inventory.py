@@ -5,8 +5,9 @@ so that filters are intersections and counts are sizes; SQLite keeps the
 orders. A device's JSON lies ready, in one part for its record and one for its
 presence.
 
-A page of 50 with its total takes 0.03 to 0.3 ms at 10,000 devices (0.5 ms if
-a text is looked for) and 0.03 to 1 ms (5 ms) at 100,000. A device costs 2.5 KB.
+A page of 50 with its total takes 0.03 to 0.3 ms at 10,000 devices and 0.03 to
+1 ms at 100,000; with a text to look for 0.5 and 5 ms, sorted by what has no
+index 0.8 and 12 ms. A device costs 2.5 KB.
 """
 
 import json
@@ -24,7 +25,8 @@ from functions.domain.inventory import Counts, DeviceQuery, Sort, Status, status
 from functions.domain.sessions import Presence
 from functions.ports import Page
 
-# Text is folded, so that it sorts in either case alike; times are microseconds since 1970.
+# Text is folded, so that it sorts in either case alike; times are microseconds since 1970. One transaction for good,
+# as nothing is taken back and nothing kept: a third less time a change.
 _SCHEMA: Final = """
     CREATE TABLE devices (
         n INTEGER PRIMARY KEY, id TEXT, shown TEXT, name TEXT, role TEXT, model TEXT, firmware TEXT, lifecycle TEXT,
@@ -36,6 +38,8 @@ _SCHEMA: Final = """
     CREATE INDEX by_model ON devices (model, id);
     CREATE INDEX by_status ON devices (status, id);
     CREATE INDEX by_seen ON devices (seen, id);
+    PRAGMA journal_mode = OFF;
+    BEGIN;
 """
 _PUT: Final = "INSERT OR REPLACE INTO devices VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SEE: Final = "UPDATE devices SET status = ?, seen = ? WHERE n = ?"
@@ -68,8 +72,10 @@ _GROUP: Final = "group"
 _KEY: Final = "key"
 _TAG: Final = "tag"
 
-# Between the fields that a text is looked for in: half a character, which no text can hold.
-_BORDER: Final = "\ud800"
+# Between the fields that a text is looked for in; where a field or a text has it, another sign takes its place.
+# Both are ASCII, as one other sign would make each text two or four times as long.
+_BORDER: Final = "\x1f"
+_NO_BORDER: Final = "\x1e"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -97,10 +103,9 @@ class _Seen:
 
 @dataclass(slots=True)
 class _Entry:
-    """A device: its part of the view, where a text is looked for, and what it is found by."""
+    """A device: its record's part of the view, what it is found by, and what its presence says."""
 
     record: bytes
-    text: str
     labels: tuple[_Label, ...]
     seen: _Seen
 
@@ -113,6 +118,10 @@ class Inventory:
         self._orders.executescript(_SCHEMA)
         self._numbers: dict[str, int] = {}
         self._entries: dict[int, _Entry] = {}
+        # Apart from the entries, as what is looked at for every device should lie close together: 4.5 instead of 12 ms
+        # for a text among 100,000.
+        self._texts: dict[int, str] = {}
+        self._times: dict[int, int] = {}
         self._having: dict[str, dict[str, set[int]]] = {kind: {} for kind in (_STATUS, _MODEL, _GROUP, _KEY, _TAG)}
         self._never = _Seen.of(None)
         # The presence of devices whose record has not come yet.
@@ -130,13 +139,14 @@ class Inventory:
             number = self._numbers[device.id] = next(self._next)
             seen = self._early.pop(device.id, self._never)
             self._label(number, (seen.label,))
+            self._note(number, seen)
         else:
             seen = self._entries[number].seen
             self._unlabel(number, self._entries[number].labels)
         labels = tuple(_labels(device))
         self._label(number, labels)
-        text = _BORDER.join((device.id, device.name, device.role or "")).casefold()
-        self._entries[number] = _Entry(record_part(device), text, labels, seen)
+        self._entries[number] = _Entry(record_part(device), labels, seen)
+        self._texts[number] = _BORDER.join(map(_searched, (device.id, device.name, device.role or "")))
         self._orders.execute(_PUT, (number, *_sorted_by(device), seen.status, seen.at))
 
     def drop_device(self, key: str) -> None:
@@ -146,6 +156,8 @@ class Inventory:
             return
         entry = self._entries.pop(number)
         self._unlabel(number, (*entry.labels, entry.seen.label))
+        del self._texts[number]
+        self._note(number, self._never)
         self._orders.execute(_DROP, (number,))
         if entry.seen is not self._never:
             self._early[key] = entry.seen
@@ -190,7 +202,14 @@ class Inventory:
             self._unlabel(number, (entry.seen.label,))
             self._label(number, (seen.label,))
         entry.seen = seen
+        self._note(number, seen)
         self._orders.execute(_SEE, (seen.status, seen.at, number))
+
+    def _note(self, number: int, seen: _Seen) -> None:
+        if seen.at is None:
+            self._times.pop(number, None)
+        else:
+            self._times[number] = seen.at
 
     def _label(self, number: int, labels: Iterable[_Label]) -> None:
         for kind, name in labels:
@@ -210,21 +229,21 @@ class Inventory:
             return None
         # The smallest first, as an intersection takes as long as what it begins with.
         having.sort(key=len)
-        chosen = having[0].intersection(*having[1:]) if having else self._entries.keys()
+        chosen = having[0].intersection(*having[1:]) if having else None
         if wanted.text:
-            text = wanted.text.casefold()
-            chosen = {number for number in chosen if text in self._entries[number].text}
-        if wanted.seen_after is not None or wanted.seen_before is not None:
+            text = _searched(wanted.text)
+            if chosen is None:
+                chosen = {number for number, held in self._texts.items() if text in held}
+            else:
+                chosen = {number for number in chosen if text in self._texts[number]}
+        if chosen and _is_bounded(wanted):
             after, before = _bounds(wanted)
-            chosen = {number for number in chosen if self._is_between(number, after, before)}
-        return chosen if isinstance(chosen, set) else set(chosen)
-
-    def _is_between(self, number: int, after: int, before: int) -> bool:
-        at = self._entries[number].seen.at
-        return at is not None and after < at < before
+            # One never seen counts as seen at the moment that is not included.
+            chosen = {number for number in chosen if after < self._times.get(number, after) < before}
+        return chosen
 
     def _part_of_all(self, wanted: DeviceQuery) -> tuple[Iterable[int], int]:
-        if wanted.seen_after is None and wanted.seen_before is None:
+        if not _is_bounded(wanted):
             return self._select("", (), wanted, part=True), len(self._entries)
         bounds = _bounds(wanted)
         total: int = self._orders.execute(f"{_COUNT} {_BETWEEN}", bounds).fetchone()[0]
@@ -248,6 +267,11 @@ class Inventory:
         if part:
             statement += f" LIMIT {wanted.limit:d} OFFSET {wanted.offset:d}"
         return map(itemgetter(0), self._orders.execute(statement, values))
+
+
+def _searched(text: str) -> str:
+    """A text as it is looked for and looked for in: letters folded, without the border of fields."""
+    return text.casefold().replace(_BORDER, _NO_BORDER)
 
 
 def _labels(device: Device) -> Iterator[_Label]:
@@ -300,6 +324,10 @@ def _order(sorts: tuple[Sort, ...]) -> str:
     if not any(column == "id" for column, _ in terms):
         terms.append(("id", bool(sorts) and sorts[-1].descending))
     return ", ".join(f"{column} DESC" if descending else column for column, descending in terms)
+
+
+def _is_bounded(wanted: DeviceQuery) -> bool:
+    return wanted.seen_after is not None or wanted.seen_before is not None
 
 
 def _bounds(wanted: DeviceQuery) -> tuple[int, int]:

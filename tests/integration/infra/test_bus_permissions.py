@@ -31,6 +31,7 @@ FORBIDDEN = [
         "devicehub.enrolment.open", "devicehub.claims.create", "devicehub.whitelist.add", "$KV.hub-devices-0.D1",
         "$JS.API.DIRECT.GET.KV_hub-devices-0", "devicehub.stored.telemetry.0.D1", "devicehub.broker.access.changed",
         "devicehub.devices.D1.twin.update.delta", "devicehub.devices.D1.presence", "$SRV.PING",
+        "devicehub.tokens.prove", "devicehub.tokens.create", "devicehub.http.event",
     )),
     *((user, "publish", subject) for user in ("gateway", "cli") for subject in (
         "devicehub.devices.D1.twin.update", "devicehub.devices.D1.provision.request", "devicehub.devices.D1.telemetry",
@@ -39,6 +40,10 @@ FORBIDDEN = [
         "devicehub.stored.events.0.D1", "$KV.hub-devices-0.D1", "$JS.API.STREAM.INFO.KV_hub-devices-0",
         "$JS.API.CONSUMER.CREATE.KV_hub-devices-0",
     )),
+    *(("gateway", "publish", f"devicehub.tokens.{act}") for act in ("create", "list", "revoke")),
+    ("gateway", "publish", "devicehub.http.event"),
+    ("cli", "publish", "devicehub.tokens.prove"),
+    ("cli", "subscribe", "devicehub.http.event"),
     *(("bridge", "subscribe", subject) for subject in (
         "devicehub.>", "devicehub.claims.create", "devicehub.devices.*.twin.update", "$KV.>", "_INBOX_cli.>",
         "_INBOX.>",
@@ -56,7 +61,11 @@ ALLOWED = [
     ("bridge", "publish", "devicehub.devices.D1.twin.update"),
     ("bridge", "subscribe", "devicehub.devices.*.twin.update.delta"),
     ("gateway", "publish", "devicehub.twins.D1.desire"),
+    ("gateway", "publish", "devicehub.tokens.prove"),
+    ("gateway", "subscribe", "devicehub.http.event"),
     ("cli", "publish", "devicehub.claims.create"),
+    ("cli", "publish", "devicehub.tokens.create"),
+    ("cli", "publish", "devicehub.http.event"),
 ]
 
 
