@@ -179,7 +179,7 @@ def test_two_hubs_run_side_by_side_even_in_directories_with_long_and_blank_names
 def test_ctrl_c_stops_everything_and_waits_for_it(make_hub: Maker) -> None:
     hub = make_hub()
     process = hub.start()
-    assert len(hub.processes) == 6
+    assert len(hub.processes) == 7
 
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
@@ -349,5 +349,5 @@ def test_one_part_can_be_served_in_the_foreground(make_hub: Maker) -> None:
         process.communicate(timeout=20)
 
     assert process.returncode == 0
-    assert hub.run("serve", "gateway").returncode == 2
+    assert hub.run("serve", "webui").returncode == 2
     assert hub.status()["ready"]
