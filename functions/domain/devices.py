@@ -32,8 +32,6 @@ class Device:
     lifecycle: Lifecycle = Lifecycle.ACTIVE
     uuid_hash: str | None = None
     certificate: str | None = None
-    fingerprint: str | None = None
-    not_after: datetime | None = None
     name: str = ""
     role: str | None = None
     groups: tuple[str, ...] = ()
@@ -42,6 +40,8 @@ class Device:
     model: str = ""
     firmware: str = ""
     metadata: dict[str, Any] = field(default_factory=dict)
+    fingerprint: str | None = None
+    not_after: datetime | None = None
 
 
 def admit(device: Device | None) -> Device:

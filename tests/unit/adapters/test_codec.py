@@ -16,6 +16,7 @@ from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reser
 from functions.domain.faults import Malformed, Reason
 from functions.domain.order import Order
 from functions.domain.sessions import Presence, Session
+from functions.domain.tokens import Token
 from functions.domain.twins import Half
 from functions.ports import BridgeStart, Revocations, Revoked
 
@@ -25,7 +26,7 @@ EVERY_TYPE: tuple[Any, ...] = (
     Device("EDGB-0001", AT, AT),
     Device(
         "EDGB-0001", AT, AT, Lifecycle.RETIRED, "ab" * 32, "0f", "Tür 1", "gate", ("a", "b"), {"k": "v"}, "n", "m", "f",
-        {"deep": [1, {"x": None}]},
+        {"deep": [1, {"x": None}]}, "ab" * 32, AT,
     ),
     Half(),
     Half(2**53, {"a": {"b": [1, 1.0, -0.0, 1e300, 2**70, "\x00\u2028😀", None, True, {}, []]}}, {"a": {"b": 1}}, AT,
@@ -41,6 +42,7 @@ EVERY_TYPE: tuple[Any, ...] = (
     Revoked("EDGB-0001", AT, AT),
     Revocations(3, "-----BEGIN X509 CRL-----\n", AT, AT),
     BridgeStart(7),
+    Token("dashboard", ("devices:read", "admin"), AT, AT, AT, None),
 )  # fmt: skip
 
 
@@ -98,6 +100,9 @@ def test_a_value_that_is_not_what_it_says_is_never_stored() -> None:
 
 def test_a_record_of_an_older_or_newer_form_is_read() -> None:
     assert Codec(Enrolment).decode(b'{"is_open":true,"new_in_a_later_version":1}') == Enrolment(is_open=True)
+    # From before a device's record told of its certificate more than the serial.
+    first = b'{"id":"EDGB-0001","created_at":"2026-11-23T10:42:12.123456Z","updated_at":"2026-11-23T10:42:12.123456Z"'
+    assert Codec(Device).decode(first + b',"certificate":"0f"}') == Device("EDGB-0001", AT, AT, certificate="0f")
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"is_open":"perhaps"}', b'{"is_open":true,"open_until":"x"}'])
