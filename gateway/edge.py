@@ -115,7 +115,7 @@ class Edge:
             path=scope["path"][:_SHOWN_CHARACTERS],
             status=passage.status,
             ms=round(seconds * 1000, 2),
-            client=client[0] if client else None,
+            client=client[0][:_SHOWN_CHARACTERS] if client and client[0] else None,
             caller=scope.get(CALLER),
         )
 

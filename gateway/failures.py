@@ -4,6 +4,7 @@ import ipaddress
 from collections import OrderedDict
 
 _ADDRESSES = 4096
+_CHARACTERS = 64
 
 
 class Failures:
@@ -42,10 +43,9 @@ class Failures:
 
 def _group(address: str) -> str:
     """What is counted together: an IPv4 address, or the /64 that one holder of IPv6 addresses has."""
-    if ":" not in address:
-        return address
     try:
         number = int(ipaddress.IPv6Address(address.partition("%")[0]))
     except ValueError:
-        return address
+        # A proxy may pass on whatever it was told.
+        return address[:_CHARACTERS]
     return f"{number >> 64:x}"

@@ -105,6 +105,7 @@ async def test_it_is_found_on_the_bus_and_tells_what_it_does(nats: Nats, served:
 async def test_two_gateways_know_the_same_tokens(nats: Nats, served: Gateway, token: Token, tmp_path: Any) -> None:
     other = Gateway(nats, tmp_path / "other.log").start()
     try:
+        await other.ready()
         good = await token("twins:read", "twins:write")
         body = b'{"desired":{"a":1}}'
         answer = await served.ask(TWIN, good, method="PATCH", body=body, Content_Type="application/json")

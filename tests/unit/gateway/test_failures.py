@@ -35,6 +35,8 @@ def test_the_addresses_that_one_holder_of_ipv6_has_are_counted_together() -> Non
     assert not fail(failures, "2001:db8:1:2:ffff::9", 100.0)
     assert fail(failures, "2001:db8:1:3::1", 100.0)
     assert fail(failures, "not:an:address", 100.0)
+    assert fail(failures, "x" * 100_000, 100.0)
+    assert max(map(len, failures._clean_at)) <= 64
 
 
 def test_failures_at_the_same_moment_make_nobody_wait_for_ever() -> None:
