@@ -22,7 +22,7 @@ class Paused:
     def __init__(self, store: Store[BridgeStart]) -> None:
         self._store = store
         self.create, self.replace, self.remove = store.create, store.replace, store.remove
-        self.history, self.entries = store.history, store.entries
+        self.history, self.entries, self.recall = store.history, store.entries, store.recall
 
     async def get(self, key: str) -> Kept[BridgeStart] | None:
         kept = await self._store.get(key)
