@@ -2,7 +2,7 @@
 
 A handler is ``async (call, hub) -> reply``: ``Call`` is decoded and admitted,
 ``Hub`` is a frozen record of the ports below. ``functions/adapters`` makes
-them real; ``functions/testing.py`` has the checks that any adapter must pass.
+them real; ``functions/checks.py`` has the checks that any adapter must pass.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping

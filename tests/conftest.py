@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("functions.testing")
+pytest.register_assert_rewrite("functions.checks", "functions.testing")

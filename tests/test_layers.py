@@ -36,6 +36,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
         "functions.domain",
     ),
     "functions.testing": ("functions.adapters", "functions.ports", "functions.contract", "functions.domain"),
+    "functions.checks": ("functions.testing", "functions.ports", "functions.domain"),
     "functions.settings": ("functions.route", "functions.contract", "functions.domain"),
     "functions": ("functions",),
     "gateway": ("gateway", "functions.contract", "functions.domain"),

@@ -12,9 +12,10 @@ from functions.adapters.codec import Codec
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.layout import Bucket
 from functions.adapters.recent import Recent
+from functions.checks import StoreChecks, half
 from functions.domain.faults import Conflict, Fault, Unavailable
 from functions.domain.twins import Half
-from functions.testing import StoreChecks, collect, half, refused
+from functions.testing import collect, refused
 from tests.integration.nats_server import NatsServer, until_connected
 
 Connect = Callable[[str], Awaitable[Client]]

@@ -8,10 +8,11 @@ from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
 from functions.adapters import layout
 from functions.adapters.layout import BUCKETS, STREAMS, Bucket, LayoutError, Stream
+from functions.checks import half
 from functions.domain.devices import Device
 from functions.domain.faults import Unavailable
 from functions.domain.twins import Half
-from functions.testing import START, half, refused
+from functions.testing import START, refused
 from tests.integration.nats_server import NatsServer, until_disconnected
 
 SMALL = Bucket("small", Half, shards=2, history=4)
@@ -26,7 +27,7 @@ async def test_everything_the_hub_keeps_is_made(admin: Client, functions: Client
     await layout.prepare(admin)
 
     made = await streams_of(admin)
-    assert len(made) == 8 + 8 + 4 * 4 + 8 + 4 + 2
+    assert len(made) == 8 + 8 + 4 * 4 + 9 + 4 + 2
     desired, devices, telemetry = (
         made[name].config for name in ("KV_hub-desired-7", "KV_hub-devices-3", "telemetry-3")
     )

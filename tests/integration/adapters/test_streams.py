@@ -14,10 +14,11 @@ from functions.adapters import layout
 from functions.adapters.events import NatsEvents
 from functions.adapters.layout import STREAMS
 from functions.adapters.streams import JetStreamStreams
+from functions.checks import Read, StreamsChecks
 from functions.contract.messages import AccessChanged
 from functions.domain.faults import Unavailable
 from functions.domain.names import DeviceId
-from functions.testing import Read, StreamsChecks, refused
+from functions.testing import refused
 from tests.integration.nats_server import NatsServer, until_connected
 
 EDGB_0001 = DeviceId("EDGB-0001")
@@ -46,7 +47,7 @@ def read(admin: Client) -> Read:
 
 
 class TestOnAServer(StreamsChecks):
-    """The checks of ``functions.testing``; the fixtures above are theirs."""
+    """The checks of ``functions.checks``; the fixtures above are theirs."""
 
 
 async def test_what_was_appended_survives_the_server(

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from functions.checks import Read, StreamsChecks
 from functions.domain.names import DeviceId
-from functions.testing import MemoryStreams, Read, StreamsChecks
+from functions.testing import MemoryStreams
 
 
 class TestInMemory(StreamsChecks):

@@ -10,9 +10,10 @@ from tinydb.storages import MemoryStorage, Storage
 
 from functions.adapters.codec import Codec
 from functions.adapters.tinydb_store import FileStorage, TinyStore
+from functions.checks import StoreChecks, half
 from functions.domain.faults import Conflict
 from functions.domain.twins import Half
-from functions.testing import SettableClock, StoreChecks, half, refused
+from functions.testing import SettableClock, refused
 
 
 def open_store(storage: type[Storage], *args: Path, table: str = "halves", history: int = 64) -> TinyStore[Half]:

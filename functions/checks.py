@@ -1,0 +1,249 @@
+"""The checks that any adapter of the storage ports must pass; its tests subclass them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+
+from functions.domain.faults import Conflict, Malformed
+from functions.domain.names import DeviceId
+from functions.domain.order import Order
+from functions.domain.twins import Half
+from functions.ports import Store, Streams
+from functions.testing import START, collect, refused
+
+Read = Callable[[str, DeviceId], Awaitable[list[tuple[bytes, Mapping[str, str]]]]]
+
+
+def half(version: int, doc: dict[str, Any] | None = None) -> Half:
+    """A value with everything that a stored value may hold."""
+    return Half(
+        version=version,
+        doc=doc or {"led": "on", "n": version, "deep": {"list": [1, 2.5, None, {"é\u2028": True}], "none": {}}},
+        times={"led": 1795322774123, "n": 0, "deep": {"list": 2**53, "none": 1}},
+        at=START + timedelta(microseconds=version),
+        by="device:EDGB-0001",
+        order=Order("local-control", 3, version),
+        digest="ab" * 32,
+    )
+
+
+class StoreChecks:
+    """What every ``Store`` must do. Subclass it in a test module, with two fixtures.
+
+    ``store`` is an empty ``Store[Half]`` that keeps 64 revisions of a key,
+    ``plain`` an empty one that keeps 1.
+    """
+
+    async def test_a_key_without_value_reads_as_none(self, store: Store[Half]) -> None:
+        """Neither a value nor a history is there before the first write."""
+        assert await store.get("nothing") is None
+        assert await store.history("nothing") == []
+        assert await collect(store.entries()) == {}
+
+    async def test_a_value_is_read_back_exactly(self, store: Store[Half]) -> None:
+        """Every field comes back equal and of the same types."""
+        revision = await store.create("D1", half(7))
+
+        kept = await store.get("D1")
+
+        assert kept is not None
+        assert (kept.value, kept.revision) == (half(7), revision)
+        assert repr(kept.value.doc) == repr(half(7).doc)
+        assert revision >= 1
+        assert kept.at.utcoffset() == timedelta(0)
+
+    async def test_a_value_changed_after_its_write_leaves_the_store_alone(self, store: Store[Half]) -> None:
+        """What is kept is a copy."""
+        value = half(1)
+        await store.create("D1", value)
+        value.doc["led"] = "changed"
+
+        kept = await store.get("D1")
+        assert kept is not None
+        kept.value.doc["led"] = "changed too"
+
+        again = await store.get("D1")
+        assert again is not None
+        assert again.value == half(1)
+
+    async def test_a_value_is_written_only_over_the_revision_that_was_read(self, store: Store[Half]) -> None:
+        """A stale revision, one of the future and none at all are refused, and so is a second first value."""
+        first = await store.create("D1", half(1))
+        with refused(Conflict):
+            await store.create("D1", half(2))
+        second = await store.replace("D1", half(2), expect=first)
+        assert second > first
+
+        for expect in (first, second + 1, 0):
+            with refused(Conflict):
+                await store.replace("D1", half(3), expect=expect)
+            with refused(Conflict):
+                await store.remove("D1", expect=expect)
+
+        assert (await _value(store, "D1")).version == 2
+
+    async def test_what_is_not_there_cannot_be_replaced_or_removed(self, store: Store[Half]) -> None:
+        """Whatever revision is named."""
+        for expect in (0, 1):
+            with refused(Conflict):
+                await store.replace("nothing", half(1), expect=expect)
+            with refused(Conflict):
+                await store.remove("nothing", expect=expect)
+
+        assert await store.get("nothing") is None
+
+    async def test_a_removed_key_can_be_created_again(self, store: Store[Half]) -> None:
+        """Its revisions go on growing, so that nobody takes the new value for the old."""
+        first = await store.create("D1", half(1))
+        await store.remove("D1", expect=first)
+        assert await store.get("D1") is None
+        with refused(Conflict):
+            await store.replace("D1", half(2), expect=first)
+
+        second = await store.create("D1", half(3))
+
+        assert second > first
+        assert (await _value(store, "D1")).version == 3
+        assert [kept.value.version for kept in await store.history("D1")] == [1, 3]
+
+    async def test_history_has_the_last_64_values_oldest_first(self, store: Store[Half]) -> None:
+        """Each with the revision and a time that it was written at."""
+        revisions = [await store.create("D1", half(1))]
+        for version in range(2, 71):
+            revisions.append(await store.replace("D1", half(version), expect=revisions[-1]))
+        await store.create("D2", half(1))
+
+        history = await store.history("D1")
+
+        assert [kept.value for kept in history] == [half(version) for version in range(7, 71)]
+        assert [kept.revision for kept in history] == revisions[6:]
+        assert [kept.at for kept in history] == sorted(kept.at for kept in history)
+
+    async def test_a_store_without_history_has_the_last_value_only(self, plain: Store[Half]) -> None:
+        """And nothing once it is removed."""
+        first = await plain.create("D1", half(1))
+        second = await plain.replace("D1", half(2), expect=first)
+        assert [kept.value.version for kept in await plain.history("D1")] == [2]
+
+        await plain.remove("D1", expect=second)
+        assert await plain.history("D1") == []
+
+    async def test_keys_are_letters_digits_underscores_and_hyphens(self, store: Store[Half]) -> None:
+        """1 to 128 of them; capitals count. Anything else never reaches the storage."""
+        good = ("a", "A", "-", "_", "0", "EDGB-0001", "k" * 128)
+        for version, key in enumerate(good):
+            await store.create(key, half(version))
+        assert [(await _value(store, key)).version for key in good] == list(range(len(good)))
+
+        for key in ("", "k" * 129, "a.b", "*", ">", "a b", "a/b", "é", "a\n", "\0", "$KV"):
+            with refused(Malformed):
+                await store.get(key)
+            with refused(Malformed):
+                await store.create(key, half(1))
+            with refused(Malformed):
+                await store.replace(key, half(1), expect=1)
+            with refused(Malformed):
+                await store.remove(key, expect=1)
+            with refused(Malformed):
+                await store.history(key)
+        assert set(await collect(store.entries())) == set(good)
+
+    async def test_a_value_that_is_too_large_is_refused(self, store: Store[Half]) -> None:
+        """And leaves what was there."""
+        revision = await store.create("D1", half(1))
+
+        with refused(Malformed):
+            await store.replace("D1", half(2, {"text": "x" * 300_000}), expect=revision)
+
+        assert (await _value(store, "D1")).version == 1
+
+    async def test_entries_are_every_key_with_its_last_value(self, store: Store[Half]) -> None:
+        """What was removed is not among them."""
+        for number in range(60):
+            revision = await store.create(f"D{number}", half(1))
+            if number % 3 == 1:
+                await store.replace(f"D{number}", half(2), expect=revision)
+            if number % 3 == 2:
+                await store.remove(f"D{number}", expect=revision)
+
+        found = await collect(store.entries())
+
+        assert {key: kept.value.version for key, kept in found.items()} == {
+            f"D{number}": number % 3 + 1 for number in range(60) if number % 3 < 2
+        }
+
+    async def test_of_many_that_create_or_remove_a_key_one_succeeds(self, store: Store[Half]) -> None:
+        """The others learn that they lost, also when the key was there before."""
+        for _ in range(3):
+            created = await _winners(store.create("D1", half(number)) for number in range(20))
+            kept = await store.get("D1")
+            assert kept is not None
+            assert created == [kept.value.version]
+            assert len(await _winners(store.remove("D1", expect=kept.revision) for _ in range(20))) == 1
+
+    async def test_no_accepted_change_is_lost_and_none_is_made_twice(self, store: Store[Half]) -> None:
+        """Twenty writers count one number up, each until it has done so five times."""
+        await store.create("D1", half(0))
+        accepted: list[int] = []
+
+        async def count() -> None:
+            for _ in range(5):
+                while True:
+                    kept = await store.get("D1")
+                    assert kept is not None
+                    with suppress(Conflict):
+                        await store.replace("D1", half(kept.value.version + 1), expect=kept.revision)
+                        accepted.append(kept.value.version + 1)
+                        break
+
+        await asyncio.gather(*(count() for _ in range(20)))
+
+        assert sorted(accepted) == list(range(1, 101))
+        assert (await _value(store, "D1")).version == 100
+        assert [kept.value.version for kept in await store.history("D1")] == list(range(37, 101))
+
+
+class StreamsChecks:
+    """What every ``Streams`` must do. Subclass it in a test module, with two fixtures.
+
+    ``streams`` is an empty ``Streams``; ``read`` gives what a device has in
+    one of its streams, as pairs of payload and headers.
+    """
+
+    async def test_the_messages_of_a_device_keep_their_order(self, streams: Streams, read: Read) -> None:
+        """Whatever other devices send between them."""
+        devices = [DeviceId(f"EDGB-{number:04d}") for number in range(10)]
+
+        async def send(device: DeviceId) -> None:
+            for number in range(20):
+                await streams.append("telemetry", device, b"%d" % number, {})
+
+        await asyncio.gather(*map(send, devices))
+
+        for device in devices:
+            assert [payload for payload, _ in await read("telemetry", device)] == [b"%d" % n for n in range(20)]
+
+    async def test_a_message_is_kept_as_it_came(self, streams: Streams, read: Read) -> None:
+        """In the stream that was named, byte for byte, with its headers."""
+        payload = bytes(range(256))
+
+        await streams.append("events", DeviceId("EDGB-0001"), payload, {"Hub-Type": "door", "Hub-Time": "1"})
+
+        assert await read("events", DeviceId("EDGB-0001")) == [(payload, {"Hub-Type": "door", "Hub-Time": "1"})]
+        assert await read("telemetry", DeviceId("EDGB-0001")) == []
+
+
+async def _value(store: Store[Half], key: str) -> Half:
+    kept = await store.get(key)
+    assert kept is not None, f"{key} is not there"
+    return kept.value
+
+
+async def _winners(attempts: Iterable[Awaitable[object]]) -> list[int]:
+    """The places of the attempts that did not end in Conflict, all made at once."""
+    outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+    strange = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    assert all(isinstance(outcome, Conflict) for outcome in strange), strange
+    return [place for place, outcome in enumerate(outcomes) if not isinstance(outcome, BaseException)]
