@@ -42,13 +42,13 @@ def line(result: Result) -> str:
         told.append(f"p50 {result.p50:.2f} ms, p99 {result.p99:.2f} ms")
     told.append(f"runs within {result.spread:.0%}")
     lines = [", ".join(told)]
-    lines += [f"    cores: {'  '.join(cores)}"] if cores else []
+    lines += [f"    cores: {'  '.join(cores)}; {cost(result):,.0f} us each"] if cores else []
     lines += [f"    ERRORS: {result.errors}"] if result.errors else []
     return "\n".join(lines)
 
 
 def table(results: Sequence[Result]) -> None:
-    """Everything at the end: each figure, as a share of its ceilings, with the cores of the load and of the busiest."""
+    """Everything at the end: each figure, as a share of its ceilings; what one costs; who was busy."""
     columns = (
         "what",
         "at once",
@@ -74,10 +74,11 @@ def table(results: Sequence[Result]) -> None:
             f"{result.spread:.0%}",
             str(sum(result.errors.values()) or ""),
             shares,
+            f"{cost(result):,.0f}" if result.cores else "",
             f"{result.cores['load']:.2f}" if "load" in result.cores else "",
             ", ".join(f"{name} {cores:.2f}" for cores, name in busiest),
         )
-    for column in drawn.columns[1:7]:
+    for column in (*drawn.columns[1:7], *drawn.columns[8:10]):
         column.justify = "right"
     console = Console()
     console.width = max(console.width, 160)
@@ -91,6 +92,12 @@ def table(results: Sequence[Result]) -> None:
         )
 
 
+def cost(result: Result) -> float:
+    """Processor time of one, in microseconds: of hub and load, not of others that disturb."""
+    own = sum(cores for name, cores in result.cores.items() if name != "others")
+    return 1e6 * own / result.value if result.value else 0.0
+
+
 def _figure(result: Result) -> str:
     digits = 1 if result.value < 100 else 0
     return f"{result.value:,.{digits}f}{result.unit}"
@@ -102,7 +109,7 @@ def write(file: Path, machine: dict[str, Any], results: Sequence[Result], option
         "machine": machine,
         "revision": _revision(),
         "options": options,
-        "results": [result.as_json() for result in results],
+        "results": [result.as_json() | {"cpuMicroseconds": cost(result)} for result in results],
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content, indent=2) + "\n")
