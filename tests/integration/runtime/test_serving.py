@@ -1,114 +1,99 @@
-"""The runtime on a real nats-server: many calls at once, none lost when it is told to end."""
+"""Functions served on a real nats-server, their inventory followed from its buckets."""
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 
-from functions.contract.messages import Done, Nothing
-from functions.domain.callers import SYSTEM
-from functions.ports import Call, Hub
-from functions.route import Route
+from functions.adapters import layout
+from functions.adapters.index import SqliteIndex
+from functions.adapters.layout import BUCKETS, open_stores
+from functions.contract.views import split_page
+from functions.domain.devices import Device
+from functions.domain.sessions import Presence
+from functions.routes import ROUTES
 from functions.runtime.serving import Runtime
-from functions.testing import memory_hub
+from functions.testing import START, MemoryHub, memory_hub
 from tests.integration.conftest import Connect
-from tests.integration.nats_server import NatsServer, until_connected, until_disconnected
 
-CALLER = {"Hub-Caller": "system:test"}
-
-
-class Gate:
-    """A function that waits until it is let go; it counts who came."""
-
-    def __init__(self) -> None:
-        self.begun = 0
-        self.arrived = asyncio.Condition()
-        self.open = asyncio.Event()
-
-    async def pass_(self, call: Call[Nothing], hub: Hub) -> Done:
-        self.begun += 1
-        async with self.arrived:
-            self.arrived.notify_all()
-        await self.open.wait()
-        return Done()
-
-    async def until(self, begun: int) -> None:
-        async with asyncio.timeout(5), self.arrived:
-            await self.arrived.wait_for(lambda: self.begun >= begun)
-
-
-async def quick(call: Call[Nothing], hub: Hub) -> Done:
-    return Done()
+KINDS = ("devices", "presence", "certificates", "tokens")
 
 
 @pytest.fixture
-def gate() -> Gate:
-    return Gate()
-
-
-@pytest.fixture
-async def runtime(connect: Connect, gate: Gate) -> Runtime:
-    routes = (
-        Route("tests.gate", gate.pass_, Nothing, SYSTEM, 10.0),
-        Route("tests.*.quick", quick, Nothing, SYSTEM, 10.0),
-    )
-    runtime = Runtime(await connect("admin"), memory_hub(), routes, name="functions", version="1.2.3")
+async def hub(admin: Client, functions: Client, connect: Connect) -> AsyncIterator[MemoryHub]:
+    await layout.prepare(admin, buckets=[BUCKETS[kind] for kind in KINDS], streams=())
+    stores: dict[str, Any] = {kind: store for kind, store in open_stores(functions).items() if kind in KINDS}
+    index = SqliteIndex(functions)
+    await index.start()
+    await index.ready()
+    hub = replace(memory_hub(), index=index, **stores)
+    runtime = Runtime(await connect("admin"), hub, ROUTES, name="functions", version="0.0.1")
     await runtime.start()
-    return runtime
+    yield hub
+    await runtime.drain()
+    await index.stop()
 
 
-def ask(client: Client, subject: str = "devicehub.tests.gate") -> "asyncio.Task[Msg]":
-    return asyncio.create_task(client.request(subject, b"", timeout=10, headers=CALLER))
+async def ask(client: Client, subject: str, scopes: str = "devices:read", **body: Any) -> Any:
+    headers = {"Hub-Caller": "app:dashboard", "Hub-Scopes": scopes}
+    answer = await client.request(f"devicehub.{subject}", json.dumps(body).encode(), timeout=5, headers=headers)
+    return json.loads(answer.data)
 
 
-async def test_a_slow_call_does_not_hold_up_the_next(runtime: Runtime, connect: Connect, gate: Gate) -> None:
-    client = await connect("admin")
-    slow = [ask(client) for _ in range(3)]
-    await gate.until(3)
-    gate.open.set()
-
-    assert [(await one).data for one in slow] == [b'{"done":true}'] * 3
+async def until_total(client: Client, wanted: int) -> None:
+    """Wait until the inventory has so many devices; it tells nobody when it has taken a change in."""
+    async with asyncio.timeout(5):
+        while (await ask(client, "registry.stats"))["total"] != wanted:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
-async def test_calls_taken_and_queued_are_finished_before_it_ends(
-    runtime: Runtime, connect: Connect, gate: Gate
-) -> None:
-    client = await connect("admin")
-    # More than run at once, so that some still wait in the subscription.
-    calls = [ask(client) for _ in range(300)]
-    await gate.until(256)
+async def test_pages_and_counts_are_answered_over_the_bus(hub: MemoryHub, admin: Client) -> None:
+    for number in range(30):
+        device = Device(
+            f"EDGB-{number:04d}", START, START, model="lamp" if number % 2 else "pump", tags={"floor": str(number % 3)}
+        )
+        if number < 10:
+            await hub.presence.create(device.id, Presence(number < 5, START, "connected"))
+        await hub.devices.create(device.id, device)
+    await until_total(admin, 30)
 
-    draining = asyncio.create_task(runtime.drain())
-    gate.open.set()
-    await asyncio.wait_for(draining, 10)
+    page = await ask(admin, "registry.query", status="online", tag=["floor=0"], sort="-model", limit=1)
+    stats = await ask(admin, "registry.stats")
 
-    assert {(await one).data for one in calls} == {b'{"done":true}'}
-    assert gate.begun == 300
-
-
-async def test_it_ends_also_when_the_server_is_away(
-    runtime: Runtime, nats_server: NatsServer, connect: Connect
-) -> None:
-    client = await connect("admin")
-    nats_server.kill()
-    await until_disconnected(client)
-
-    await asyncio.wait_for(runtime.drain(), 5)
-    nats_server.start()
-    await until_connected(client)
+    assert page["total"] == 2
+    assert [device["deviceName"] for device in page["devices"]] == ["EDGB-0000"]
+    assert stats == {
+        "total": 30, "online": 5, "offline": 5, "neverSeen": 20, "byGroup": {}, "byModel": {"lamp": 15, "pump": 15},
+    }  # fmt: skip
 
 
-async def test_any_nats_tool_sees_what_is_served_and_how_it_does(runtime: Runtime, connect: Connect) -> None:
-    client = await connect("admin")
-    await ask(client, "devicehub.tests.d1.quick")
-    refused = await client.request("devicehub.tests.d1.quick", b"[", timeout=5, headers=CALLER)
+async def test_who_lacks_the_scope_is_refused(hub: MemoryHub, admin: Client) -> None:
+    for subject in ("registry.query", "registry.stats", "registry.devices.EDGB-0001.get"):
+        told = await ask(admin, subject, scopes="twins:read")
+        assert (told["error"], told["code"]) == ("denied", 403)
+        assert "devices:read" in told["message"]
 
-    assert (refused.headers or {})["Nats-Service-Error"] == "bad_request"
-    told = json.loads((await client.request("$SRV.STATS.functions", b"", timeout=5)).data)
-    assert (told["name"], told["version"]) == ("functions", "1.2.3")
-    stats = {endpoint["subject"]: endpoint["data"] for endpoint in told["endpoints"]}
-    assert stats["devicehub.tests.*.quick"]["calls"] == 2
-    assert stats["devicehub.tests.*.quick"]["faults"] == 1
-    assert stats["devicehub.tests.*.quick"]["averageMicroseconds"] > 0
+
+async def test_a_wrong_question_names_its_field(hub: MemoryHub, admin: Client) -> None:
+    assert set((await ask(admin, "registry.query", sort="colour"))["fields"]) == {"sort"}
+    assert set((await ask(admin, "registry.query", status="lost", limit=0))["fields"]) == {"status", "limit"}
+    assert set((await ask(admin, "registry.query", colour="red"))["fields"]) == {"colour"}
+
+
+async def test_a_page_too_large_to_be_sent_is_refused_and_a_smaller_one_is_not(hub: MemoryHub, admin: Client) -> None:
+    for number in range(6):
+        large = Device(f"EDGB-{number:04d}", START, START, metadata={"text": "x" * 200_000})
+        await hub.devices.create(large.id, large)
+    await until_total(admin, 6)
+
+    refused = await ask(admin, "registry.query")
+    headers = {"Hub-Caller": "app:dashboard", "Hub-Scopes": "admin"}
+    answer = await admin.request("devicehub.registry.query", b'{"limit":5}', timeout=5, headers=headers)
+
+    assert (refused["error"], refused["code"]) == ("too_large", 413)
+    total, devices = split_page(answer.data)
+    assert (total, len(json.loads(devices))) == (6, 5)
