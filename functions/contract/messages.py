@@ -20,6 +20,8 @@ ClientToken = Annotated[str, Field(max_length=64)]
 RequestId = Annotated[str, Field(max_length=128)]
 Text = Annotated[str, Field(max_length=1024)]
 Texts = Annotated[list[Text], Field(max_length=20)]
+# A name that operators read: no control characters, which would steer their terminal.
+ShownName = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Pem = Annotated[str, Field(max_length=MAX_CSR_CHARACTERS)]
 # Requests are checked strictly on what JSON parsed to, where a time is still text.
 Time = Annotated[datetime, Field(strict=False)]
@@ -104,7 +106,7 @@ class ProvisionRequest(FromDevice):
     uuid: Annotated[str, Field(max_length=64)] | None = None
     csr_pem: Pem | None = None
     device_id: Annotated[str, Field(max_length=64)] | None = None
-    name: Annotated[str, Field(max_length=128)] | None = None
+    name: ShownName | None = None
     token: str | None = None
     meta: dict[str, JsonValue] | None = None
 
@@ -359,10 +361,10 @@ class DeviceView(Message):
 class RegistryQuery(Request):
     """A question to the inventory; what is given must all hold, and nothing given asks for every device.
 
-    ``q`` is found in id, name or role; of ``group`` each must have the device;
-    a ``tag`` is ``key=value``, or ``key`` for any value. ``sort`` names fields
-    of ``DeviceView``, ``-`` before one turns its order round, commas between;
-    the id always comes last.
+    ``q`` is found in id, name or role; each ``group`` must have the device; a
+    ``tag`` is ``key=value``, or ``key`` for any value. ``sort`` names fields of
+    ``DeviceView`` with commas between, ``-`` before one turns its order round;
+    equals go by id.
     """
 
     q: Text = ""

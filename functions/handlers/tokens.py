@@ -19,7 +19,7 @@ from functions.contract.messages import (
     TokenRevoke,
 )
 from functions.domain import tokens
-from functions.domain.faults import Conflict, NotFound, Reason
+from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.tokens import Token
 from functions.handlers.rewriting import amend, value_of
 from functions.ports import Call, Hub
@@ -32,9 +32,12 @@ async def create(call: Call[TokenCreate], hub: Hub) -> TokenCreated:
     one of its kind: the name is then revoked for both.
 
     Raises:
-        Malformed: a scope does not exist.
+        Malformed: a scope does not exist, or the name is what a token looks like.
         Conflict: a token of this name is in use (``name_taken``).
     """
+    if tokens.is_text(call.body.name):
+        told = "This is what a token looks like, and names are shown to everyone."
+        raise Malformed(detail=told, fields={"name": told})
     scopes = tokens.parse_scopes(call.body.scopes)
     now = hub.clock.now()
     if await _in_use(call.body.name, hub):
@@ -74,7 +77,8 @@ async def revoke(call: Call[TokenRevoke], hub: Hub) -> Done:
     """
     digests = await _in_use(call.body.name, hub)
     if not digests:
-        raise NotFound(detail=f"No token named '{call.body.name}' is in use.")
+        # Without the name: who mistakes a token's text for it must not read it in a log.
+        raise NotFound(detail="No token of this name is in use.")
     now = hub.clock.now()
     for digest in digests:
         await amend(hub.tokens, digest, lambda token: tokens.revoke(token, now))

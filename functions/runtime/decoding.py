@@ -65,8 +65,8 @@ def decode(route: Route, values: Any) -> Any:
     except ValidationError as problem:
         errors = problem.errors(include_url=False, include_context=False, include_input=False)
         shown = "; ".join(f"{_place(error['loc'])}: {error['msg']}" for error in errors[:_SHOWN_PROBLEMS])
-        # Without its cause, whose text repeats the values: no payload gets into the log.
         fields = {_place(error["loc"]): error["msg"] for error in errors[:_MOST_FIELDS]}
+        # Without its cause, whose text repeats the values: no payload gets into the log.
         raise Malformed(detail=shown, fields=fields) from None
 
 

@@ -87,15 +87,17 @@ async def test_the_text_of_a_token_is_in_no_log_and_in_no_fault() -> None:
 
     with capture_logs() as logs:
         made = await ask("tokens.create", {"name": "n", "scopes": ["admin"]}, "system:cli")
-        # What an edge sends by mistake: the text in the place of the digest, and of a name.
+        # What is sent by mistake: the text in the place of the digest, of a name and of a scope.
         faults = [
             await ask("tokens.prove", {"digest": made["token"]}, "system:gateway"),
-            await ask("tokens.create", {"name": made["token"] + "!", "scopes": [made["token"]]}, "system:cli"),
+            await ask("tokens.create", {"name": made["token"], "scopes": ["admin"]}, "system:cli"),
+            await ask("tokens.create", {"name": made["token"] + "!", "scopes": ["admin"]}, "system:cli"),
+            await ask("tokens.create", {"name": "m", "scopes": [made["token"]]}, "system:cli"),
             await ask("tokens.revoke", {"name": made["token"]}, "system:cli"),
         ]
 
-    assert [fault["error"] for fault in faults] == ["bad_request", "bad_request", "not_found"]
-    assert made["token"][3:] not in repr(logs) + repr(faults[:2])
+    assert [fault["error"] for fault in faults] == [*["bad_request"] * 4, "not_found"]
+    assert made["token"][3:] not in repr(logs) + repr(faults) + repr(await collect(hub.tokens.entries()))
 
 
 async def test_two_tokens_have_nothing_in_common() -> None:
