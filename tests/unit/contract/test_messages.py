@@ -104,3 +104,13 @@ def test_what_was_sent_is_what_is_read() -> None:
 def test_done_is_a_constant() -> None:
     assert json.loads(m.Done().encode()) == {"done": True}
     assert m.Done.model_validate_json(m.Done().encode()) == m.Done()
+
+
+@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", "nul\x00", "c1\x9b31m", "del\x7f"])
+def test_a_name_that_would_steer_a_terminal_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        m.ProvisionRequest.model_validate({"name": name})
+
+
+def test_a_name_in_any_script_is_taken() -> None:
+    assert m.ProvisionRequest.model_validate({"name": "Pümpe 3 – 水"}).name == "Pümpe 3 – 水"
