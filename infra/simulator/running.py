@@ -60,6 +60,8 @@ async def run(
 ) -> dict[str, Any]:
     """Have the devices join and report until ``stop``; the summary as JSON values.
 
+    Stopped while devices are joining, ``reporting`` is None.
+
     Args:
         broker: where they connect.
         identities: with their keys; those without a certificate join.
@@ -75,7 +77,9 @@ async def run(
         joined, counts = await _join(broker, identities, stop, show, enrolment)
         summary: dict[str, Any] = {"devices": wish.devices, "joining": _summed_joining(joined, counts, wish)}
         _tell_joining(summary["joining"], show)
-        if not joined.identities and not stop.is_set():
+        if stop.is_set():
+            return summary | {"reporting": None}
+        if not joined.identities:
             raise Problem("None of the devices could join.", "'devicehub logs functions' may tell more.")
         return summary | {"reporting": await _report(broker, joined.identities, wish, stop, show)}
     finally:
@@ -192,7 +196,7 @@ def _tell_joining(told: dict[str, Any], show: Show) -> None:
     if told["known"]:
         show.say(f"{told['known']} devices had joined before.")
     if told["failed"]:
-        show.say(f"{told['failed']} devices did not join:")
+        show.say(f"{told['failed']} devices did not join{':' if told['errors'] else '.'}")
         _show_reasons(told["errors"], show)
 
 

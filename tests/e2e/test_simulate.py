@@ -87,10 +87,25 @@ async def test_a_simulated_device_becomes_what_is_desired_of_it_and_ctrl_c_ends_
     assert "Traceback" not in rest
 
 
+def test_ctrl_c_while_devices_join_ends_it_and_closes_enrolment(hub: RunningHub) -> None:
+    joining = Simulation(hub, "--devices", "400")
+    try:
+        joining.until_line("it is opened while the devices join")
+        code, rest = joining.interrupt()
+    finally:
+        joining.end()
+
+    assert code == 1
+    assert "Enrolment is closed again." in rest
+    assert "devices did not join." in rest
+    assert "Traceback" not in rest
+    assert hub.json("enrolment", "show")["isOpen"] is False
+
+
 def test_devices_that_the_whitelist_refuses_are_told_with_the_reason(hub: RunningHub) -> None:
     hub.cli("whitelist", "enforce", "on")
     try:
-        done = hub.cli("simulate", "--devices", "40", "--for", "0", "--json", check=False)
+        done = hub.cli("simulate", "--devices", "500", "--for", "0", "--json", check=False)
     finally:
         hub.cli("whitelist", "enforce", "off")
 
