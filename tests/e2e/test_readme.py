@@ -65,3 +65,11 @@ def test_a_program_that_asks_and_wishes(hub: RunningHub, tmp_path: Path) -> None
     assert '"deviceName":"pump-0001"' in done.stdout
     assert '"desired":{"rate":15}' in done.stdout
     assert '"neverSeen":' in done.stdout
+
+
+def test_a_fleet_that_is_not_there(hub: RunningHub, tmp_path: Path) -> None:
+    done = _paste(hub, tmp_path, _blocks("A fleet that is not there"))
+
+    assert "50 of 50 connected" in done.stdout
+    assert " 0 errors." in done.stdout
+    assert done.stdout.endswith("All is well.\n")
