@@ -1,7 +1,7 @@
 """Follows a bucket for as long as the process lives, whatever becomes of the server meanwhile."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import structlog
 from nats.aio.client import Client
@@ -11,8 +11,22 @@ from functions.adapters.feed import Change, Feed
 from functions.domain.faults import Unavailable
 
 _RETRY_SECONDS = 0.2
+_CANCEL_AGAIN_SECONDS = 0.1
 
 log = structlog.get_logger("functions")
+
+
+async def end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: the client waits with ``asyncio.wait_for``, which up to
+    Python 3.11 loses a cancellation that comes in the same turn as the answer.
+    """
+    left = set(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_CANCEL_AGAIN_SECONDS)
 
 
 class Follower:

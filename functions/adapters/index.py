@@ -6,7 +6,7 @@ from nats.aio.client import Client
 
 from functions.adapters.codec import Codec
 from functions.adapters.feed import Change
-from functions.adapters.following import Follower
+from functions.adapters.following import Follower, end
 from functions.adapters.inventory import Inventory
 from functions.adapters.layout import BUCKETS, Bucket
 from functions.adapters.tinydb_store import TinyStore
@@ -56,9 +56,7 @@ class SqliteIndex:
 
     async def stop(self) -> None:
         """Follow no longer and give the memory back."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         self._inventory.close()
 
     async def query(self, wanted: DeviceQuery) -> Page:

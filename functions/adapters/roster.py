@@ -6,7 +6,7 @@ from nats.aio.client import Client
 
 from functions.adapters.codec import Codec, shard_of
 from functions.adapters.feed import Change
-from functions.adapters.following import Follower
+from functions.adapters.following import Follower, end
 from functions.adapters.layout import BUCKETS, Bucket
 from functions.domain.devices import Device, Lifecycle
 
@@ -39,9 +39,7 @@ class BucketRoster:
 
     async def stop(self) -> None:
         """Follow no longer."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def is_active(self, device: str) -> bool:
         """Whether the device took part a moment ago, at most 1.5 s; False also where it is not known."""
