@@ -13,7 +13,7 @@ from gateway.calls import Gateway
 from gateway.counters import Counters
 from gateway.edge import Edge
 from gateway.failures import Failures
-from gateway.openapi import Route
+from gateway.openapi import Route, operation_id
 from gateway.problems import HANDLERS, on_unforeseen
 from gateway.readiness import Readiness
 from gateway.routes import devices, hub, page, twins
@@ -34,6 +34,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
         exception_handlers=dict(HANDLERS),  # type: ignore[arg-type]  # Of classes only, where codes could be too.
     )
     # Before any route is added.

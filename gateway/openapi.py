@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
@@ -87,6 +88,7 @@ def operation(
     body: tuple[type[Message], Any] | None = None,
     parameters: tuple[dict[str, Any], ...] = (),
     headers: Mapping[str, str] | None = None,
+    others: Mapping[int, str] | None = None,
 ) -> dict[str, Any]:
     """What a route says of itself, as the keyword arguments of its decorator.
 
@@ -103,6 +105,7 @@ def operation(
         body: message and example of what is sent.
         parameters: of path, query and header.
         headers: of a good answer, with what each says.
+        others: answers without a body, with when they come.
     """
     schema = reply if isinstance(reply, dict) else _reference(reply)
     if is_list:
@@ -118,6 +121,7 @@ def operation(
     }
     for status in sorted({*_OF_ALL, *(_OF_CALLERS if scope else ()), *faults}):
         answers[str(status)] = {"$ref": f"#/components/responses/{_response_name(status)}"}
+    answers |= {str(status): {"description": text} for status, text in (others or {}).items()}
     extra: dict[str, Any] = {"responses": answers, "parameters": list(parameters)}
     if scope is not None:
         extra |= {"security": [{"bearer": []}], "x-required-scope": str(scope)}
@@ -128,6 +132,11 @@ def operation(
             "content": {_JSON: {"schema": _reference(model), "example": sent}},
         }
     return {"tags": [tag], "summary": summary, "openapi_extra": extra, "response_class": Response}
+
+
+def operation_id(route: APIRoute) -> str:
+    """What a generated client calls the operation: the endpoint's name, as JavaScript writes it."""
+    return to_camel(route.name)
 
 
 def path_parameter(name: str, text: str) -> dict[str, Any]:

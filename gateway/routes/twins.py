@@ -36,6 +36,7 @@ _READ_TWIN: Final = operation(
     faults=(404,),
     parameters=(DEVICE, header_parameter("If-None-Match", "An ETag; answered with 304 if the twin is still that one.")),
     headers=_ETAG,
+    others={304: "The twin is still the one that If-None-Match names."},
 )
 _DESIRE: Final = operation(
     tag="twins",

@@ -14,7 +14,7 @@ from functions.contract.bus import Bus
 from functions.domain.faults import Malformed, Reason
 from gateway.serverless import Events
 from gateway.service import GatewayService
-from tests.integration.gateway.conftest import CLI, Nats
+from tests.integration.gateway.conftest import CLI, SECONDS, Nats
 from tests.unit.gateway.events import KINDS, Request, read
 
 SUBJECT = "devicehub.http.event"
@@ -67,12 +67,14 @@ async def test_an_answer_that_no_message_can_carry_is_refused_by_name(served: tu
 async def test_an_event_that_was_taken_is_answered_before_the_end(served: tuple[App, GatewayService, Bus]) -> None:
     app, service, bus = served
     waiting = asyncio.create_task(bus.request(SUBJECT, event("/wait"), caller=CLI))
-    await app.asked.wait()
+    async with asyncio.timeout(SECONDS):
+        await app.asked.wait()
     draining = asyncio.create_task(service.drain())
     done, _ = await asyncio.wait([draining], timeout=0.1)
     assert not done
 
     app.let.set()
-    await draining
+    async with asyncio.timeout(SECONDS):
+        await draining
 
     assert read(orjson.loads(await waiting)).body == b"done"
