@@ -3,9 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import nats.errors
 import pytest
 from nats.aio.client import Client
 
@@ -40,8 +42,13 @@ async def hub(admin: Client, functions: Client, connect: Connect) -> AsyncIterat
 
 async def ask(client: Client, subject: str, scopes: str = "devices:read", **body: Any) -> Any:
     headers = {"Hub-Caller": "app:dashboard", "Hub-Scopes": scopes}
-    answer = await client.request(f"devicehub.{subject}", json.dumps(body).encode(), timeout=5, headers=headers)
-    return json.loads(answer.data)
+    async with asyncio.timeout(5):
+        while True:
+            # The server may not have told this connection of a new subscription yet.
+            with suppress(nats.errors.NoRespondersError):
+                name = f"devicehub.{subject}"
+                answer = await client.request(name, json.dumps(body).encode(), timeout=5, headers=headers)
+                return json.loads(answer.data)
 
 
 async def until_total(client: Client, wanted: int) -> None:
