@@ -34,7 +34,7 @@ def main() -> None:
 
 async def run(options: argparse.Namespace, data: Path) -> bool:
     """Each benchmark on a new hub, so that none finds what another left; whether anything went wrong."""
-    pace = Pace(options.warm_up, options.seconds, options.runs)
+    pace = Pace(options.warm_up, options.seconds, options.runs, options.patience)
     sizes = Sizes(options.devices, options.joiners, options.reporters, options.ahead, options.callers, options.fleets)
     settings = dict(each.split("=", 1) for each in options.set)
     results: list[Result] = []
@@ -63,6 +63,9 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--seconds", type=float, default=3.0, help="length of a run")
     parser.add_argument("--runs", type=int, default=5, help="how many runs the median is of")
+    parser.add_argument(
+        "--patience", type=int, default=3, help="how many times as many runs to make while other programs disturb them"
+    )
     parser.add_argument("--warm-up", type=float, default=1.5, help="seconds before the first run of each")
     parser.add_argument("--devices", type=_numbers, default=(1, 50, 200), help="how many update twins at once")
     parser.add_argument("--reporters", type=int, default=50, help="how many send telemetry at once")

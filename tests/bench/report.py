@@ -10,7 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.measure import Result
+from tests.bench.measure import LOUD, Result
 
 # The parts whose processor time is shown, in the order of a message's way.
 _SHOWN = (
@@ -27,8 +27,6 @@ _SHOWN = (
 )
 
 
-# Cores that other programs took, from which on the figures are not the machine's.
-_LOUD = 0.2
 # Below it a process is not worth a word.
 _SEEN = 0.02
 _NOT_ITS = ("load", "others")
@@ -83,7 +81,7 @@ def table(results: Sequence[Result]) -> None:
     console = Console()
     console.width = max(console.width, 160)
     console.print(drawn)
-    loud = [result for result in results if result.cores.get("others", 0) >= _LOUD]
+    loud = [result for result in results if result.cores.get("others", 0) >= LOUD]
     if loud:
         most = max(result.cores["others"] for result in loud)
         console.print(

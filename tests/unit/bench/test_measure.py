@@ -43,8 +43,13 @@ async def test_what_was_done_before_a_window_does_not_count_in_it_and_nothing_do
     tally = Tally()
     tally.done(0)
 
-    result = await measure("idle", tally, dict, Pace(warm_up=0, seconds=0.01, runs=2), at_once=1)
+    result = await measure("idle", tally, dict, Pace(warm_up=0, seconds=0.01, runs=2, patience=1), at_once=1)
 
     assert result.value == 0
     assert result.errors == {"nothing was done": 2}
     await asyncio.sleep(0)
+
+
+def test_a_run_is_quiet_unless_other_programs_took_a_fifth_of_a_core() -> None:
+    assert _window(1, others=0.1).is_quiet
+    assert not _window(1, others=0.3).is_quiet
