@@ -101,16 +101,14 @@ async def measure(
     while sum(window.is_quiet for window in windows) < pace.runs and len(windows) < pace.runs * pace.patience:
         windows.append(await _window(tally, processes(), pace.seconds))
     quietest = sorted(windows, key=lambda window: window.others)[: pace.runs]
-    return summary(name, [window for window in windows if window in quietest], at_once=at_once, unit=unit)
+    result = summary(name, [window for window in windows if window in quietest], at_once=at_once, unit=unit)
+    result.errors = _all_errors(windows)
+    return result
 
 
 def summary(name: str, windows: Sequence[Window], *, at_once: int, unit: str = "/s") -> Result:
     """The median of several runs; errors of all."""
     rates = [window.rate for window in windows]
-    errors: dict[str, int] = {}
-    for window in windows:
-        for reason, number in window.errors.items():
-            errors[reason] = errors.get(reason, 0) + number
     names = {each for window in windows for each in window.cores}
     return Result(
         name=name,
@@ -120,10 +118,18 @@ def summary(name: str, windows: Sequence[Window], *, at_once: int, unit: str = "
         p50=statistics.median(window.p50 for window in windows),
         p99=statistics.median(window.p99 for window in windows),
         spread=spread(rates),
-        errors=errors,
+        errors=_all_errors(windows),
         cores={each: statistics.median(window.cores.get(each, 0.0) for window in windows) for each in sorted(names)},
         runs=rates,
     )
+
+
+def _all_errors(windows: Sequence[Window]) -> dict[str, int]:
+    errors: dict[str, int] = {}
+    for window in windows:
+        for reason, number in window.errors.items():
+            errors[reason] = errors.get(reason, 0) + number
+    return errors
 
 
 def plain(name: str, values: Sequence[float], unit: str, *, at_once: int = 1) -> Result:
