@@ -150,7 +150,8 @@ class Keeper:
             self._follower.tell_again()
 
     def to_json(self) -> dict[str, Any]:
-        """Counts for operators."""
+        """Counts for operators, by all that the broker has written until now."""
+        self._read_log()
         return {
             "sessions": len(self._sessions.all()),
             "reports": self._reports.sent,
