@@ -26,6 +26,7 @@ def test_a_short_run_writes_figures_beside_their_ceilings(tools: None, tmp_path:
 
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench", *only, *short, "--at", str(tmp_path), "--json", str(file)],
+        cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
         text=True,
         timeout=120,
