@@ -25,7 +25,6 @@ from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.keeper import Keeper
-from bridge.broker.logfile import LogFile
 from bridge.broker.mosquitto import Files, Mosquitto
 from bridge.broker.sessions import Sessions
 from bridge.broker.sockets import peers
@@ -145,7 +144,7 @@ class Process:
             lane.session,
             sessions,
             prefixes=settings.prefixes,
-            files=Files(settings.crl_file, settings.pid_file),
+            files=Files(settings.crl_file, settings.pid_file, settings.broker_log),
             lanes=self._lanes,
             alarms=alarms,
         )
@@ -156,7 +155,6 @@ class Process:
             lane.session,
             lane,
             functions,
-            log_file=LogFile(settings.broker_log),
             own=settings.user,
             alarms=alarms,
             peers=here,

@@ -9,8 +9,8 @@ What was found with Mosquitto 2.0.11:
   all that devices send it is confirmed to them and lost.
 * A SIGHUP during a reload is lost (20 of 20). So whatever reload runs is
   waited out first, by a round trip, and there is never more than one of ours.
-* While it refuses the bridge it does not deliver its log either, so that a
-  message it takes is then the only sign of a good reload.
+* It takes back a refusal of the bridge only with a good reload, so that a
+  message it takes again is a sign of one.
 """
 
 import asyncio

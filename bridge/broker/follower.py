@@ -16,7 +16,6 @@ from bridge.broker.lines import Connected, Dropping, Ended, Line, Running, Unrea
 from bridge.broker.reports import Report, Reports, nothing
 from bridge.broker.sessions import Sessions, claimant_of, is_claim
 from bridge.broker.sockets import canonical
-from bridge.mqtt.session import Incoming
 from functions.contract.messages import BrokerRestarted, SessionClosed, SessionFact, SessionOpened
 from functions.contract.subjects import subject
 from functions.domain.callers import DEVICE
@@ -39,7 +38,6 @@ class Follower:
         reports: where it is told.
         alarms: where what is wrong is told.
         own: the bridge's own user at the broker.
-        acknowledge: lets the broker forget a line.
         end: has every session of a common name ended.
         subscribes_within: seconds that a device is given to subscribe before it is told again.
     """
@@ -51,7 +49,6 @@ class Follower:
         alarms: Alarms,
         *,
         own: str,
-        acknowledge: Callable[[Incoming], None],
         end: Callable[[str], None],
         subscribes_within: float = SUBSCRIBES_WITHIN_SECONDS,
     ) -> None:
@@ -59,13 +56,11 @@ class Follower:
         self._reports = reports
         self._alarms = alarms
         self._own = own
-        self._acknowledge = acknowledge
         self._end = end
         self._subscribes_within = subscribes_within
 
-    def follow(self, incoming: Incoming, line: Line | None) -> None:
-        """Take one line; it is acknowledged when what it means is done."""
-        done = partial(self._acknowledge, incoming)
+    def follow(self, line: Line, done: Callable[[], None]) -> None:
+        """Take one line; ``done`` is called when what it means is done."""
         match line:
             case Connected():
                 self._connected(line, done)

@@ -1,7 +1,7 @@
 """Keeps a broker as the hub wants it: who may connect, who is told to be connected, and who must go.
 
-It runs beside a lane, on the lane's session, and hears the broker's log in the
-order of the clients' messages. Everything it does can be done again: it asks
+It runs beside a lane, on the lane's session, and follows the broker's log file.
+Everything it does can be done again: it asks
 for the whole access state and applies it, at the start, when told of a change,
 every minute, and whenever it may have missed something.
 """
@@ -18,8 +18,7 @@ from pydantic import ValidationError
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.follower import SUBSCRIBES_WITHIN_SECONDS, Follower
-from bridge.broker.lines import ReloadFailed
-from bridge.broker.logfile import LogFile
+from bridge.broker.lines import Line, ReloadFailed
 from bridge.broker.port import BRIDGE, PAUSES, BrokerAdmin, Functions, Lane, Link, Pauses
 from bridge.broker.reports import Reports
 from bridge.broker.sessions import Sessions
@@ -35,9 +34,6 @@ ACCESS_CHANGED = subject("broker", "access", "changed")
 SESSIONS = subject("broker", "sessions", "list")
 
 _EVERY_SECONDS = 60.0
-# How soon a line is acted upon that nobody asks for; a look costs 10 us.
-_READ_EVERY_SECONDS = 0.02
-_READS_A_MARK = 10
 _LONGEST_REFUSAL_SECONDS = 60.0
 # Half of the time in which a revocation must be made, also one that functions take as soon as they are back.
 _LONGEST_WAIT_SECONDS = 1.0
@@ -54,11 +50,11 @@ class Keeper:
 
     Args:
         admin: the broker.
-        sessions: who is connected to it, kept from the log that ``admin`` reads.
+        sessions: who is connected to it, kept from its log.
         link: the session that the lane has with it.
         lane: the lane.
         functions: the bus.
-        own: who the bridge is in the broker's log.
+        own: the bridge's own user at the broker.
         alarms: where what is wrong is told.
         peers: the addresses connected to the broker's port, or None if this host cannot tell.
         pauses: how long is waited between tries.
@@ -73,7 +69,6 @@ class Keeper:
         lane: Lane,
         functions: Functions,
         *,
-        log_file: LogFile,
         own: str,
         alarms: Alarms,
         peers: Callable[[], frozenset[str] | None],
@@ -83,7 +78,6 @@ class Keeper:
         self._admin = admin
         self._sessions = sessions
         self._link = link
-        self._log_file = log_file
         self._lane = lane
         self._functions = functions
         self._alarms = alarms
@@ -95,10 +89,10 @@ class Keeper:
             self._reports,
             alarms,
             own=own,
-            acknowledge=log_file.acknowledge,
             end=self._end_now,
             subscribes_within=subscribes_within,
         )
+        admin.listen(self._told)
         self._asked = asyncio.Event()
         self._unsaved = asyncio.Event()
         self._caught_up = asyncio.Event()
@@ -127,7 +121,7 @@ class Keeper:
 
     def claimant(self, client_id: str) -> Caller | None:
         """Who asks for an identity under a client id, by all that the broker has written until now."""
-        self._read_log()
+        self._admin.read_log()
         return self._sessions.claimant(client_id)
 
     # --- for the process --------------------------------------------------------
@@ -137,11 +131,11 @@ class Keeper:
         await self._functions.subscribe(ACCESS_CHANGED, self._heard)
         try:
             async with asyncio.TaskGroup() as tasks:
-                for work in (self._follow_log, self._catch_up, self._keep_access, self._end_wrong, self._keep_saved):
+                tasks.create_task(self._admin.follow_log())
+                for work in (self._catch_up, self._keep_access, self._end_wrong, self._keep_saved):
                     tasks.create_task(work())
         finally:
             await self._reports.stop()
-            self._log_file.close()
 
     def hub_is_back(self) -> None:
         """Ask and tell everything again: the bus was away, and what was published meanwhile is lost."""
@@ -159,28 +153,7 @@ class Keeper:
             "alarms": dict(self._alarms.counts),
         }
 
-    # --- the log ----------------------------------------------------------------
-
-    async def _follow_log(self) -> None:
-        """Read what the broker writes, for as long as the process lives."""
-        while True:
-            for _ in range(_READS_A_MARK):
-                self._read_log()
-                await asyncio.sleep(_READ_EVERY_SECONDS)
-            if self._log_file.save():
-                # The broker begins a new log at its next reload.
-                self._admin.forget_crl()
-                self._asked.set()
-
-    def _read_log(self) -> None:
-        for incoming in self._log_file.read():
-            line = self._admin.take(incoming)
-            if isinstance(line, ReloadFailed) and not self._is_applying:
-                # Somebody else had the broker reload, and it has no CRL now.
-                self._asked.set()
-            self._follower.follow(incoming, line)
-
-    # --- catching up with the log -------------------------------------------------
+    # --- the log, and catching up with it -----------------------------------------
 
     async def _catch_up(self) -> None:
         """After each connection, put right what the log may not have told."""
@@ -192,11 +165,16 @@ class Keeper:
             self._unsaved.set()
             await self._link.disconnected.wait()
 
+    def _told(self, line: Line, done: Callable[[], None]) -> None:
+        if isinstance(line, ReloadFailed) and not self._is_applying:
+            # Somebody else had the broker reload, and it has no CRL now.
+            self._asked.set()
+        self._follower.follow(line, done)
+
     async def _compare(self) -> None:
-        # What it did before it answers this stands in its log.
+        # The log is told up to here when it answers.
         await self._admin.answers()
-        self._read_log()
-        has_missed = self._log_file.has_gap
+        has_missed = self._admin.log_has_gap
         if not self._sessions.is_filled:
             body = BrokerName(broker=self._sessions.broker)
             known = await self._ask(SESSIONS, body, SessionList)
@@ -209,7 +187,7 @@ class Keeper:
                 # Who connected before we listened is known to nobody: let them connect once more.
                 self._to_end |= {s.common_name for s in gone if not self._sessions.has(s.common_name)}
                 self._must_end_claims = True
-                self._log_file.has_gap = False
+                self._admin.forget_gap()
         self._follower.tell_again()
 
     # --- access -------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The broker's log lines, as Mosquitto 2.0.11 publishes them below ``$SYS/broker/log/``.
+"""The broker's log lines, as Mosquitto 2.0.11 writes them.
 
 A client id is free text and stands in the middle of a line, so it may hold
 anything that a line holds. What keeps one client from writing another's line:

@@ -22,10 +22,6 @@ from typing import BinaryIO
 
 import structlog
 
-from bridge.mqtt.session import Incoming
-
-# As the broker would publish the lines, so that each is read at its own level.
-LOG_TOPIC = "$SYS/broker/log/"
 _LARGE_BYTES = 16 * 1024 * 1024
 # A line is at most 1,000 bytes; more at once would hold up the loop.
 _READ_BYTES = 256 * 1024
@@ -35,6 +31,15 @@ _STARTED = re.compile(rb"\d+: mosquitto version \S+ running\n")
 _TAKEOVER = b" already connected, closing old connection."
 
 log = structlog.get_logger("bridge.broker")
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line of the log: the level that the broker wrote it at, its bytes, and its number among those read here."""
+
+    level: str
+    text: bytes
+    number: int
 
 
 @dataclass(slots=True)
@@ -67,11 +72,15 @@ class LogFile:
         self._lines: dict[int, _Told] = {}
         self._order: deque[int] = deque()
         self._number = 0
+        self._is_closed = False
         self.has_gap = False
 
-    def read(self) -> list[Incoming]:
-        """The whole lines written since, in order; each is to be acknowledged when it is done with."""
-        if self._file is None and not self._open():
+    def read(self) -> list[LogLine]:
+        """The whole lines written since, in order; each is to be acknowledged when it is done with.
+
+        Nothing once it is closed.
+        """
+        if self._is_closed or (self._file is None and not self._open()):
             return []
         found = self._read_on()
         while not found and self._is_replaced():
@@ -82,12 +91,12 @@ class LogFile:
                 found = self._read_on()
         return found
 
-    def acknowledge(self, incoming: Incoming) -> None:
+    def acknowledge(self, line: LogLine) -> None:
         """A line is done with; the mark follows when all before it are too."""
-        line = self._lines.get(incoming.mid)
-        if line is None:
+        told = self._lines.get(line.number)
+        if told is None:
             return
-        line.is_done = True
+        told.is_done = True
         while self._order and self._lines[self._order[0]].is_done:
             self._done_to = self._lines.pop(self._order.popleft()).end
 
@@ -111,7 +120,8 @@ class LogFile:
         return True
 
     def close(self) -> None:
-        """Save the mark and close the file."""
+        """Save the mark and close the file, for good."""
+        self._is_closed = True
         if self._file is not None:
             self.save()
             self._file.close()
@@ -158,10 +168,10 @@ class LogFile:
             log.error("the mark in the broker's log cannot be read", file=str(self._mark), problem=repr(problem))
             return -1, 0
 
-    def _read_on(self) -> list[Incoming]:
+    def _read_on(self) -> list[LogLine]:
         if self._file is None:
             return []
-        found: list[Incoming] = []
+        found: list[LogLine] = []
         while data := self._file.read(_READ_BYTES):
             *lines, self._rest = (self._rest + data).split(b"\n")
             for line in lines:
@@ -169,12 +179,11 @@ class LogFile:
                 found.append(self._hand_out(line))
         return found
 
-    def _hand_out(self, line: bytes) -> Incoming:
+    def _hand_out(self, text: bytes) -> LogLine:
         self._number += 1
         self._lines[self._number] = _Told(self._at)
         self._order.append(self._number)
-        topic = f"{LOG_TOPIC}{level_of(line)}"
-        return Incoming(topic, line, 1, self._number, retain=False, dup=False, generation=0)
+        return LogLine(level_of(text), text, self._number)
 
 
 def level_of(line: bytes) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -12,18 +13,18 @@ from bridge.broker import access
 from bridge.broker.alarms import Alarms
 from bridge.broker.control import RESPONSE_TOPIC, Control
 from bridge.broker.crl import CrlFile, Loader
-from bridge.broker.lines import Line, Saving, SavingFailed, parse
-from bridge.broker.logfile import LOG_TOPIC
-from bridge.broker.port import Lane, Link
+from bridge.broker.lines import Saving, SavingFailed, parse
+from bridge.broker.logfile import LogFile, LogLine
+from bridge.broker.port import Follow, Lane, Link
 from bridge.broker.process import Process
 from bridge.broker.sessions import Sessions
 from bridge.mqtt.session import Incoming
 from functions.domain.faults import Denied, Unavailable
 from functions.domain.sessions import Session
 
-# Notices tell of clients, errors of failed reloads, information of reloads
-# and saves begun and of the broker's start.
-
+# How soon a line is acted upon that nobody asks for; a look costs 10 us.
+_READ_EVERY_SECONDS = 0.02
+_READS_A_MARK = 10
 _NAMES_AT_ONCE = 25
 _SAVED_WITHIN_SECONDS = 2.0
 _SAVES = 20
@@ -37,10 +38,11 @@ log = structlog.get_logger("bridge.broker")
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What is reached past MQTT: the CRL that the broker reads, and its pid file."""
+    """What is reached past MQTT: the CRL that the broker reads, its pid file, and the log that it writes."""
 
     crl: Path
     pid: Path
+    log: Path
 
 
 class Mosquitto:
@@ -48,9 +50,9 @@ class Mosquitto:
 
     Args:
         link: the MQTT session.
-        sessions: filled from the log lines that are taken here.
+        sessions: who is connected.
         prefixes: the topic prefixes that claim certificates may use.
-        files: the CRL file and the pid file.
+        files: what is reached past MQTT.
         lanes: all that share the broker; they tell when no device's message is unanswered.
         alarms: where a broker that fails is told.
     """
@@ -72,9 +74,9 @@ class Mosquitto:
         self._alarms = alarms
         self._control = Control(link)
         self._process = Process(files.pid)
-        self._loader = Loader(
-            CrlFile(files.crl), reload=self._process.reload, answers=self._control.answers, alarms=alarms
-        )
+        self._loader = Loader(CrlFile(files.crl), reload=self._process.reload, answers=self.answers, alarms=alarms)
+        self._log_file = LogFile(files.log)
+        self._follow: Follow | None = None
         self._clients: Mapping[str, str] = {}
         # Ending a session deletes its client for a moment, which must not be
         # the moment in which the clients are listed.
@@ -87,19 +89,59 @@ class Mosquitto:
         """The security plugin's answers."""
         return (RESPONSE_TOPIC,)
 
-    def take(self, incoming: Incoming) -> Line | None:
-        """Look at a message of ``topics``, or at a line of the log; sessions are up to date when it returns."""
-        if incoming.topic == RESPONSE_TOPIC:
-            self._control.take(incoming.payload)
-            return None
-        line = parse(incoming.topic.removeprefix(LOG_TOPIC), incoming.payload)
-        if isinstance(line, Saving):
+    def take(self, incoming: Incoming) -> None:
+        """Look at a message of ``topics``."""
+        self._control.take(incoming.payload)
+
+    def listen(self, follow: Follow) -> None:
+        """Let this have what the log tells, in its order, each with what to call when it is done with."""
+        self._follow = follow
+
+    def read_log(self) -> None:
+        """Hand over all that the broker has logged until now; sessions are up to date when it returns."""
+        for line in self._log_file.read():
+            self._hear(line)
+
+    async def follow_log(self) -> None:
+        """Hand over what the broker logs, as it does, until cancelled."""
+        try:
+            while True:
+                for _ in range(_READS_A_MARK):
+                    self.read_log()
+                    await asyncio.sleep(_READ_EVERY_SECONDS)
+                if self._log_file.save():
+                    # The broker begins a new log at its next reload, which the next look at the CRL now brings.
+                    self._loader.forget()
+        finally:
+            self._log_file.close()
+
+    @property
+    def log_has_gap(self) -> bool:
+        """Whether there were lines that cannot be had any more."""
+        return self._log_file.has_gap
+
+    def forget_gap(self) -> None:
+        """What the gap may have hidden is put right."""
+        self._log_file.has_gap = False
+
+    def _hear(self, line: LogLine) -> None:
+        """Take what is of our own concern, and hand on what a line tells.
+
+        Notices tell of clients, errors of failed reloads, information of
+        reloads and saves begun and of the broker's start.
+        """
+        told = parse(line.level, line.text)
+        done = partial(self._log_file.acknowledge, line)
+        if isinstance(told, Saving):
             self._saving.set()
-        elif isinstance(line, SavingFailed):
+        elif isinstance(told, SavingFailed):
             self._saving_failed = True
-        elif line is not None:
-            self._loader.hear(line)
-        return line
+        elif told is not None:
+            self._loader.hear(told)
+        if told is None or self._follow is None:
+            done()
+        else:
+            self._follow(told, done)
 
     async def apply_access(self, claims: Collection[str], suspended: Collection[str]) -> None:
         """Bring the plugin's roles and clients to what they should be; nothing is sent if they are."""
@@ -156,10 +198,10 @@ class Mosquitto:
             self._saving_failed = False
             self._process.save()
             # The broker looks at signals after each packet, else every 100 ms.
-            await self._control.answers()
+            await self.answers()
             await self._saving_begun()
             # What the broker had sent before it began has come when it answers.
-            await self._control.answers()
+            await self.answers()
             if self._saving_failed:
                 raise Unavailable(detail="The broker cannot write its sessions to disk.")
             if self._taken == before:
@@ -169,8 +211,12 @@ class Mosquitto:
         raise Unavailable(detail="There was no moment without a message in which the broker could be saved.")
 
     async def answers(self) -> None:
-        """One round trip through the security plugin."""
-        await self._control.answers()
+        """One round trip through the security plugin, and then all that the broker logged before its answer."""
+        try:
+            await self._control.answers()
+        finally:
+            # A refusal is an answer too, and its cause stands in the log.
+            self.read_log()
 
     def sessions(self) -> Mapping[str, Session]:
         """The open sessions by client id."""

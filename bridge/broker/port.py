@@ -15,6 +15,8 @@ from functions.domain.sessions import Session
 
 M = TypeVar("M", bound=Message)
 
+Follow = Callable[[Line, Callable[[], None]], None]
+
 BRIDGE = Caller(SYSTEM, "bridge")
 
 
@@ -55,7 +57,6 @@ class Functions(Protocol):
 class Link(Protocol):
     """The MQTT session with the broker, as ``bridge.mqtt.session.Session`` has it."""
 
-    generation: int
     disconnected: asyncio.Event
 
     @property
@@ -106,8 +107,29 @@ class BrokerAdmin(Protocol):
         """What to subscribe to, besides the devices' topics."""
         ...
 
-    def take(self, incoming: Incoming) -> Line | None:
-        """Look at a message of one of those topics: what it tells about a client or the broker."""
+    def take(self, incoming: Incoming) -> None:
+        """Look at a message of one of those topics: an answer to an order."""
+        ...
+
+    def listen(self, follow: Follow) -> None:
+        """Let this have what the log tells, in its order, each with what to call when it is done with."""
+        ...
+
+    def read_log(self) -> None:
+        """Hand over all that the broker has logged until now."""
+        ...
+
+    async def follow_log(self) -> None:
+        """Hand over what the broker logs, as it does, until cancelled."""
+        ...
+
+    @property
+    def log_has_gap(self) -> bool:
+        """Whether there were lines that cannot be had any more."""
+        ...
+
+    def forget_gap(self) -> None:
+        """What the gap may have hidden is put right."""
         ...
 
     async def apply_access(self, claims: Collection[str], suspended: Collection[str]) -> None:
@@ -127,7 +149,7 @@ class BrokerAdmin(Protocol):
         ...
 
     async def answers(self) -> None:
-        """One round trip: returns when the broker has handled all that was before it."""
+        """One round trip: when it returns, all that the broker did before it has been handed over from its log."""
         ...
 
     def forget_crl(self) -> None:

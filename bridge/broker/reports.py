@@ -1,7 +1,7 @@
 """Tells functions what the broker's log told, each client's news in order, until functions have taken it.
 
-A line is acknowledged to the broker only then, so a report outlives a crash of
-the bridge: the broker sends the line again. What is reported again is the same
+A line is done with only then, so a report outlives a crash of the bridge: the
+line is read again. What is reported again is the same
 fact, and functions take it as such.
 """
 

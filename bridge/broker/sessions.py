@@ -1,9 +1,9 @@
 """Who is connected, kept from the broker's log lines.
 
-Lines come in the order in which the broker wrote them, over the same session
-as the clients' messages, and a client's connect line comes before its first
-message (160 of 160 when tried). So whoever asks for the sender of a message
-that has just come gets the one who sent it.
+Lines come in the order in which the broker wrote them, and a client's connect
+line is written before its first message is passed on. So whoever has read the
+log to its end and asks for the sender of a message that has just come gets the
+one who sent it.
 """
 
 from collections.abc import Callable, Iterable, Mapping

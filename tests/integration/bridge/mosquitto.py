@@ -184,14 +184,15 @@ class Mosquitto:
         path.write_text(path.read_text().replace(line, another))
 
     def start(self) -> None:
-        """Start and wait until it listens."""
+        """Start and wait until it listens, and has logged that it runs."""
+        lives = self._lives()
         (self.folder / "bridge.sock").unlink(missing_ok=True)
         with (self.folder / "mosquitto.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self._binary, "-c", str(self.folder / "mosquitto.conf")], stdout=log, stderr=log
             )
         deadline = time.monotonic() + _START_SECONDS
-        while not self._listens():
+        while not self._listens() or self._lives() == lives:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"mosquitto did not start:\n{self.log}")
             time.sleep(0.01)
@@ -216,6 +217,11 @@ class Mosquitto:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def _lives(self) -> int:
+        """How often it has started, by its log."""
+        log = self.folder / "broker.log"
+        return log.read_text(errors="replace").count(" running\n") if log.exists() else 0
 
     def _listens(self) -> bool:
         with socket.socket() as probe:

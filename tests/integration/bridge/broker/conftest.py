@@ -10,7 +10,6 @@ import pytest
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.keeper import Keeper
-from bridge.broker.logfile import LogFile
 from bridge.broker.mosquitto import Files
 from bridge.broker.mosquitto import Mosquitto as Admin
 from bridge.broker.sessions import Sessions
@@ -115,7 +114,7 @@ class Keeping:
 
     def read_log(self) -> None:
         """Have the keeper read all that the broker has written until now."""
-        self.keeper.claimant("")
+        self.admin.read_log()
 
     def remember(self) -> None:
         """Let the functions know the open sessions, as the real ones do."""
@@ -143,7 +142,7 @@ class Keeping:
             self.lane.session,
             self.sessions,
             prefixes=self.prefixes,
-            files=Files(self.broker.folder / "crl.pem", self.broker.folder / "mosquitto.pid"),
+            files=Files(*(self.broker.folder / name for name in ("crl.pem", "mosquitto.pid", "broker.log"))),
             lanes=[self.lane],
             alarms=self.alarms,
         )
@@ -153,7 +152,6 @@ class Keeping:
             self.lane.session,
             self.lane,
             self.functions,
-            log_file=LogFile(self.broker.folder / "broker.log"),
             own=USER,
             # Reports are counted here; that one comes again later is not what is tried.
             subscribes_within=600.0,

@@ -5,13 +5,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from bridge.broker.lines import Line, parse
-from bridge.broker.port import M
+from bridge.broker.logfile import LogFile, LogLine
+from bridge.broker.port import Follow, M
 from bridge.mqtt.session import Incoming
 from functions.contract.messages import (
     Access,
@@ -30,7 +32,6 @@ from functions.domain.faults import Fault, Unavailable
 from functions.domain.sessions import Session
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
-LOG = "$SYS/broker/log/N"
 
 
 class MemoryFunctions:
@@ -124,7 +125,6 @@ class MemoryLink:
     """A session that stands, and remembers what was acknowledged."""
 
     def __init__(self) -> None:
-        self.generation = 1
         self.disconnected = asyncio.Event()
         self.is_connected = True
         self.acknowledged: list[Incoming] = []
@@ -155,17 +155,42 @@ class MemoryLane:
 class MemoryBroker:
     """A broker (``BrokerAdmin``) that notes what it is told; ``faults`` are raised first, one a call."""
 
+    log: LogFile
     deeds: list[tuple[str, Any]] = field(default_factory=list)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
-    topics: tuple[str, ...] = (LOG,)
+    topics: tuple[str, ...] = ("$CONTROL/dynamic-security/v1/response",)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def take(self, incoming: Incoming) -> Line | None:
-        return parse_of(incoming)
+    def take(self, incoming: Incoming) -> None:
+        return
+
+    def listen(self, follow: Follow) -> None:
+        self._follow = follow
+
+    def read_log(self) -> None:
+        for line in self.log.read():
+            told, done = parse_of(line), partial(self.log.acknowledge, line)
+            if told is None:
+                done()
+            else:
+                self._follow(told, done)
+
+    async def follow_log(self) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.log.close()
+
+    @property
+    def log_has_gap(self) -> bool:
+        return self.log.has_gap
+
+    def forget_gap(self) -> None:
+        self.log.has_gap = False
 
     async def apply_access(self, claims: Collection[str], suspended: Collection[str]) -> None:
         self._do("access", (sorted(claims), sorted(suspended)))
@@ -207,26 +232,22 @@ class MemoryBroker:
         self.deeds.append((kind, what))
 
 
-def parse_of(message: Incoming) -> Line | None:
-    """The line of a message."""
-    return parse(message.topic.removeprefix("$SYS/broker/log/"), message.payload)
+def parse_of(line: LogLine) -> Line | None:
+    """What a line tells."""
+    return parse(line.level, line.text)
 
 
-def incoming(text: str, *, second: int = 0, generation: int = 1, level: str = "N") -> Incoming:
+def logged(text: str, *, second: int = 0, level: str = "N") -> LogLine:
     """A log line of a second of the test's minute."""
-    payload = f"{int(NOW.timestamp()) + second}: {text}".encode()
-    return Incoming(f"$SYS/broker/log/{level}", payload, 1, 1, retain=False, dup=False, generation=generation)
+    return LogLine(level, f"{int(NOW.timestamp()) + second}: {text}".encode(), 1)
 
 
-def connect(
-    client_id: str, common_name: str = "", *, second: int = 0, address: str = "127.0.0.1:5", generation: int = 1
-) -> Incoming:
+def connect(client_id: str, common_name: str = "", *, second: int = 0, address: str = "127.0.0.1:5") -> LogLine:
     """A connect line."""
     name = common_name or client_id
-    text = f"New client connected from {address} as {client_id} (p5, c1, k60, u'{name}')."
-    return incoming(text, second=second, generation=generation)
+    return logged(f"New client connected from {address} as {client_id} (p5, c1, k60, u'{name}').", second=second)
 
 
-def end(client_id: str, *, second: int = 0) -> Incoming:
+def end(client_id: str, *, second: int = 0) -> LogLine:
     """A disconnect line."""
-    return incoming(f"Client {client_id} disconnected.", second=second)
+    return logged(f"Client {client_id} disconnected.", second=second)

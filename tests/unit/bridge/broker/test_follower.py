@@ -3,18 +3,19 @@
 import asyncio
 import json
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.follower import Follower
+from bridge.broker.logfile import LogLine
 from bridge.broker.port import Pauses
 from bridge.broker.reports import Reports
 from bridge.broker.sessions import Sessions
-from bridge.mqtt.session import Incoming
 from functions.contract.messages import SessionFact
 from functions.domain.faults import Denied, Reason
-from tests.unit.bridge.broker.memory import NOW, MemoryFunctions, connect, end, incoming, parse_of
+from tests.unit.bridge.broker.memory import NOW, MemoryFunctions, connect, end, logged, parse_of
 
 OWN = "@bridge"
 
@@ -27,21 +28,24 @@ class Rig:
         self.alarms = Alarms(self.functions)
         self.sessions = Sessions("local")
         self.reports = Reports(self.functions, self.alarms, Pauses(0.001, 0.004))
-        self.acknowledged: list[Incoming] = []
+        self.acknowledged: list[LogLine] = []
         self.ended: list[str] = []
         self.follower = Follower(
             self.sessions,
             self.reports,
             self.alarms,
             own=OWN,
-            acknowledge=self.acknowledged.append,
             end=self.ended.append,
             subscribes_within=subscribes_within,
         )
 
-    def hear(self, *messages: Incoming) -> None:
-        for message in messages:
-            self.follower.follow(message, parse_of(message))
+    def hear(self, *lines: LogLine) -> None:
+        for line in lines:
+            told = parse_of(line)
+            if told is None:
+                self.acknowledged.append(line)
+            else:
+                self.follower.follow(told, partial(self.acknowledged.append, line))
 
     async def lines(self) -> list[str]:
         async with asyncio.timeout(5):
@@ -77,7 +81,7 @@ async def test_a_line_is_acknowledged_only_when_functions_have_taken_it(rig: Rig
 async def test_a_takeover_by_the_same_certificate_is_one_more_opening(rig: Rig) -> None:
     rig.hear(
         connect("EDGB-0001"),
-        incoming("Client EDGB-0001 already connected, closing old connection.", level="E"),
+        logged("Client EDGB-0001 already connected, closing old connection.", level="E"),
         connect("EDGB-0001", second=3),
     )
 
@@ -170,7 +174,7 @@ async def test_an_unreadable_connect_line_is_an_alarm(rig: Rig) -> None:
 
 
 async def test_dropped_messages_are_an_alarm(rig: Rig) -> None:
-    rig.hear(incoming("Outgoing messages are being dropped for client EDGB-0001."))
+    rig.hear(logged("Outgoing messages are being dropped for client EDGB-0001."))
 
     assert rig.alarms.counts["messages-dropped"] == 1
     assert len(rig.acknowledged) == 1
@@ -208,7 +212,7 @@ async def test_a_restart_of_the_broker_ends_all_sessions_before_the_new_ones_are
     rig.hear(
         connect("EDGB-0001"),
         connect("EDGB-0002", second=9),
-        incoming("mosquitto version 2.0.11 running", second=9, level="I"),
+        logged("mosquitto version 2.0.11 running", second=9, level="I"),
         connect("EDGB-0001", second=9),
     )
 

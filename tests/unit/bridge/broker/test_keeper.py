@@ -10,10 +10,9 @@ import pytest
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.keeper import Keeper
-from bridge.broker.logfile import LogFile
+from bridge.broker.logfile import LogFile, LogLine
 from bridge.broker.port import Pauses
 from bridge.broker.sessions import Sessions
-from bridge.mqtt.session import Incoming
 from functions.contract.messages import SessionFact
 from functions.domain.faults import Conflict, Denied, Fault, Malformed, Unavailable
 from tests.unit.bridge.broker.memory import (
@@ -23,7 +22,7 @@ from tests.unit.bridge.broker.memory import (
     MemoryLane,
     MemoryLink,
     connect,
-    incoming,
+    logged,
 )
 
 OWN = "@bridge"
@@ -35,7 +34,7 @@ class Rig:
         self.log.touch()
         self.log_file = LogFile(self.log)
         self.functions = MemoryFunctions()
-        self.broker = MemoryBroker()
+        self.broker = MemoryBroker(self.log_file)
         self.link = MemoryLink()
         self.lane = MemoryLane()
         self.alarms = Alarms(self.functions)
@@ -47,7 +46,6 @@ class Rig:
             self.link,
             self.lane,
             self.functions,
-            log_file=self.log_file,
             own=OWN,
             alarms=self.alarms,
             peers=lambda: self.peers,
@@ -55,10 +53,10 @@ class Rig:
         )
         self.task: asyncio.Task[None] | None = None
 
-    def hear(self, line: Incoming) -> None:
+    def hear(self, line: LogLine) -> None:
         """Let the broker write a line, and the keeper look."""
         with self.log.open("ab") as file:
-            file.write(line.payload + b"\n")
+            file.write(line.text + b"\n")
         self.keeper.claimant("")
 
     async def start(self) -> None:
@@ -76,7 +74,6 @@ class Rig:
         self.lane.subscribed.clear()
         self.link.disconnected.set()
         await asyncio.sleep(0)
-        self.link.generation += 1
         self.link.disconnected.clear()
         self.lane.subscribed.set()
 
@@ -207,7 +204,7 @@ async def test_somebody_else_s_failed_reload_is_mended_at_once(rig: Rig) -> None
     await rig.broker.until(lambda: rig.broker.done("save"))
     rig.broker.deeds.clear()
 
-    rig.hear(incoming("Error when reloading certificate '/server.crt' or key '/server.key'.", level="E"))
+    rig.hear(logged("Error when reloading certificate '/server.crt' or key '/server.key'.", level="E"))
     await rig.broker.until(lambda: rig.broker.done("access"))
 
     assert rig.broker.done("crl") == ["crl 1"]

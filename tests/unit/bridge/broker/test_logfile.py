@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bridge.broker.logfile import LogFile, level_of
-from bridge.mqtt.session import Incoming
+from bridge.broker.logfile import LogFile, LogLine, level_of
 
 Write = Callable[[str], None]
 
@@ -42,8 +41,8 @@ def open_log(path: Path) -> Iterator[Open]:
         log.close()
 
 
-def texts(lines: list[Incoming]) -> list[str]:
-    return [line.payload.decode() for line in lines]
+def texts(lines: list[LogLine]) -> list[str]:
+    return [line.text.decode() for line in lines]
 
 
 def tell(log: LogFile) -> list[str]:
@@ -73,6 +72,16 @@ def test_a_line_is_given_once_and_only_when_it_is_whole(open_log: Open, write: W
     write("o\n3: three\n")
 
     assert texts(log.read()) == ["2: two", "3: three"]
+    assert log.read() == []
+
+
+def test_once_closed_it_reads_no_more(open_log: Open, write: Write) -> None:
+    log = open_log()
+    write("1: one\n")
+    tell(log)
+    log.close()
+    write("2: two\n")
+
     assert log.read() == []
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.control import RESPONSE_TOPIC, TOPIC, Control
+from bridge.broker.lines import Line, ReloadFailed
 from bridge.broker.mosquitto import Files, Mosquitto
 from bridge.broker.sessions import Sessions
 from bridge.mqtt.session import Incoming
@@ -66,7 +68,7 @@ def mosquitto(plugin: Plugin, tmp_path: Path) -> Mosquitto:
         plugin,
         Sessions("local"),
         prefixes=("$devicehub",),
-        files=Files(tmp_path / "crl.pem", tmp_path / "pid"),
+        files=Files(tmp_path / "crl.pem", tmp_path / "pid", tmp_path / "log"),
         lanes=[MemoryLane()],
         alarms=Alarms(MemoryFunctions()),
     )
@@ -191,3 +193,28 @@ async def test_many_sessions_end_in_messages_that_keep_each_end_whole(mosquitto:
 
     assert [len(message) for message in plugin.messages] == [50, 50, 20]
     assert all(message[0]["command"] == "createClient" for message in plugin.messages)
+
+
+@pytest.mark.parametrize("fault", [None, Denied()])
+async def test_what_the_broker_logged_before_it_answered_is_told_with_the_answer(
+    mosquitto: Mosquitto, plugin: Plugin, tmp_path: Path, fault: Fault | None
+) -> None:
+    told: list[Line] = []
+    mosquitto.listen(lambda line, done: told.append(line))
+    (tmp_path / "log").write_text("1: Error: Unable to load certificate revocation file.\n")
+    plugin.fault = fault
+
+    with suppress(Denied):
+        await mosquitto.answers()
+
+    assert [type(line) for line in told] == [ReloadFailed]
+    await end_of_log(mosquitto)
+
+
+async def end_of_log(mosquitto: Mosquitto) -> None:
+    """Follow the log for a moment, as its end closes the file."""
+    following = asyncio.create_task(mosquitto.follow_log())
+    await asyncio.sleep(0)
+    following.cancel()
+    with suppress(asyncio.CancelledError):
+        await following
