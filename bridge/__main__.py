@@ -15,7 +15,6 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
-import nats.errors
 import orjson
 import structlog
 import uvloop
@@ -228,13 +227,8 @@ class Process:
     async def _close(self) -> None:
         for lane in self._lanes:
             await lane.session.close()
-        if self._client is None:
-            return
-        try:
-            await self._client.drain()
-        except nats.errors.Error as problem:
-            log.warning("bus left without goodbye", problem=repr(problem))
-            await self._client.close()
+        if self._client is not None:
+            await bus.leave(self._client)
 
 
 async def _until_there(what: str, attempt: Callable[[], Awaitable[T]]) -> T:

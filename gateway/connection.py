@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TypeVar
 
-import nats.errors
 import structlog
 from nats.aio.client import Client
 
@@ -59,11 +58,7 @@ class Connection:
         self._is_leaving = True
         if self._client is None:
             return
-        try:
-            await self._client.drain()
-        except (TimeoutError, nats.errors.Error) as problem:
-            log.warning("bus left without goodbye", problem=repr(problem))
-            await self._client.close()
+        await bus.leave(self._client)
 
     async def request(
         self,

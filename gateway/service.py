@@ -1,19 +1,16 @@
 """The gateway on the bus: it answers the service protocol, and events on ``devicehub.http.event``."""
 
-import asyncio
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import nats.errors
 import orjson
-import structlog
 from nats.aio.client import Client
 from nats.micro.request import Request
-from nats.micro.service import EndpointConfig, Service, ServiceConfig
 
 from functions.contract import subjects
 from functions.contract.faults import encode_fault
+from functions.contract.service import Endpoints, respond
 from functions.domain.callers import OPERATOR, SYSTEM, parse_caller
 from functions.domain.faults import Denied, Fault, Malformed, Reason
 from gateway.serverless import Events
@@ -21,8 +18,6 @@ from gateway.serverless import Events
 NAME: Final = "gateway"
 
 _EVENTS_AT_ONCE = 64
-
-log = structlog.get_logger("gateway")
 
 
 class GatewayService:
@@ -38,36 +33,20 @@ class GatewayService:
     def __init__(self, client: Client, events: Events, *, version: str, stats: Callable[[], dict[str, Any]]) -> None:
         self._client = client
         self._events = events
-        self._service = Service(client, ServiceConfig(name=NAME, version=version, stats_handler=lambda _: stats()))
-        self._slots = asyncio.Semaphore(_EVENTS_AT_ONCE)
-        self._running: set[asyncio.Task[None]] = set()
+        self._endpoints = Endpoints(
+            client, name=NAME, version=version, stats=lambda _: stats(), at_once=_EVENTS_AT_ONCE
+        )
 
     async def start(self) -> None:
         """Subscribe; returns when the server knows."""
-        await self._service.start()
-        await self._service.add_endpoint(
-            EndpointConfig(
-                name="http-event", subject=subjects.subject("http", "event"), queue_group=NAME, handler=self._take
-            )
-        )
-        await self._client.flush()
+        await self._endpoints.start()
+        event = subjects.subject("http", "event")
+        await self._endpoints.add(name="http-event", subject=event, queue=NAME, handler=self._serve)
+        await self._endpoints.ready()
 
     async def drain(self) -> None:
         """Take no new events, and finish those taken; the connection stays open."""
-        await asyncio.gather(*(one._subscription.drain() for one in self._service._endpoints))
-        while self._running:
-            await asyncio.wait(self._running)
-
-    async def _take(self, request: Request) -> None:
-        # The library awaits one of these at a time.
-        await self._slots.acquire()
-        task = asyncio.create_task(self._serve(request))
-        self._running.add(task)
-        task.add_done_callback(self._release)
-
-    def _release(self, task: "asyncio.Task[None]") -> None:
-        self._running.discard(task)
-        self._slots.release()
+        await self._endpoints.finish()
 
     async def _serve(self, request: Request) -> None:
         headers: dict[str, str] = {}
@@ -75,10 +54,7 @@ class GatewayService:
             body = await self._answer(request.data, request.headers or {})
         except Fault as fault:
             headers, body = encode_fault(fault, datetime.now(UTC))
-        try:
-            await request.respond(body, headers or None)
-        except (ValueError, nats.errors.Error) as problem:
-            log.warning("reply lost", subject=request.subject, problem=repr(problem))
+        await respond(request, body, headers)
 
     async def _answer(self, payload: bytes, headers: Mapping[str, str]) -> bytes:
         admit(headers)

@@ -6,10 +6,12 @@ calling side.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import nats.errors
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
@@ -21,6 +23,8 @@ from functions.domain.callers import Caller
 from functions.domain.faults import Reason, Unavailable
 
 M = TypeVar("M", bound=Message)
+
+log = structlog.get_logger("bus")
 
 # Several calls of one process are in flight at once on one connection; the
 # client's own buffer while the server is away is bounded, so that a long
@@ -90,6 +94,17 @@ async def connect(
     except (OSError, nats.errors.Error, TimeoutError) as problem:
         raise Unavailable(detail=f"The NATS server at {url} cannot be reached: {problem}") from problem
     return client
+
+
+async def leave(client: Client) -> None:
+    """Send what is to be sent, and close the connection; quietly where the server is away, as nobody waits then."""
+    try:
+        await client.drain()
+    except (nats.errors.Error, OSError) as problem:
+        log.warning("bus left without goodbye", problem=repr(problem))
+        # Closing flushes first, and fails in its turn.
+        with suppress(OSError):
+            await client.close()
 
 
 class Bus:

@@ -1,6 +1,5 @@
 """Devices over HTTP: pages of the inventory, one record, and counts."""
 
-import re
 from typing import Final
 from urllib.parse import urlencode
 
@@ -9,6 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract.messages import DeviceView, FleetStats, RegistryQuery
+from functions.contract.views import split_page
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import SLOW_SECONDS, answer, call, path_name, prove
@@ -18,9 +18,6 @@ from gateway.queries import Pairs, Parameters
 _QUERY: Final = Parameters(RegistryQuery)
 _NO_QUERY: Final = Parameters()
 _DEFAULT_LIMIT: Final = RegistryQuery().limit
-
-# A DevicePage as the index writes it.
-_PAGE: Final = re.compile(rb'\{"total":([0-9]{1,15}),"devices":(\[.*\])\}', re.DOTALL)
 
 DEVICE: Final = path_parameter("device", "The id of a device, or the role assigned to it.")
 _TEXTS: Final = {
@@ -83,7 +80,7 @@ async def list_devices(request: Request) -> Response:
     proven = await prove(request)
     pairs, values = _QUERY.read(request.scope["query_string"])
     body = await call(request, proven, "registry", "query", payload=orjson.dumps(values), within=SLOW_SECONDS)
-    total, devices = _read_page(body)
+    total, devices = split_page(body)
     links = _links(request.scope["path"], pairs, values.get("limit", _DEFAULT_LIMIT), values.get("offset", 0), total)
     return answer(devices, **{"X-Total-Count": str(total), "Link": links})
 
@@ -100,15 +97,6 @@ async def count_devices(request: Request) -> Response:
     proven = await prove(request)
     _NO_QUERY.read(request.scope["query_string"])
     return answer(await call(request, proven, "registry", "stats"))
-
-
-def _read_page(body: bytes) -> tuple[int, bytes]:
-    """How many devices match, and the page as an array; it is cut out where it can be, instead of being read."""
-    cut = _PAGE.fullmatch(body)
-    if cut is not None:
-        return int(cut[1]), cut[2]
-    page = orjson.loads(body)
-    return page["total"], orjson.dumps(page["devices"])
 
 
 def _links(path: str, pairs: Pairs, limit: int, offset: int, total: int) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -66,12 +66,18 @@ async def bus_connection(url: str, user: str, password: str, *, mend: str = "") 
         async with asyncio.timeout(_CONNECT_SECONDS):
             client = await bus.connect(url, user=user, password=password, failed=failed)
     except (TimeoutError, Unavailable, OSError) as problem:
-        why = str(refused[-1]) if refused else str(problem) or "it does not answer"
+        why = str(_most_telling(refused)) if refused else str(problem) or "it does not answer"
         raise Problem(f"The NATS server at {url} cannot be used as '{user}': {why}.", mend) from problem
     try:
         yield client
     finally:
         await client.close()
+
+
+def _most_telling(problems: Sequence[Exception]) -> Exception:
+    """The last thing the server itself said: it hangs up after a refusal, and the reset may overtake its words."""
+    said = [problem for problem in problems if not isinstance(problem, OSError)]
+    return (said or problems)[-1]
 
 
 async def answering(client: Client, wanted: Mapping[str, int]) -> Counter[str]:
