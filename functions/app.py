@@ -14,6 +14,7 @@ import structlog
 import uvloop
 from nats.aio.client import Client
 
+from functions.adapters.audit import JetStreamAudit
 from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
 from functions.adapters.events import NatsEvents
@@ -123,6 +124,7 @@ def make_hub(settings: Settings, client: Client, index: SqliteIndex, roster: Buc
         hasher=HmacHasher(settings.uuid_key),
         events=NatsEvents(client),
         streams=JetStreamStreams(client),
+        audit=JetStreamAudit(client),
         index=index,
         roster=roster,
         **open_stores(client),
@@ -134,6 +136,7 @@ async def _do_chores(hub: Hub) -> None:
     while True:
         try:
             await provisioning.finish_claims(hub)
+            await hub.audit.catch_up()
         except Fault as fault:
             log.warning("chores put off", reason=fault.reason, cause=repr(fault.__cause__))
         # Spread, so that workers started together do not do the same at once.

@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from functions.domain.audit import AuditEntry, Trail
 from functions.domain.faults import Conflict, Malformed
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.twins import Half
-from functions.ports import Store, Streams
+from functions.ports import Audit, Store, Streams
 from functions.testing import START, collect, refused
 
 Read = Callable[[str, DeviceId], Awaitable[list[tuple[bytes, Mapping[str, str]]]]]
+Recorded = Callable[[Trail], Awaitable[list[AuditEntry]]]
 
 
 def half(version: int, doc: dict[str, Any] | None = None) -> Half:
@@ -233,6 +236,69 @@ class StreamsChecks:
 
         assert await read("events", DeviceId("EDGB-0001")) == [(payload, {"Hub-Type": "door", "Hub-Time": "1"})]
         assert await read("telemetry", DeviceId("EDGB-0001")) == []
+
+
+class AuditChecks:
+    """What every ``Audit`` must do. Subclass it in a test module, with two fixtures.
+
+    ``audit`` is an empty ``Audit``; ``recorded`` gives the entries of one of
+    its trails, in the order in which they are kept.
+    """
+
+    async def test_an_entry_is_kept_exactly(self, audit: Audit, recorded: Recorded) -> None:
+        """In the trail of its action, and in no other."""
+        await audit.append([audit_entry(1)])
+
+        assert await recorded(Trail.CHANGES) == [audit_entry(1)]
+        assert await recorded(Trail.ONBOARDING) == []
+
+    async def test_entries_keep_their_order(self, audit: Audit, recorded: Recorded) -> None:
+        """Those of one call as they were given, those of one caller as they were written."""
+        for number in range(0, 30, 3):
+            await audit.append([audit_entry(number), audit_entry(number + 1), audit_entry(number + 2)])
+
+        assert await recorded(Trail.CHANGES) == [audit_entry(number) for number in range(30)]
+
+    async def test_many_at_once_are_all_kept(self, audit: Audit, recorded: Recorded) -> None:
+        """Each once."""
+        await asyncio.gather(*(audit.append([audit_entry(number)]) for number in range(100)))
+
+        assert sorted(one.id for one in await recorded(Trail.CHANGES)) == [audit_entry(n).id for n in range(100)]
+
+    async def test_what_is_written_again_is_kept_once(self, audit: Audit, recorded: Recorded) -> None:
+        """An acknowledgement may be lost, and the same record be written again."""
+        for _ in range(3):
+            await audit.append([audit_entry(1), audit_entry(2)])
+
+        assert await recorded(Trail.CHANGES) == [audit_entry(1), audit_entry(2)]
+
+    async def test_trails_are_kept_apart(self, audit: Audit, recorded: Recorded) -> None:
+        """By what was done."""
+        wish = replace(audit_entry(1), action="twin.desired", kind="twin")
+        step = replace(audit_entry(2), action="onboarding.requested", kind="device")
+        await audit.append([wish])
+        await audit.append([step])
+
+        assert await recorded(Trail.TWINS) == [wish]
+        assert await recorded(Trail.ONBOARDING) == [step]
+        assert await recorded(Trail.CHANGES) == []
+
+
+def audit_entry(number: int) -> AuditEntry:
+    """An entry with everything that one may hold; those of higher numbers have higher ids."""
+    return AuditEntry(
+        id=f"{number:012x}-0123456789abcdef",
+        at=START + timedelta(microseconds=number),
+        action="device.suspended",
+        actor="user:anna",
+        origin="http:192.0.2.7",
+        call="c0ffee",
+        kind="device",
+        target="EDGB-0001",
+        before={"lifecycle": "active", "deep": {"list": [1, 2.5, None, {"é\u2028": True}]}},
+        after={"lifecycle": "suspended", "n": number},
+        cut=("after.note",),
+    )
 
 
 async def _value(store: Store[Half], key: str) -> Half:

@@ -5,13 +5,14 @@ A handler is ``async (call, hub) -> reply``: ``Call`` is decoded and admitted,
 them real; ``functions/checks.py`` has the checks that any adapter must pass.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar
 
+from functions.domain.audit import AuditEntry
 from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, Signed, SigningRequest
 from functions.domain.devices import Device
@@ -32,7 +33,9 @@ class Call(Generic[T]):
     """One call of a function.
 
     ``names`` are the subject's tokens that stood for the route's ``*``, in
-    order; ``payload`` the body as it came, for recognising a repeat.
+    order; ``payload`` the body as it came, for recognising a repeat;
+    ``origin`` from where the caller came, as the edge saw it (``cli``, ``mqtt``,
+    ``nats``, ``hub``, ``http:192.0.2.7``).
     """
 
     body: T
@@ -41,6 +44,7 @@ class Call(Generic[T]):
     names: tuple[str, ...] = ()
     order: Order | None = None
     payload: bytes = b""
+    origin: str = "hub"
 
     @property
     def device(self) -> DeviceId:
@@ -178,6 +182,22 @@ class Streams(Protocol):
         ...
 
 
+class Audit(Protocol):
+    """The audit trail, which only grows. Handlers write to it with ``functions.handlers.auditing.record``."""
+
+    async def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Keep what one call did, entries of one trail; durable when it returns.
+
+        Up to 64 of them are kept all or not at all, and however often they
+        are written, once. Raises Unavailable; it is tried again later then.
+        """
+        ...
+
+    async def catch_up(self) -> None:
+        """Keep what could not be kept before, as far as that is possible now; for a timer."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """Some of the wanted devices, each as the JSON of its ``DeviceView``, and how many there are in all."""
@@ -238,6 +258,7 @@ class Hub:
     hasher: UuidHasher
     events: Events
     streams: Streams
+    audit: Audit
     index: Index
     roster: Roster
     devices: Store[Device]  # device id

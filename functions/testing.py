@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from tinydb import TinyDB
 from tinydb.storages import MemoryStorage
 
+from functions.adapters.audit import AUDIT_TABLE, TinyAudit
 from functions.adapters.authority import LocalAuthority, make_root
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import TinyIndex
@@ -88,11 +89,12 @@ class MemoryStreams:
 
 @dataclass(frozen=True, slots=True)
 class MemoryHub(Hub):
-    """A hub whose clock can be set, and which keeps the events and messages it was told."""
+    """A hub whose clock can be set, and which keeps the events, messages and audit entries it was told."""
 
     clock: SettableClock
     events: RecordingEvents
     streams: MemoryStreams
+    audit: TinyAudit
 
 
 def memory_hub(
@@ -106,7 +108,8 @@ def memory_hub(
         kept: for stores by their names, what they begin with: ``memory_hub(devices={"EDGB-0001": device})``.
     """
     clock = clock or SettableClock()
-    stores = open_tables(TinyDB(storage=MemoryStorage), clock)
+    database = TinyDB(storage=MemoryStorage)
+    stores = open_tables(database, clock)
     for name, values in kept.items():
         for key, value in values.items():
             stores[name].seed(key, value)
@@ -116,6 +119,7 @@ def memory_hub(
         hasher=HmacHasher(b"the key of a hub in memory"),
         events=RecordingEvents(),
         streams=MemoryStreams(),
+        audit=TinyAudit(database.table(AUDIT_TABLE)),
         index=TinyIndex(stores["devices"], stores["presence"]),
         roster=EmptyRoster(),
         **stores,
@@ -134,11 +138,12 @@ def call(
     names: tuple[str, ...] = (),
     order: Order | None = None,
     payload: bytes | None = None,
+    origin: str = "test",
 ) -> Call[B]:
     """A call as the runtime would hand it over; the payload is the body's JSON unless given."""
     if payload is None:
         payload = body.encode() if isinstance(body, Message) else body.model_dump_json().encode()
-    return Call(body, parse_caller(caller), "test-call", names, order, payload)
+    return Call(body, parse_caller(caller), "test-call", names, order, payload, origin)
 
 
 @contextmanager

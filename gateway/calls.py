@@ -5,8 +5,10 @@ from typing import Final
 
 from fastapi import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from functions.contract import subjects
+from functions.domain.audit import is_origin
 from functions.domain.faults import Malformed
 from functions.domain.names import is_token
 from gateway.callers import Bus, Callers, Proven
@@ -71,8 +73,19 @@ async def call(
         payload,
         caller=proven.caller,
         within=within,
-        headers={subjects.CALL: request.scope[REQUEST_ID], subjects.SCOPES: proven.scopes},
+        headers={
+            subjects.CALL: request.scope[REQUEST_ID],
+            subjects.SCOPES: proven.scopes,
+            subjects.ORIGIN: origin_of(request.scope),
+        },
     )
+
+
+def origin_of(scope: Scope) -> str:
+    """From where a request came, for the audit trail: ``http:`` and the client's address, as far as it is known."""
+    address = (scope.get("client") or ("",))[0] or ""
+    told = f"http:{address}"
+    return told if address and is_origin(told) else "http"
 
 
 def path_name(request: Request, parameter: str) -> str:

@@ -20,8 +20,17 @@ telemetry  4      ``devicehub.stored.telemetry.<shard>.<device>``  7 days  2 GiB
 events     2      ``devicehub.stored.events.<shard>.<device>``    30 days  512 MiB
 ========== ====== =============================================== ======= ================
 
+================ ================================================ ======== =========
+trail            subjects                                         age      bytes
+================ ================================================ ======== =========
+audit-changes    ``devicehub.stored.audit.changes.<kind>.<id>``    5 years  1 GiB
+audit-twins      ``devicehub.stored.audit.twins.<kind>.<id>``      1 year   1 GiB
+audit-onboarding ``devicehub.stored.audit.onboarding.<kind>.<id>`` 180 days 512 MiB
+================ ================================================ ======== =========
+
 The oldest messages go first. A server counts those bytes as taken from the
-start (9 GiB in all), so its ``max_file_store`` must allow for them.
+start (11.5 GiB in all), so its ``max_file_store`` must allow for them. Of a
+trail no message can be removed, by nobody.
 
 ``devicehub up`` makes all this as the admin user. The functions' own user
 needs no more than ``PUBLISH`` and ``SUBSCRIBE`` below to work on it:
@@ -51,6 +60,7 @@ from functions.adapters.durable import require_connection
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.recent import Recent
 from functions.adapters.tinydb_store import TinyStore
+from functions.domain.audit import Trail
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
@@ -90,6 +100,7 @@ _SETTINGS = (
     "allow_rollup_hdrs",
     "allow_direct",
     "deny_delete",
+    "deny_purge",
     "duplicate_window",
     "num_replicas",
 )
@@ -177,6 +188,42 @@ class Stream:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class AuditTrail:
+    """An append-only stream of audit records, bounded in age and bytes; in one, so that its order is that of time."""
+
+    trail: Trail
+    max_age_seconds: float
+    max_bytes: int
+
+    @property
+    def name(self) -> str:
+        """The stream's."""
+        return f"audit-{self.trail}"
+
+    def subject(self, kind: str, target: str) -> str:
+        """Where a record is appended."""
+        return f"devicehub.stored.audit.{self.trail}.{kind}.{target}"
+
+    def configs(self, replicas: int) -> list[StreamConfig]:
+        """The stream."""
+        return [
+            StreamConfig(
+                name=self.name,
+                subjects=[f"devicehub.stored.audit.{self.trail}.>"],
+                max_msgs_per_subject=-1,
+                max_msg_size=-1,
+                max_age=self.max_age_seconds,
+                max_bytes=self.max_bytes,
+                discard=DiscardPolicy.OLD,
+                allow_rollup_hdrs=False,
+                deny_delete=True,
+                deny_purge=True,
+                **_common(self.name, 1, replicas),
+            )
+        ]
+
+
 # By the name of the Hub's field.
 BUCKETS: Mapping[str, Bucket] = {
     "devices": Bucket("hub-devices", Device, shards=4),
@@ -201,6 +248,12 @@ BUCKETS: Mapping[str, Bucket] = {
 STREAMS: Mapping[str, Stream] = {
     "telemetry": Stream("telemetry", shards=4, max_age_seconds=7 * _DAY_SECONDS, max_bytes=2 * _GIB),
     "events": Stream("events", shards=2, max_age_seconds=30 * _DAY_SECONDS, max_bytes=_GIB // 2),
+}
+
+TRAILS: Mapping[Trail, AuditTrail] = {
+    Trail.CHANGES: AuditTrail(Trail.CHANGES, max_age_seconds=5 * 365 * _DAY_SECONDS, max_bytes=_GIB),
+    Trail.TWINS: AuditTrail(Trail.TWINS, max_age_seconds=365 * _DAY_SECONDS, max_bytes=_GIB),
+    Trail.ONBOARDING: AuditTrail(Trail.ONBOARDING, max_age_seconds=180 * _DAY_SECONDS, max_bytes=_GIB // 2),
 }
 
 
@@ -229,7 +282,7 @@ async def prepare(
     *,
     replicas: int = 1,
     buckets: Iterable[Bucket] = tuple(BUCKETS.values()),
-    streams: Iterable[Stream] = tuple(STREAMS.values()),
+    streams: Iterable[Stream | AuditTrail] = (*STREAMS.values(), *TRAILS.values()),
 ) -> None:
     """Make the buckets and streams that are missing, and set the limits of those that are there.
 

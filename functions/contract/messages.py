@@ -565,3 +565,18 @@ class TokenProven(Message):
     name: str
     scopes: list[str]
     expires_at: datetime | None
+
+
+# --- Audit trail --------------------------------------------------------------------------
+
+
+class AuditRecorded(Message):
+    """Event: an entry was written to the audit trail; ``origin`` is where the actor was."""
+
+    id: str
+    at: datetime
+    action: str
+    actor: str
+    origin: str
+    kind: str
+    target: str

@@ -17,6 +17,8 @@ CALLER = "Hub-Caller"
 # What an application's token allows, as the gateway proved it: scopes, blank separated.
 SCOPES = "Hub-Scopes"
 CALL = "Hub-Call"
+# Where the caller is, as the edge saw it: an address, or the way in.
+ORIGIN = "Hub-Origin"
 # Wall-clock milliseconds since 1970 after which nothing may be begun for the call.
 DEADLINE = "Hub-Deadline"
 # Place of a device's message, see functions.domain.order.

@@ -27,6 +27,7 @@ from functions.runtime.decoding import (
     echo,
     names_in,
     order_of,
+    origin_of,
     parse,
     scopes_of,
 )
@@ -64,7 +65,8 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
         admit(route, caller, names, scopes_of(headers))
         values = parse(route, payload)
         told = echo(route, values)
-        call = Call(decode(route, values), caller, call_id, names, order_of(headers), payload)
+        origin = origin_of(headers, caller)
+        call = Call(decode(route, values), caller, call_id, names, order_of(headers), payload, origin)
         remaining = deadline_of(headers, arrived, route.within) - arrived
         if remaining <= 0:
             raise Unavailable(Reason.TIMEOUT)

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from functions.contract import subjects
-from functions.domain.callers import APP, DEVICE, Caller, parse_caller
+from functions.domain.audit import is_origin
+from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, Caller, parse_caller
 from functions.domain.faults import Denied, Malformed, Reason
 from functions.domain.names import is_token
 from functions.domain.order import Order
@@ -117,6 +118,32 @@ def caller_of(headers: Mapping[str, str]) -> Caller:
     if not isinstance(user, str) or not is_token(user):
         raise Denied(detail="The calling account names no user.")
     return Caller(APP, user)
+
+
+def origin_of(headers: Mapping[str, str], caller: Caller) -> str:
+    """From where the caller came, on the word of the hub's own part that took the call.
+
+    A call from another account came over the bus, whatever it says of itself.
+
+    Raises:
+        Malformed: the header has another form.
+    """
+    if subjects.REQUEST_INFO in headers:
+        return "nats"
+    told = headers.get(subjects.ORIGIN)
+    if told is None:
+        return _usual_origin(caller)
+    if not is_origin(told):
+        raise Malformed(detail="The header that says where the call came from has another form.")
+    return told
+
+
+def _usual_origin(caller: Caller) -> str:
+    if caller.kind in DEVICE | CLAIM:
+        return "mqtt"
+    if caller.kind in OPERATOR | APP:
+        return "http"
+    return "cli" if caller.name == "cli" else "hub"
 
 
 def scopes_of(headers: Mapping[str, str]) -> tuple[str, ...]:

@@ -125,6 +125,7 @@ class _Shown:
 
 
 def _open_hub(state: Path | None) -> "Hub":
+    from functions.adapters.audit import AUDIT_TABLE, TinyAudit
     from functions.adapters.clock import SystemClock
     from functions.adapters.hasher import HmacHasher
     from functions.adapters.index import TinyIndex
@@ -133,13 +134,15 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.ports import Hub
 
     clock, shown = SystemClock(), _Shown()
-    stores = open_tables(_open_state(state), clock)
+    database = _open_state(state)
+    stores = open_tables(database, clock)
     return Hub(
         clock=clock,
         authority=_open_authority(state),
         hasher=HmacHasher(_uuid_key(state)),
         events=shown,
         streams=shown,
+        audit=TinyAudit(database.table(AUDIT_TABLE)),
         index=TinyIndex(stores["devices"], stores["presence"]),
         roster=EmptyRoster(),
         **stores,

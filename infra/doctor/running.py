@@ -8,7 +8,7 @@ import nats.js.errors
 from nats.aio.client import Client
 from nats.js.api import StreamState
 
-from functions.adapters.layout import BUCKETS, STREAMS
+from functions.adapters.layout import BUCKETS, STREAMS, TRAILS
 from functions.domain.faults import Unavailable
 from infra.doctor.finding import Finding, Patient
 from infra.problem import Problem
@@ -69,6 +69,7 @@ async def storage(patient: Patient) -> list[Finding]:
         return [Finding.wrong(patient.report.trouble, "'devicehub logs nats' may say why.")]
     wanted = {f"KV_{name}" for bucket in BUCKETS.values() for name in bucket.names}
     wanted |= {f"{stream.name}-{number}" for stream in STREAMS.values() for number in range(stream.shards)}
+    wanted |= {trail.name for trail in TRAILS.values()}
     try:
         password = patient.paths.nats_password("admin").read_text(encoding="ascii").strip()
         async with readiness.bus_connection(patient.node.nats_url, "admin", password) as client:

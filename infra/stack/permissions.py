@@ -50,6 +50,7 @@ USERS: Mapping[str, Permissions] = {
                 "devices.*.twin.update.documents",
                 "devices.*.presence",
                 "broker.access.changed",
+                "audit.recorded",
             ),
         ),
         subscribe=(f"{ROOT}.>", "$SRV.>", *layout.SUBSCRIBE),

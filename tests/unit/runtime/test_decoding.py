@@ -14,7 +14,8 @@ from functions.domain.order import Order
 from functions.domain.tokens import Scope
 from functions.handlers import twins
 from functions.route import Route
-from functions.runtime.decoding import admit, caller_of, deadline_of, decode, echo, names_in, order_of, parse
+from functions.runtime.decoding import admit, caller_of, deadline_of, decode, echo, names_in, order_of, origin_of, parse
+from functions.testing import refused
 
 UPDATE = Route("devices.*.twin.update", twins.update, TwinReport, DEVICE, 2.0, ("clientToken",))
 DESIRE = Route("twins.*.desire", twins.desire, TwinDesire, OPERATOR | APP | SYSTEM, 2.0, scope=Scope.TWINS_WRITE)
@@ -227,6 +228,28 @@ def test_a_message_has_the_order_its_bridge_gave_it_or_none() -> None:
     assert order_of({}) is None
     with pytest.raises(Malformed):
         order_of({"Hub-Order": "17"})
+
+
+@pytest.mark.parametrize(
+    ("headers", "caller", "origin"),
+    [
+        ({"Hub-Origin": "http:192.0.2.7"}, Caller(APP, "dashboard"), "http:192.0.2.7"),
+        ({"Hub-Origin": "http:192.0.2.7", "Nats-Request-Info": "{}"}, Caller(APP, "alice"), "nats"),
+        ({}, Caller(DEVICE, "EDGB-0001"), "mqtt"),
+        ({}, Caller(CLAIM, "fleet"), "mqtt"),
+        ({}, Caller(SYSTEM, "cli"), "cli"),
+        ({}, Caller(SYSTEM, "bridge"), "hub"),
+        ({}, Caller(OPERATOR, "anna"), "http"),
+    ],
+)
+def test_a_call_comes_from_where_the_edge_says(headers: dict[str, str], caller: Caller, origin: str) -> None:
+    assert origin_of(headers, caller) == origin
+
+
+@pytest.mark.parametrize("origin", ["", "a b", "x" * 65, "http:192.0.2.7\r\nHub-Caller: system:cli"])
+def test_an_origin_of_another_form_is_refused(origin: str) -> None:
+    with refused(Malformed):
+        origin_of({"Hub-Origin": origin}, Caller(APP, "dashboard"))
 
 
 def test_the_deadline_is_the_callers_or_the_routes_whichever_is_earlier() -> None:

@@ -1,0 +1,114 @@
+"""The audit trail on NATS JetStream, and in TinyDB for tests and one call of one function."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import structlog
+from nats.aio.client import Client
+from pydantic_core import from_json, to_json
+from tinydb import where
+from tinydb.table import Table
+
+from functions.adapters.codec import Codec
+from functions.adapters.durable import write
+from functions.adapters.layout import TRAILS
+from functions.domain.audit import AuditEntry, AuditRecord
+from functions.domain.faults import Unavailable
+
+_MESSAGE_ID = "Nats-Msg-Id"
+# Records that wait for the storage, at most: a thousand of the largest are 64 MiB, of the usual ones 1 MiB.
+_MOST_LATE = 1000
+# A server takes messages of 1 MiB, and an entry has 8 KiB and a little at most, where it is of a twin 64: of those a
+# call writes one.
+_MOST_ENTRIES = 64
+_RECORD_BYTES = 900 * 1024
+
+log = structlog.get_logger("functions")
+
+# Beside those of the stores.
+AUDIT_TABLE = "hub-audit"
+
+CODEC: Codec[AuditRecord] = Codec(AuditRecord, limit_bytes=_RECORD_BYTES)
+
+
+class JetStreamAudit:
+    """Appends to the trails of the layout (``functions.ports.Audit``).
+
+    What could not be written stays in memory, and is tried again with
+    ``catch_up`` and before whatever is appended next. The server knows a
+    record by its first entry's id for two minutes, so none is kept twice
+    because its acknowledgement was lost.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._late: deque[AuditRecord] = deque()
+
+    async def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Keep what one call did; durable when it returns.
+
+        Raises:
+            Unavailable: it was not stored, or not said to be in time.
+        """
+        for record in _records(entries):
+            is_kept = False
+            try:
+                await self._write(record)
+                is_kept = True
+            finally:
+                # Also when the call's time was over while it waited.
+                if not is_kept:
+                    self._put_off(record)
+        if self._late:
+            await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Write what waits; what cannot be written now goes on waiting."""
+        while self._late:
+            record = self._late[0]
+            try:
+                await self._write(record)
+            except Unavailable as fault:
+                log.warning("audit entries wait", records=len(self._late), cause=repr(fault.__cause__))
+                return
+            # Another call may have written it at the same time; the server kept it once.
+            if self._late and self._late[0] is record:
+                self._late.popleft()
+
+    async def _write(self, record: AuditRecord) -> None:
+        first = record.entries[0]
+        subject = TRAILS[first.trail].subject(first.kind, first.target)
+        await write(self._client, subject, CODEC.encode(record), {_MESSAGE_ID: first.id})
+
+    def _put_off(self, record: AuditRecord) -> None:
+        self._late.append(record)
+        if len(self._late) > _MOST_LATE:
+            for lost in self._late.popleft().entries:
+                log.error("audit entry lost", action=lost.action, actor=lost.actor, target=lost.target, call=lost.call)
+
+
+def _records(entries: Sequence[AuditEntry]) -> Iterator[AuditRecord]:
+    """The entries as records that a message can hold: one, unless there are very many."""
+    for begin in range(0, len(entries), _MOST_ENTRIES):
+        yield AuditRecord(tuple(entries[begin : begin + _MOST_ENTRIES]))
+
+
+class TinyAudit:
+    """A trail in a TinyDB table, a document a record (``functions.ports.Audit``)."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Keep what one call did."""
+        data = CODEC.encode(AuditRecord(tuple(entries)))
+        self._table.upsert({"id": entries[0].id, "record": from_json(data)}, where("id") == entries[0].id)
+
+    async def catch_up(self) -> None:
+        """Nothing waits."""
+
+    @property
+    def entries(self) -> list[AuditEntry]:
+        """All that is there, in the order of writing."""
+        records = [CODEC.decode(to_json(document["record"])) for document in self._table.all()]
+        return [entry for record in records for entry in record.entries]
