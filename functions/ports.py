@@ -101,7 +101,7 @@ class Store(Protocol[T]):
         ...
 
     async def history(self, key: str) -> list[Kept[T]]:
-        """What was kept under the key, oldest first: at most the last 64 values, fewer where the store says so."""
+        """What was kept under the key, oldest first: as many of the last values as the store keeps."""
         ...
 
     def entries(self) -> AsyncIterator[tuple[str, Kept[T]]]:

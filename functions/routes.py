@@ -14,6 +14,7 @@ from functions.handlers import (
     certificates,
     claims,
     enrolment,
+    history,
     presence,
     provisioning,
     registry,
@@ -47,6 +48,9 @@ ROUTES = (
     # What operators and applications ask and wish.
     Route("twins.*.get", twins.view, m.Nothing, _READERS, _QUICK, scope=Scope.TWINS_READ),
     Route("twins.*.desire", twins.desire, m.TwinDesire, _READERS, _QUICK, scope=Scope.TWINS_WRITE),
+    Route("twins.*.history", history.list_, m.TwinHistoryQuery, _READERS, _SLOW, scope=Scope.TWINS_READ),
+    Route("twins.*.at", history.at, m.TwinMoment, _READERS, _SLOW, scope=Scope.TWINS_READ),
+    Route("twins.*.compare", history.compare, m.TwinCompare, _READERS, _SLOW, scope=Scope.TWINS_READ),
     Route(
         "registry.query", registry.query, m.RegistryQuery, _READERS, _SLOW, role=Role.INDEX, scope=Scope.DEVICES_READ
     ),

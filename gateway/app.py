@@ -16,7 +16,7 @@ from gateway.failures import Failures
 from gateway.openapi import Route, operation_id
 from gateway.problems import HANDLERS, on_unforeseen
 from gateway.readiness import Readiness
-from gateway.routes import devices, hub, page, twins
+from gateway.routes import devices, history, hub, page, twins
 from gateway.settings import Settings
 
 
@@ -47,7 +47,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         readiness=Readiness(bus, now),
         version=version("devicehub"),
     )
-    for resource in (hub, page, devices, twins):
+    for resource in (hub, page, devices, twins, history):
         resource.add_routes(app)
     # The last one added is the outermost.
     app.add_middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen})

@@ -41,6 +41,40 @@ TWIN: Final[dict[str, Any]] = {
 
 WISH: Final[dict[str, Any]] = {"desired": {"rate": 12, "valve": None}, "expectedVersion": 3}
 
+CHANGE: Final[dict[str, Any]] = {
+    "half": "desired",
+    "version": 4,
+    "change": {"rate": 12, "valve": None},
+    "by": "user:anna",
+    "timestamp": "2035-01-01T12:00:00.000Z",
+}
+
+COMPARISON: Final[dict[str, Any]] = {
+    "deviceId": "pump-0001",
+    "from": {"desired": 3, "reported": 17},
+    "to": {"desired": 4, "reported": 17},
+    "total": 2,
+    "differences": [
+        {
+            "half": "desired",
+            "path": "/rate",
+            "before": 3,
+            "after": 12,
+            "version": 4,
+            "by": "user:anna",
+            "timestamp": "2035-01-01T12:00:00.000Z",
+        },
+        {
+            "half": "desired",
+            "path": "/valve",
+            "before": "open",
+            "version": 4,
+            "by": "user:anna",
+            "timestamp": "2035-01-01T12:00:00.000Z",
+        },
+    ],
+}
+
 STATS: Final[dict[str, Any]] = {
     "total": 3,
     "online": 1,

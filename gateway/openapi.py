@@ -12,7 +12,15 @@ from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
 from functions.contract.faults import CATALOGUE
-from functions.contract.messages import DeviceView, FleetStats, Message, TwinDesire, TwinView
+from functions.contract.messages import (
+    DeviceView,
+    FleetStats,
+    Message,
+    TwinChange,
+    TwinComparison,
+    TwinDesire,
+    TwinView,
+)
 from functions.domain.faults import Reason
 from functions.domain.tokens import Scope
 from gateway import problems
@@ -31,6 +39,7 @@ _REASONS = {
     404: Reason.UNKNOWN_DEVICE,
     408: Reason.BAD_REQUEST,
     409: Reason.VERSION_CONFLICT,
+    410: Reason.NOT_KEPT,
     412: Reason.VERSION_CONFLICT,
     413: Reason.TOO_LARGE,
     415: Reason.BAD_REQUEST,
@@ -170,6 +179,8 @@ def document(app: FastAPI, version: str) -> dict[str, Any]:
         [
             (DeviceView, "serialization"),
             (TwinView, "serialization"),
+            (TwinChange, "serialization"),
+            (TwinComparison, "serialization"),
             (FleetStats, "serialization"),
             (TwinDesire, "validation"),
         ],

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel
 
@@ -59,6 +59,22 @@ class Parameters:
             told = "; ".join(f"{name}: {text}" for name, text in wrong.items())
             raise Malformed(detail=told, fields=wrong)
         return pairs, values
+
+
+def page_links(path: str, pairs: Pairs, limit: int, offset: int, total: int) -> str:
+    """The ``Link`` header of a page: relative, so that it holds behind any proxy."""
+    last = max(total - 1, 0) // limit * limit
+    offsets = {"first": 0}
+    if offset > 0:
+        offsets["prev"] = min(max(offset - limit, 0), last)
+    if offset + limit < total:
+        offsets["next"] = offset + limit
+    offsets["last"] = last
+    others = [pair for pair in pairs if pair[0] not in ("limit", "offset")]
+    return ", ".join(
+        f'<{path}?{urlencode([*others, ("limit", limit), ("offset", begin)])}>; rel="{relation}"'
+        for relation, begin in offsets.items()
+    )
 
 
 def _parse(query: bytes) -> Pairs:

@@ -38,8 +38,8 @@ from functions.ports import Kept
 
 T = TypeVar("T")
 
-# The most revisions that a bucket keeps of a key.
-_HISTORY = 64
+# Revisions asked for at once: more than any bucket keeps of a key.
+_BATCH = 128
 _NOT_FOUND = "404"
 _END_OF_BATCH = "204"
 _DELETE = {"KV-Operation": "DEL"}
@@ -109,7 +109,7 @@ class JetStreamStore(Generic[T]):
     async def history(self, key: str) -> list[Kept[T]]:
         """What was kept under the key, oldest first, removals left out: one request for all revisions."""
         messages = await self._revisions(key)
-        return [self._kept(message) for message in messages[-_HISTORY:] if not is_removal(message)]
+        return [self._kept(message) for message in messages if not is_removal(message)]
 
     async def entries(self) -> AsyncIterator[tuple[str, Kept[T]]]:
         """Every key with its value, one shard after the other, each as it is when it is reached."""
@@ -164,7 +164,7 @@ class JetStreamStore(Generic[T]):
         try:
             pending, start = True, 1
             while pending:
-                wanted = {"seq": start, "next_by_subj": f"$KV.{bucket}.{key}", "batch": _HISTORY}
+                wanted = {"seq": start, "next_by_subj": f"$KV.{bucket}.{key}", "batch": _BATCH}
                 await self._client.publish(f"$JS.API.DIRECT.GET.KV_{bucket}", to_json(wanted), reply=inbox)
                 pending = await self._read_batch(came, found)
                 start = _revision(found[-1]) + 1 if found else 0

@@ -3,7 +3,7 @@
 =====================  ========  =======  =============================================
 store                  shards    history  buckets
 =====================  ========  =======  =============================================
-desired, reported      8         64       ``hub-desired-0`` …, ``hub-reported-0`` …
+desired, reported      8         80       ``hub-desired-0`` …, ``hub-reported-0`` …
 devices, presence,
 sessions,
 certificates           4         1        ``hub-devices-0`` …
@@ -65,6 +65,7 @@ from functions.domain.certificates import Certificate
 from functions.domain.devices import Device
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Unavailable
+from functions.domain.history import KEPT_REVISIONS
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
@@ -227,8 +228,8 @@ class AuditTrail:
 # By the name of the Hub's field.
 BUCKETS: Mapping[str, Bucket] = {
     "devices": Bucket("hub-devices", Device, shards=4),
-    "desired": Bucket("hub-desired", Half, shards=8, history=64),
-    "reported": Bucket("hub-reported", Half, shards=8, history=64, recalled=True),
+    "desired": Bucket("hub-desired", Half, shards=8, history=KEPT_REVISIONS),
+    "reported": Bucket("hub-reported", Half, shards=8, history=KEPT_REVISIONS, recalled=True),
     "presence": Bucket("hub-presence", Presence, shards=4),
     "sessions": Bucket("hub-sessions", Session, shards=4),
     "names": Bucket("hub-names", Reservation),

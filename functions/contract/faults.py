@@ -51,6 +51,7 @@ CATALOGUE: Mapping[Reason, Entry] = {
     Reason.DEVICE_RETIRED: Entry(Denied, 403, "The device is retired."),
     Reason.NOT_FOUND: Entry(NotFound, 404, "There is no such thing."),
     Reason.UNKNOWN_DEVICE: Entry(NotFound, 404, "The registry has no such device."),
+    Reason.NOT_KEPT: Entry(NotFound, 410, "That is older than what the hub keeps of it."),
     Reason.NO_CLAIM_IN_PROGRESS: Entry(
         Conflict, 409, "No claim is in progress for this UUID. Send a request without a CSR first."
     ),
@@ -125,6 +126,7 @@ _REASON_OF_STATUS = {
     "404": Reason.NOT_FOUND,
     "405": Reason.METHOD_NOT_ALLOWED,
     "409": Reason.VERSION_CONFLICT,
+    "410": Reason.NOT_KEPT,
 }
 
 

@@ -7,10 +7,10 @@ Replies leave out what was not set; ``null`` means that it is known to be none.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, RootModel
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, RootModel
 from pydantic.alias_generators import to_camel
 
 from functions.domain.certificates import MAX_CSR_CHARACTERS
@@ -23,8 +23,15 @@ Texts = Annotated[list[Text], Field(max_length=20)]
 # A name that operators read: no control characters, which would steer their terminal.
 ShownName = Annotated[str, Field(max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 Pem = Annotated[str, Field(max_length=MAX_CSR_CHARACTERS)]
-# Requests are checked strictly on what JSON parsed to, where a time is still text.
-Time = Annotated[datetime, Field(strict=False)]
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+# Requests are checked strictly on what JSON parsed to, where a time is still
+# text. One that names no zone is in UTC, as every time of the interface.
+Time = Annotated[datetime, Field(strict=False), AfterValidator(_in_utc)]
 
 
 class Message(BaseModel):
@@ -206,6 +213,100 @@ class TwinView(Message):
     reported_version: int
     metadata: dict[str, Any]
     last_updated: datetime | None
+
+
+class TwinReached(Message):
+    """Event: the device reports all that is desired, which it did not before."""
+
+    device_id: str
+    desired_version: int
+    reported_version: int
+    timestamp: datetime
+
+
+# --- Twin history ---------------------------------------------------------------
+
+HalfName = Literal["desired", "reported"]
+Version = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class TwinHistoryQuery(Request):
+    """Asks for the changes of a twin, of one half or of both."""
+
+    half: HalfName | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+
+
+class TwinChange(Message):
+    """One version of a half: ``change`` is the merge patch that made it of the version before."""
+
+    half: HalfName
+    version: int
+    change: dict[str, Any]
+    by: str
+    timestamp: datetime
+
+
+class TwinHistory(Message):
+    """Changes, newest first, and how many are known in all."""
+
+    total: int
+    changes: list[TwinChange]
+
+
+class TwinMoment(Request):
+    """A twin as it was: at a time (to the millisecond), or with these versions of both halves."""
+
+    time: Time | None = None
+    desired: Version | None = None
+    reported: Version | None = None
+
+
+class TwinCompare(Request):
+    """Two twins as they were, each named as in ``TwinMoment``; where nothing says which is the later, it is today's."""
+
+    from_time: Time | None = None
+    from_desired: Version | None = None
+    from_reported: Version | None = None
+    to_time: Time | None = None
+    to_desired: Version | None = None
+    to_reported: Version | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+
+
+class TwinVersions(Message):
+    """The versions of both halves."""
+
+    desired: int
+    reported: int
+
+
+class TwinDifference(Message):
+    """A place (a JSON Pointer, RFC 6901) at which a half differs.
+
+    ``before`` or ``after`` is left out where the half has no value there;
+    ``version``, ``by`` and ``timestamp`` are those of the last change there.
+    """
+
+    half: HalfName
+    path: str
+    before: Any = None
+    after: Any = None
+    version: int | None = None
+    by: str | None = None
+    timestamp: datetime | None = None
+
+
+class TwinComparison(Message):
+    """Where two twins differ, ``desired`` first, and in how many places in all."""
+
+    device_id: str
+    from_: TwinVersions = Field(alias="from")
+    to: TwinVersions
+    total: int
+    differences: list[TwinDifference]
 
 
 # --- Telemetry, events, presence ------------------------------------------------

@@ -19,7 +19,7 @@ _OF_PRESENCE = {"status", "presence", "last_seen"}
 
 # Before the devices, so that an edge that sends these on need not read them.
 _TOTAL = b'{"total":'
-_DEVICES = b',"devices":['
+_LIST = b',"%s":['
 _END = b"]}"
 
 
@@ -71,19 +71,23 @@ def presence_part(presence: Presence | None) -> bytes:
 
 def join_page(views: Iterable[bytes], total: int) -> bytes:
     """A ``DevicePage`` of views that are JSON already."""
-    return b"".join((_TOTAL, str(total).encode(), _DEVICES, b",".join(views), _END))
+    return b"".join((_TOTAL, str(total).encode(), _LIST % b"devices", b",".join(views), _END))
 
 
-def split_page(page: bytes) -> tuple[int, bytes]:
-    """The total of a page, and its devices as the JSON array that they are.
+def split_page(page: bytes, name: bytes = b"devices") -> tuple[int, bytes]:
+    """The total of a page, and its list as the JSON array that it is.
+
+    Args:
+        page: ``{"total":…,NAME:[…]}``, as ``join_page`` makes it, or a message of these two fields.
+        name: of the list.
 
     Raises:
-        Unavailable: the page is not what ``join_page`` makes.
+        Unavailable: the page is something else.
     """
-    total, middle, devices = page.removeprefix(_TOTAL).partition(_DEVICES)
-    if not (middle and total.isdigit() and devices.endswith(_END)):
-        raise Unavailable(detail="The inventory's answer cannot be read.")
-    return int(total), b"[" + devices[:-1]
+    total, middle, listed = page.removeprefix(_TOTAL).partition(_LIST % name)
+    if not (middle and total.isdigit() and listed.endswith(_END)):
+        raise Unavailable(detail="The answer of the function cannot be read.")
+    return int(total), b"[" + listed[:-1]
 
 
 def _evidence(presence: Presence) -> dict[str, object]:

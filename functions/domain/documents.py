@@ -3,7 +3,7 @@
 import math
 import re
 from json import JSONEncoder
-from typing import Any
+from typing import Any, Final
 
 from functions.domain.faults import Malformed, Reason
 
@@ -12,6 +12,9 @@ MAX_DEPTH = 10
 # Beyond it a reader that keeps numbers as IEEE 754 doubles (RFC 7493, 2.2)
 # would show another number than the one sent.
 MAX_INTEGER = 2**53
+
+# Stands where a document has no value; equal to nothing in JSON.
+NOTHING: Final = object()
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _compact = JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode

@@ -29,6 +29,7 @@ class Reason(StrEnum):
     DEVICE_RETIRED = "device_retired"
     NOT_FOUND = "not_found"
     UNKNOWN_DEVICE = "unknown_device"
+    NOT_KEPT = "not_kept"
     NO_CLAIM_IN_PROGRESS = "no_claim_in_progress"
     DEVICE_EXISTS = "device_exists"
     NAME_TAKEN = "name_taken"

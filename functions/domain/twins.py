@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from functions.domain.documents import check, same, size
+from functions.domain.documents import NOTHING, check, same, size
 from functions.domain.faults import Conflict, Malformed, Reason
 from functions.domain.order import Order
 
@@ -13,9 +13,6 @@ MAX_TOKEN_BYTES = 64
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-# Stands where a document has no value; equal to nothing in JSON.
-_NOTHING = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +84,13 @@ def merge(target: Any, patch: Any) -> Any:
     before: dict[str, Any] = target if isinstance(target, dict) else {}
     after = before
     for key, wish in patch.items():
-        old = before.get(key, _NOTHING)
-        new = _NOTHING if wish is None else merge(old, wish)
+        old = before.get(key, NOTHING)
+        new = NOTHING if wish is None else merge(old, wish)
         if new is old:
             continue
         if after is before:
             after = before.copy()
-        if new is _NOTHING:
+        if new is NOTHING:
             del after[key]
         else:
             after[key] = new
@@ -107,7 +104,7 @@ def delta(desired: dict[str, Any], reported: dict[str, Any]) -> dict[str, Any]:
     """
     missing: dict[str, Any] = {}
     for key, wish in desired.items():
-        shown = reported.get(key, _NOTHING)
+        shown = reported.get(key, NOTHING)
         if isinstance(wish, dict) and isinstance(shown, dict):
             if inner := delta(wish, shown):
                 missing[key] = inner
@@ -180,10 +177,10 @@ def _restamp(
     """The times of a merged document: ``at`` where the patch changed a leaf, as they were elsewhere."""
     stamped = times.copy()
     for key, wish in patch.items():
-        old, new = before.get(key, _NOTHING), after.get(key, _NOTHING)
+        old, new = before.get(key, NOTHING), after.get(key, NOTHING)
         if new is old:
             continue
-        if new is _NOTHING:
+        if new is NOTHING:
             del stamped[key]
         elif isinstance(new, dict) and new:
             inner = old if isinstance(old, dict) else {}

@@ -5,7 +5,6 @@ Reads      devices, presence, certificates; pages and counts come from the index
 """
 
 import asyncio
-from datetime import UTC, datetime
 
 from functions.contract.messages import (
     CertificateFact,
@@ -50,8 +49,8 @@ async def query(call: Call[RegistryQuery], hub: Hub) -> Encoded[DevicePage]:
             model=asked.model,
             groups=tuple(asked.group),
             tags=tuple(parse_tag(text) for text in asked.tag),
-            seen_after=_in_utc(asked.last_seen_after),
-            seen_before=_in_utc(asked.last_seen_before),
+            seen_after=asked.last_seen_after,
+            seen_before=asked.last_seen_before,
             sorts=parse_sorts(asked.sort),
             limit=asked.limit,
             offset=asked.offset,
@@ -84,8 +83,3 @@ async def _registered(device: Device, hub: Hub) -> CertificateFact | None:
     return CertificateFact(
         serial=certificate.serial, fingerprint=certificate.fingerprint, not_after=certificate.not_after
     )
-
-
-def _in_utc(moment: datetime | None) -> datetime | None:
-    """A time that names no zone is in UTC, as every time of the interface."""
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -3,7 +3,7 @@
 Subjects   devicehub.devices.<device>.twin.get, .twin.update   (the device)
            devicehub.twins.<device>.get, .desire               (operators, applications)
 Writes     reported (the device's own half) or desired, only over the revision it read
-Publishes  devicehub.devices.<device>.twin.update.delta, .documents
+Publishes  devicehub.devices.<device>.twin.update.delta, .documents, .reached
 
 A change is written first, and the other half read only then. Of a report and
 a wish that happen at once, at least one sees both halves as they now are, so
@@ -27,6 +27,7 @@ from functions.contract.messages import (
     TwinDocuments,
     TwinGet,
     TwinHalf,
+    TwinReached,
     TwinReport,
     TwinUpdated,
     TwinView,
@@ -37,6 +38,7 @@ from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reaso
 from functions.domain.names import DeviceId
 from functions.domain.twins import Half, apply, check_client_token, delta, metadata
 from functions.handlers.admission import admit_device
+from functions.handlers.rewriting import value_of
 from functions.ports import Call, Hub, Kept, Store
 
 _ATTEMPTS = 5
@@ -45,8 +47,8 @@ _NEITHER = TwinUpdated.model_construct(desired=None, reported=None)
 
 
 @dataclass(frozen=True)
-class _Twin:
-    """Both halves, read one after the other."""
+class Twin:
+    """Both halves of a twin, read one after the other."""
 
     desired: Half
     reported: Half
@@ -67,7 +69,7 @@ async def get(call: Call[TwinGet], hub: Hub) -> TwinAccepted:
     await admit_device(call, hub)
     desired, reported = await asyncio.gather(hub.desired.get(call.device), hub.reported.get(call.device))
     check_client_token(call.body.client_token)
-    return _accepted(call, hub, "get", _Twin(_half(desired), _half(reported)), _NEITHER)
+    return _accepted(call, hub, "get", Twin(_half(desired), _half(reported)), _NEITHER)
 
 
 async def update(call: Call[TwinReport], hub: Hub) -> TwinAccepted:
@@ -87,10 +89,11 @@ async def update(call: Call[TwinReport], hub: Hub) -> TwinAccepted:
     patch = _reported(call.body)
     before, after = await _change(hub.reported, call.device, _merging(call, hub, patch))
     desired = _half(await hub.desired.get(call.device))
-    twin = _Twin(desired, after)
+    twin = Twin(desired, after)
     if after.version != before.version:
         await _tell_delta(call.device, hub, twin)
-        await _tell_documents(call, hub, _Twin(desired, before), twin)
+        await _tell_reached(call.device, hub, Twin(desired, before), twin)
+        await _tell_documents(call, hub, Twin(desired, before), twin)
     is_this_call = after.digest == call.digest
     updated = TwinUpdated.model_construct(desired=None, reported=_sent(after)) if is_this_call else _NEITHER
     return _accepted(call, hub, "update", twin, updated)
@@ -105,8 +108,8 @@ async def view(call: Call[Nothing], hub: Hub) -> TwinView:
     device, desired, reported = await asyncio.gather(
         hub.devices.get(call.device), hub.desired.get(call.device), hub.reported.get(call.device)
     )
-    _known(_value(device))
-    return _view(call.device, _Twin(_half(desired), _half(reported)))
+    registered(value_of(device))
+    return view_of(call.device, Twin(_half(desired), _half(reported)))
 
 
 async def desire(call: Call[TwinDesire], hub: Hub) -> TwinView:
@@ -124,23 +127,24 @@ async def desire(call: Call[TwinDesire], hub: Hub) -> TwinView:
         Malformed: the wish breaks a limit.
         Conflict: the version is not the expected one.
     """
-    device = _known(_value(await hub.devices.get(call.device)))
+    device = registered(value_of(await hub.devices.get(call.device)))
     if device.lifecycle is Lifecycle.RETIRED:
         raise Denied(Reason.DEVICE_RETIRED)
     before, after = await _change(hub.desired, call.device, _merging(call, hub, call.body.desired))
     reported = _half(await hub.reported.get(call.device))
-    twin = _Twin(after, reported)
+    twin = Twin(after, reported)
     if after.digest == call.digest and device.lifecycle is Lifecycle.ACTIVE:
         await _tell_delta(call.device, hub, twin)
     if after.version != before.version:
-        await _tell_documents(call, hub, _Twin(before, reported), twin)
-    return _view(call.device, twin)
+        await _tell_reached(call.device, hub, Twin(before, reported), twin)
+        await _tell_documents(call, hub, Twin(before, reported), twin)
+    return view_of(call.device, twin)
 
 
 async def publish_open_delta(device: DeviceId, hub: Hub) -> None:
     """Tell a device all that is desired and that it does not report, if there is any."""
     desired, reported = await asyncio.gather(hub.desired.get(device), hub.reported.get(device))
-    await _tell_delta(device, hub, _Twin(_half(desired), _half(reported)))
+    await _tell_delta(device, hub, Twin(_half(desired), _half(reported)))
 
 
 async def _change(store: Store[Half], device: DeviceId, merge: Callable[[Half], Half]) -> tuple[Half, Half]:
@@ -210,7 +214,7 @@ def _reported(report: TwinReport) -> dict[str, Any]:
     return report.reported
 
 
-async def _tell_documents(call: Call[Any], hub: Hub, before: _Twin, after: _Twin) -> None:
+async def _tell_documents(call: Call[Any], hub: Hub, before: Twin, after: Twin) -> None:
     documents = TwinDocuments.model_construct(
         device_id=call.device,
         before=_documents(before),
@@ -221,7 +225,7 @@ async def _tell_documents(call: Call[Any], hub: Hub, before: _Twin, after: _Twin
     await hub.events.publish(subject("devices", call.device, "twin", "update", "documents"), documents)
 
 
-async def _tell_delta(device: DeviceId, hub: Hub, twin: _Twin) -> None:
+async def _tell_delta(device: DeviceId, hub: Hub, twin: Twin) -> None:
     if not twin.delta:
         return
     told = TwinDelta.model_construct(
@@ -235,11 +239,28 @@ async def _tell_delta(device: DeviceId, hub: Hub, twin: _Twin) -> None:
     await hub.events.publish(subject("devices", device, "twin", "update", "delta"), told)
 
 
+async def _tell_reached(device: DeviceId, hub: Hub, before: Twin, after: Twin) -> None:
+    """Tell that nothing is open any more, where something was.
+
+    A report and a wish that meet may each see the other and both tell it,
+    with the same versions.
+    """
+    if after.delta or not before.delta:
+        return
+    told = TwinReached.model_construct(
+        device_id=device,
+        desired_version=after.desired.version,
+        reported_version=after.reported.version,
+        timestamp=hub.clock.now(),
+    )
+    await hub.events.publish(subject("devices", device, "twin", "update", "reached"), told)
+
+
 def _accepted(
     call: Call[TwinGet] | Call[TwinReport],
     hub: Hub,
     operation: Literal["get", "update"],
-    twin: _Twin,
+    twin: Twin,
     updated: TwinUpdated,
 ) -> TwinAccepted:
     token = call.body.client_token
@@ -256,7 +277,8 @@ def _accepted(
     )
 
 
-def _view(device: DeviceId, twin: _Twin) -> TwinView:
+def view_of(device: DeviceId, twin: Twin) -> TwinView:
+    """A twin as operators and applications see it."""
     times = [half.at for half in (twin.desired, twin.reported) if half.at is not None]
     return TwinView.model_construct(
         device_id=device,
@@ -273,13 +295,18 @@ def _view(device: DeviceId, twin: _Twin) -> TwinView:
     )
 
 
-def _known(device: Device | None) -> Device:
+def registered(device: Device | None) -> Device:
+    """The record of a device.
+
+    Raises:
+        NotFound: there is none.
+    """
     if device is None:
         raise NotFound(Reason.UNKNOWN_DEVICE)
     return device
 
 
-def _documents(twin: _Twin) -> TwinUpdated:
+def _documents(twin: Twin) -> TwinUpdated:
     return TwinUpdated.model_construct(desired=_sent(twin.desired), reported=_sent(twin.reported))
 
 
@@ -289,7 +316,3 @@ def _sent(half: Half) -> TwinHalf:
 
 def _half(kept: Kept[Half] | None) -> Half:
     return _UNWRITTEN if kept is None else kept.value
-
-
-def _value(kept: Kept[Device] | None) -> Device | None:
-    return None if kept is None else kept.value

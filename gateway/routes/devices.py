@@ -1,7 +1,6 @@
 """Devices over HTTP: pages of the inventory, one record, and counts."""
 
 from typing import Final
-from urllib.parse import urlencode
 
 import orjson
 from fastapi import FastAPI, Request
@@ -13,7 +12,7 @@ from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import SLOW_SECONDS, answer, call, path_name, prove
 from gateway.openapi import operation, path_parameter, query_parameters
-from gateway.queries import Pairs, Parameters
+from gateway.queries import Parameters, page_links
 
 _QUERY: Final = Parameters(RegistryQuery)
 _NO_QUERY: Final = Parameters()
@@ -81,7 +80,9 @@ async def list_devices(request: Request) -> Response:
     pairs, values = _QUERY.read(request.scope["query_string"])
     body = await call(request, proven, "registry", "query", payload=orjson.dumps(values), within=SLOW_SECONDS)
     total, devices = split_page(body)
-    links = _links(request.scope["path"], pairs, values.get("limit", _DEFAULT_LIMIT), values.get("offset", 0), total)
+    links = page_links(
+        request.scope["path"], pairs, values.get("limit", _DEFAULT_LIMIT), values.get("offset", 0), total
+    )
     return answer(devices, **{"X-Total-Count": str(total), "Link": links})
 
 
@@ -97,19 +98,3 @@ async def count_devices(request: Request) -> Response:
     proven = await prove(request)
     _NO_QUERY.read(request.scope["query_string"])
     return answer(await call(request, proven, "registry", "stats"))
-
-
-def _links(path: str, pairs: Pairs, limit: int, offset: int, total: int) -> str:
-    """The ``Link`` header of a page: relative, so that it holds behind any proxy."""
-    last = max(total - 1, 0) // limit * limit
-    offsets = {"first": 0}
-    if offset > 0:
-        offsets["prev"] = min(max(offset - limit, 0), last)
-    if offset + limit < total:
-        offsets["next"] = offset + limit
-    offsets["last"] = last
-    others = [pair for pair in pairs if pair[0] not in ("limit", "offset")]
-    return ", ".join(
-        f'<{path}?{urlencode([*others, ("limit", limit), ("offset", begin)])}>; rel="{relation}"'
-        for relation, begin in offsets.items()
-    )

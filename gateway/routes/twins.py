@@ -23,7 +23,8 @@ _NO_QUERY: Final = Parameters()
 _TAG: Final = r'\s*(?:W/)?"[^"]*"\s*'
 _TAGS: Final = re.compile(f"{_TAG}(?:,{_TAG})*")
 _OWN_TAG: Final = re.compile(r'"d([0-9]{1,15})\.r[0-9]{1,15}"')
-_ETAG: Final = {"ETag": 'The versions of both halves: "d<desired>.r<reported>".'}
+IF_NONE_MATCH: Final = header_parameter("If-None-Match", "An ETag; answered with 304 if the twin is still that one.")
+ETAG: Final = {"ETag": 'The versions of both halves: "d<desired>.r<reported>".'}
 
 
 _READ_TWIN: Final = operation(
@@ -34,8 +35,8 @@ _READ_TWIN: Final = operation(
     example=examples.TWIN,
     scope=Scope.TWINS_READ,
     faults=(404,),
-    parameters=(DEVICE, header_parameter("If-None-Match", "An ETag; answered with 304 if the twin is still that one.")),
-    headers=_ETAG,
+    parameters=(DEVICE, IF_NONE_MATCH),
+    headers=ETAG,
     others={304: "The twin is still the one that If-None-Match names."},
 )
 _DESIRE: Final = operation(
@@ -48,7 +49,7 @@ _DESIRE: Final = operation(
     faults=(404, 409, 412, 415),
     body=(TwinDesire, examples.WISH),
     parameters=(DEVICE, header_parameter("If-Match", "An ETag, of which the desired part is compared.")),
-    headers=_ETAG,
+    headers=ETAG,
 )
 
 
@@ -63,11 +64,7 @@ async def read_twin(request: Request) -> Response:
     proven = await prove(request)
     _NO_QUERY.read(request.scope["query_string"])
     body = await call(request, proven, "twins", path_name(request, "device"), "get")
-    etag = _etag(body)
-    known = request.headers.get("if-none-match")
-    if known is not None and (known.strip() == "*" or etag in known):
-        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
-    return _twin(body, etag)
+    return twin_unless_known(request, body)
 
 
 async def desire(request: Request) -> Response:
@@ -91,6 +88,15 @@ async def desire(request: Request) -> Response:
             raise
         raise Refusal(fault, status=412) from fault
     return _twin(reply)
+
+
+def twin_unless_known(request: Request, body: bytes) -> Response:
+    """A twin with its ETag, or 304 where ``If-None-Match`` names it."""
+    etag = _etag(body)
+    known = request.headers.get("if-none-match")
+    if known is not None and (known.strip() == "*" or etag in known):
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": "private, no-cache"})
+    return _twin(body, etag)
 
 
 def _twin(body: bytes, etag: str = "") -> Response:

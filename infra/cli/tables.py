@@ -14,6 +14,11 @@ def moment(time: datetime | None) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if time is not None else NOTHING
 
 
+def exact_moment(time: datetime | None) -> str:
+    """A time to the millisecond, as a command takes it again."""
+    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z") if time else NOTHING
+
+
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
     """Print rows under their columns, or a sentence if there are none."""
     rows = [[printable(cell or NOTHING) for cell in row] for row in rows]

@@ -48,6 +48,7 @@ USERS: Mapping[str, Permissions] = {
             *_hub(
                 "devices.*.twin.update.delta",
                 "devices.*.twin.update.documents",
+                "devices.*.twin.update.reached",
                 "devices.*.presence",
                 "broker.access.changed",
                 "audit.recorded",
@@ -77,7 +78,12 @@ USERS: Mapping[str, Permissions] = {
         publish=(*_hub(*_STAFF, "tokens.prove"), "$SRV.>"),
         subscribe=(
             *_hub("http.event"),
-            *_hub("devices.*.twin.update.delta", "devices.*.twin.update.documents", "devices.*.presence"),
+            *_hub(
+                "devices.*.twin.update.delta",
+                "devices.*.twin.update.documents",
+                "devices.*.twin.update.reached",
+                "devices.*.presence",
+            ),
             "$SRV.>",
             "_INBOX_gateway.>",
         ),

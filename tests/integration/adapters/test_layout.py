@@ -31,7 +31,7 @@ async def test_everything_the_hub_keeps_is_made(admin: Client, functions: Client
     desired, devices, telemetry = (
         made[name].config for name in ("KV_hub-desired-7", "KV_hub-devices-3", "telemetry-3")
     )
-    assert (desired.max_msgs_per_subject, devices.max_msgs_per_subject) == (64, 1)
+    assert (desired.max_msgs_per_subject, devices.max_msgs_per_subject) == (80, 1)
     assert (telemetry.max_age, telemetry.max_bytes) == (7 * 24 * 3600, 2 * 1024**3)
     for info in made.values():
         assert (info.config.storage, info.config.retention) == (StorageType.FILE, RetentionPolicy.LIMITS)

@@ -5,7 +5,15 @@ from typing import Any
 import pytest
 
 from functions.contract.faults import CATALOGUE
-from functions.contract.messages import DeviceView, FleetStats, Message, TwinDesire, TwinView
+from functions.contract.messages import (
+    DeviceView,
+    FleetStats,
+    Message,
+    TwinChange,
+    TwinComparison,
+    TwinDesire,
+    TwinView,
+)
 from gateway import examples
 from tests.unit.gateway.rig import Rig, make_rig
 
@@ -111,6 +119,8 @@ async def test_every_refusal_is_a_problem_page(document: dict[str, Any]) -> None
         (DeviceView, examples.DEVICE),
         (TwinView, examples.TWIN),
         (TwinDesire, examples.WISH),
+        (TwinChange, examples.CHANGE),
+        (TwinComparison, examples.COMPARISON),
         (FleetStats, examples.STATS),
     ],
 )

@@ -9,6 +9,11 @@ from functions.domain.tokens import Scope
 from functions.routes import ROUTES
 from tests.unit.gateway.rig import DEVICE, Rig, make_rig
 
+# What an address must be told before its function is asked.
+QUERIES = {
+    "/api/devices/{device}/twin/at": "?desired=0&reported=0",
+    "/api/devices/{device}/twin/compare": "?fromDesired=0&fromReported=0",
+}
 OPEN = {"/health", "/healthz", "/readyz", "/", "/openapi.json"}
 
 
@@ -24,7 +29,7 @@ PROTECTED = [one for one in addresses() if one[1] not in OPEN]
 async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
     body: dict[str, Any] = {"json": {"desired": {"a": 1}}} if method == "PATCH" else {}
     async with rig.client(token) as client:
-        return await client.request(method, path.replace("{device}", DEVICE), **body)
+        return await client.request(method, path.replace("{device}", DEVICE) + QUERIES.get(path, ""), **body)
 
 
 def needed(rig: Rig, path: str) -> Scope:
