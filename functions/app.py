@@ -28,7 +28,7 @@ from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
 from functions.domain.faults import Fault
-from functions.handlers import provisioning
+from functions.handlers import provisioning, suspending
 from functions.plugins import PluginError, load_routes
 from functions.ports import Hub
 from functions.route import Role
@@ -134,13 +134,21 @@ def make_hub(settings: Settings, client: Client, index: SqliteIndex, roster: Buc
 async def _do_chores(hub: Hub) -> None:
     """Finish now and then what calls left unfinished; every worker may, as each step is safe to repeat."""
     while True:
-        try:
-            await provisioning.finish_claims(hub)
-            await hub.audit.catch_up()
-        except Fault as fault:
-            log.warning("chores put off", reason=fault.reason, cause=repr(fault.__cause__))
+        for chore in _CHORES:
+            try:
+                await chore(hub)
+            except Fault as fault:
+                log.warning("chore put off", chore=chore.__name__, reason=fault.reason, cause=repr(fault.__cause__))
         # Spread, so that workers started together do not do the same at once.
         await asyncio.sleep(_CHORES_EVERY_SECONDS * (0.5 + secrets.randbelow(1000) / 1000))
+
+
+async def _catch_up_audit(hub: Hub) -> None:
+    await hub.audit.catch_up()
+
+
+# Each is tried whatever becomes of those before it.
+_CHORES = (provisioning.finish_claims, suspending.finish_suspensions, _catch_up_audit)
 
 
 async def _tell(problem: Exception) -> None:

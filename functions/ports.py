@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from functions.domain.audit import AuditEntry
 from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, Signed, SigningRequest
-from functions.domain.devices import Device
+from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.inventory import Counts, DeviceQuery
 from functions.domain.names import DeviceId
@@ -262,6 +262,7 @@ class Hub:
     index: Index
     roster: Roster
     devices: Store[Device]  # device id
+    suspensions: Store[Suspension]  # device id
     desired: Store[Half]  # device id
     reported: Store[Half]  # device id
     presence: Store[Presence]  # device id

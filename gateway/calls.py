@@ -123,6 +123,15 @@ async def json_body(request: Request) -> bytes:
     return body
 
 
+async def no_body(request: Request) -> bytes:
+    """The body of a request that needs none: nothing, or a JSON object that the function looks at.
+
+    Raises:
+        Refusal, Malformed: as ``json_body``, where there is one.
+    """
+    return await json_body(request) if await request.body() else b""
+
+
 def answer(body: bytes, **headers: str) -> Response:
     """A function's answer as a response, byte for byte."""
     return Response(body, headers=headers or None, media_type=JSON)

@@ -62,7 +62,7 @@ from functions.adapters.recent import Recent
 from functions.adapters.tinydb_store import TinyStore
 from functions.domain.audit import Trail
 from functions.domain.certificates import Certificate
-from functions.domain.devices import Device
+from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Unavailable
 from functions.domain.history import KEPT_REVISIONS
@@ -230,6 +230,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "devices": Bucket("hub-devices", Device, shards=4),
     "desired": Bucket("hub-desired", Half, shards=8, history=KEPT_REVISIONS),
     "reported": Bucket("hub-reported", Half, shards=8, history=KEPT_REVISIONS, recalled=True),
+    "suspensions": Bucket("hub-suspensions", Suspension),
     "presence": Bucket("hub-presence", Presence, shards=4),
     "sessions": Bucket("hub-sessions", Session, shards=4),
     "names": Bucket("hub-names", Reservation),

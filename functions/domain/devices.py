@@ -1,6 +1,6 @@
 """The registry's record of a device."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -58,3 +58,40 @@ def admit(device: Device | None) -> Device:
     if device.lifecycle is Lifecycle.RETIRED:
         raise Denied(Reason.DEVICE_RETIRED)
     return device
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """That the broker must deny a device everything: since when, and by whom.
+
+    ``holds`` once the device's record says so too; until then the suspension
+    has begun, and whoever finds it later finishes it.
+    """
+
+    at: datetime
+    by: str
+    holds: bool = False
+
+
+def suspend(device: Device, at: datetime) -> Device:
+    """The device's record when it may not take part for now; one that is suspended keeps its time.
+
+    Raises:
+        Denied: it is retired.
+    """
+    return _turn(device, Lifecycle.SUSPENDED, at)
+
+
+def resume(device: Device, at: datetime) -> Device:
+    """The device's record when it takes part again; one that does keeps its time.
+
+    Raises:
+        Denied: it is retired.
+    """
+    return _turn(device, Lifecycle.ACTIVE, at)
+
+
+def _turn(device: Device, to: Lifecycle, at: datetime) -> Device:
+    if device.lifecycle is Lifecycle.RETIRED:
+        raise Denied(Reason.DEVICE_RETIRED)
+    return device if device.lifecycle is to else replace(device, lifecycle=to, updated_at=at)

@@ -27,11 +27,10 @@ async def read(call: Call[Nothing], hub: Hub) -> Access:
         revocations, revoked = await renew(hub)
     now = hub.clock.now()
     claims = [kept.value async for _, kept in hub.claim_certificates.entries()]
+    suspended = [device async for device, _ in hub.suspensions.entries()]
     return Access(
         claims=sorted(claim.name for claim in claims if is_claim_live(claim, now)),
-        # Nothing can suspend a device yet. What will, must list it in a small
-        # store of its own: this call cannot look through the fleet.
-        suspended=[],
+        suspended=sorted(suspended),
         crl_number=revocations.number,
         crl_pem=revocations.crl_pem,
         cut=_cut([entry for entry in revoked.values() if now - entry.at < CUT_FOR]),

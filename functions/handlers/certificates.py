@@ -2,7 +2,7 @@
 
 Subjects   devicehub.certificates.create-from-csr,
            devicehub.registry.devices.<device>.create, .revoke
-Writes     names, claims, certificates, devices, whitelist, revoked, revocations
+Writes     names, claims, certificates, devices, whitelist, revoked, revocations, suspensions
 Publishes  devicehub.broker.access.changed
 """
 
@@ -16,6 +16,7 @@ from functions.domain.names import device_id, hardware_uuid, is_device_id
 from functions.handlers.issuing import Application, issue, lost_races_can_be_retried, read_request
 from functions.handlers.revoking import retire, revoke, spread
 from functions.handlers.rewriting import amend
+from functions.handlers.suspending import lift
 from functions.ports import Call, Hub
 
 
@@ -99,6 +100,7 @@ async def revoke_device(call: Call[DeviceRevoke], hub: Hub) -> Done:
     serials = {written.value.certificate} if written is not None else set()
     serials |= await _end_claims(hub, name)
     await revoke(hub, name, [serial for serial in serials if serial is not None])
+    await lift(hub, name)
     await spread(hub, [name])
     return Done()
 

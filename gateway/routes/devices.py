@@ -10,7 +10,7 @@ from functions.contract.messages import DeviceView, FleetStats, RegistryQuery
 from functions.contract.views import split_page
 from functions.domain.tokens import Scope
 from gateway import examples
-from gateway.calls import SLOW_SECONDS, answer, call, path_name, prove
+from gateway.calls import SLOW_SECONDS, answer, call, no_body, path_name, prove
 from gateway.openapi import operation, path_parameter, query_parameters
 from gateway.queries import Parameters, page_links
 
@@ -57,6 +57,26 @@ _READ_DEVICE: Final = operation(
     faults=(404,),
     parameters=(DEVICE,),
 )
+_SUSPEND_DEVICE: Final = operation(
+    tag="devices",
+    summary="Suspend a device",
+    told="The record of the device, which is suspended: its sessions end, and the broker denies it everything.",
+    reply=DeviceView,
+    example={**examples.DEVICE, "lifecycle": "suspended"},
+    scope=Scope.DEVICES_WRITE,
+    faults=(404, 409, 415),
+    parameters=(DEVICE,),
+)
+_RESUME_DEVICE: Final = operation(
+    tag="devices",
+    summary="Resume a suspended device",
+    told="The record of the device, which takes part again.",
+    reply=DeviceView,
+    example=examples.DEVICE,
+    scope=Scope.DEVICES_WRITE,
+    faults=(404, 409, 415),
+    parameters=(DEVICE,),
+)
 _COUNT_DEVICES: Final = operation(
     tag="devices",
     summary="Count devices",
@@ -71,6 +91,8 @@ def add_routes(app: FastAPI) -> None:
     """Add the addresses below ``/api/devices`` and ``/api/stats``, but for the twins'."""
     app.add_api_route("/api/devices", list_devices, methods=["GET"], **_LIST_DEVICES)
     app.add_api_route("/api/devices/{device}", read_device, methods=["GET"], **_READ_DEVICE)
+    app.add_api_route("/api/devices/{device}/suspend", suspend_device, methods=["POST"], **_SUSPEND_DEVICE)
+    app.add_api_route("/api/devices/{device}/resume", resume_device, methods=["POST"], **_RESUME_DEVICE)
     app.add_api_route("/api/stats/devices", count_devices, methods=["GET"], **_COUNT_DEVICES)
 
 
@@ -93,8 +115,25 @@ async def read_device(request: Request) -> Response:
     return answer(await call(request, proven, "registry", "devices", path_name(request, "device"), "get"))
 
 
+async def suspend_device(request: Request) -> Response:
+    """A repeat changes nothing. What the device should be (its twin's desired half) can still be changed."""
+    return await _turn(request, "suspend")
+
+
+async def resume_device(request: Request) -> Response:
+    """A repeat changes nothing; a device that was not suspended stays as it is."""
+    return await _turn(request, "resume")
+
+
 async def count_devices(request: Request) -> Response:
     """A device in several groups counts in each of them."""
     proven = await prove(request)
     _NO_QUERY.read(request.scope["query_string"])
     return answer(await call(request, proven, "registry", "stats"))
+
+
+async def _turn(request: Request, verb: str) -> Response:
+    proven = await prove(request)
+    _NO_QUERY.read(request.scope["query_string"])
+    device, body = path_name(request, "device"), await no_body(request)
+    return answer(await call(request, proven, "registry", "devices", device, verb, payload=body, within=SLOW_SECONDS))

@@ -9,9 +9,11 @@ from infra.cli.console import say, say_json
 from infra.cli.options import AsJson, Data, Days, Device, Out
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from functions.contract.messages import DeviceView
 
-app = typer.Typer(no_args_is_help=True, help="Devices: register, list, look at and revoke them.")
+app = typer.Typer(no_args_is_help=True, help="Devices: register, list, look at, suspend and revoke them.")
 
 
 @app.command(epilog="Example: devicehub device create pump-0007 --out ./pump-0007")
@@ -103,6 +105,29 @@ def revoke(device: Device, data: Data = None) -> None:
 
     ask(data, f"devicehub.registry.devices.{device}.revoke", DeviceRevoke(), Done)
     say(f"The certificate of {device} is revoked, and the device is retired.")
+
+
+@app.command(epilog="Example: devicehub device suspend pump-0007")
+def suspend(device: Device, data: Data = None) -> None:
+    """Let a device take no part for now: its connection is cut and the broker denies it everything.
+
+    What it should be can still be changed. 'devicehub device resume' ends it.
+    """
+    _turn(data, device, "suspend")
+    say(f"The device {device} is suspended. It takes part again after: devicehub device resume {device}")
+
+
+@app.command(epilog="Example: devicehub device resume pump-0007")
+def resume(device: Device, data: Data = None) -> None:
+    """Let a suspended device take part again; its connection is cut once more, and it comes back."""
+    _turn(data, device, "resume")
+    say(f"The device {device} takes part.")
+
+
+def _turn(data: "Path | None", device: str, verb: str) -> None:
+    from functions.contract.messages import DeviceView, Nothing
+
+    ask(data, f"devicehub.registry.devices.{device}.{verb}", Nothing(), DeviceView)
 
 
 def _facts(view: "DeviceView") -> list[tuple[str, str]]:

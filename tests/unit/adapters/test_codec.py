@@ -11,7 +11,7 @@ from pydantic_core import PydanticSerializationError
 from functions.adapters.codec import Codec, Undecodable, check_key, shard_of
 from functions.adapters.layout import BUCKETS
 from functions.domain.certificates import Certificate, Purpose
-from functions.domain.devices import Device, Lifecycle
+from functions.domain.devices import Device, Lifecycle, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Malformed, Reason
 from functions.domain.order import Order
@@ -32,6 +32,7 @@ EVERY_TYPE: tuple[Any, ...] = (
     Half(2**53, {"a": {"b": [1, 1.0, -0.0, 1e300, 2**70, "\x00\u2028😀", None, True, {}, []]}}, {"a": {"b": 1}}, AT,
          "device:EDGB-0001", Order("local-control", 1, 2), "00"),
     Presence(True, AT, "connected", "127.0.0.1:1"),
+    Suspension(AT, "user:anna", holds=True),
     Session("client / 1", "EDGB-0001", "127.0.0.1:1", AT, "local"),
     Reservation("EDGB-0001", None),
     Claim("ab", "EDGB-0001", "first", AT, "csr", "0f", ("0e", "0d")),

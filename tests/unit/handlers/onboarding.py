@@ -191,6 +191,6 @@ def meddled(hub: MemoryHub, meddler: Meddler) -> MemoryHub:
     """The same hub, with the meddler in front of each store."""
     found = {field.name: getattr(hub, field.name) for field in fields(Hub)}
     stores: dict[str, Any] = {
-        name: Meddled(store, meddler) for name, store in found.items() if hasattr(store, "entries")
+        name: Meddled(store, meddler) for name, store in found.items() if hasattr(store, "history")
     }
     return replace(hub, **stores)

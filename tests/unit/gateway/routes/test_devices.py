@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from functions.contract.messages import DeviceView, RegistryQuery
+from functions.domain.devices import Lifecycle
 from functions.domain.sessions import Presence
 from functions.testing import START
 from gateway.routes.devices import _TEXTS
@@ -206,3 +207,32 @@ async def test_counts_are_the_functions_own() -> None:
 
 def test_every_parameter_is_explained() -> None:
     assert set(_TEXTS) == {field.alias for field in RegistryQuery.model_fields.values()}
+
+
+async def test_a_device_is_suspended_and_resumed(rig: Rig) -> None:
+    async with rig.client(await rig.token("devices:write")) as client:
+        suspended = await client.post(f"/api/devices/{DEVICE}/suspend")
+        again = await client.post(f"/api/devices/{DEVICE}/suspend", json={})
+        resumed = await client.post(f"/api/devices/{DEVICE}/resume")
+
+    assert [one.status_code for one in (suspended, again, resumed)] == [200, 200, 200]
+    assert [one.json()["lifecycle"] for one in (suspended, again, resumed)] == ["suspended", "suspended", "active"]
+    assert set(resumed.json()) == {field.alias for field in DeviceView.model_fields.values()}
+    (event, *_) = rig.hub.events.on("devicehub.broker.access.changed")
+    assert event.end == [DEVICE]
+
+
+@pytest.mark.parametrize("verb", ["suspend", "resume"])
+async def test_what_cannot_be_suspended_or_resumed_is_refused(verb: str) -> None:
+    rig = make_rig(devices={DEVICE: make_device(DEVICE, lifecycle=Lifecycle.RETIRED)})
+    async with rig.client(await rig.token("devices:write")) as client:
+        unknown = await client.post(f"/api/devices/pump-9999/{verb}")
+        retired = await client.post(f"/api/devices/{DEVICE}/{verb}")
+        field = await client.post(f"/api/devices/{DEVICE}/{verb}", json={"reason": "stolen"})
+        text = await client.post(f"/api/devices/{DEVICE}/{verb}", content="stolen")
+        query = await client.post(f"/api/devices/{DEVICE}/{verb}?days=3")
+
+    assert [one.status_code for one in (unknown, retired, field, text, query)] == [404, 403, 400, 415, 400]
+    errors = [one.json()["error"] for one in (unknown, retired, field, text, query)]
+    assert errors == ["unknown_device", "device_retired", "bad_request", "bad_request", "bad_request"]
+    assert rig.hub.events.sent == []
