@@ -7,6 +7,7 @@ certificate take any client id, so a wrong session is ended by its common name.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import partial
@@ -16,6 +17,7 @@ from bridge.broker.lines import Connected, Dropping, Ended, Line, Running, Unrea
 from bridge.broker.reports import Report, Reports, nothing
 from bridge.broker.sessions import Sessions, claimant_of, is_claim
 from bridge.broker.sockets import canonical
+from bridge.broker.waiting import TOLD_AFTER_SECONDS, Waiting
 from functions.contract.messages import BrokerRestarted, SessionClosed, SessionFact, SessionOpened
 from functions.contract.subjects import subject
 from functions.domain.callers import DEVICE
@@ -24,6 +26,9 @@ from functions.domain.sessions import Session
 
 # A client that begins a session subscribes within a round trip or two.
 SUBSCRIBES_WITHIN_SECONDS = 1.0
+
+# As RFC 9562 writes them. Devices are seldom named so.
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 OPENED = subject("broker", "sessions", "opened")
 CLOSED = subject("broker", "sessions", "closed")
@@ -40,6 +45,8 @@ class Follower:
         own: the bridge's own user at the broker.
         end: has every session of a common name ended.
         subscribes_within: seconds that a device is given to subscribe before it is told again.
+        told_after: seconds after which a claim certificate's session is told, if it is still open.
+        is_pressed: whether the log waits to be told whole, so that nothing may be told later.
     """
 
     def __init__(
@@ -51,6 +58,8 @@ class Follower:
         own: str,
         end: Callable[[str], None],
         subscribes_within: float = SUBSCRIBES_WITHIN_SECONDS,
+        told_after: float = TOLD_AFTER_SECONDS,
+        is_pressed: Callable[[], bool] = lambda: False,
     ) -> None:
         self._sessions = sessions
         self._reports = reports
@@ -58,6 +67,8 @@ class Follower:
         self._own = own
         self._end = end
         self._subscribes_within = subscribes_within
+        self._waiting = Waiting(self._open, told_after)
+        self._is_pressed = is_pressed
 
     def follow(self, line: Line, done: Callable[[], None]) -> None:
         """Take one line; ``done`` is called when what it means is done."""
@@ -95,7 +106,8 @@ class Follower:
     def tell_again(self) -> None:
         """Report every open session, so that functions send what the devices may have missed."""
         for session in self._sessions.all().values():
-            if self._is_told(session) and not self._reports.is_pending(session.client_id):
+            is_to_come = session.client_id in self._waiting or self._reports.is_pending(session.client_id)
+            if self._is_told(session) and not is_to_come:
                 self._open(session)
 
     # --- lines --------------------------------------------------------------------
@@ -105,7 +117,13 @@ class Follower:
             done()
             return
         session, before = self._sessions.connected(line)
+        if self._waiting.drop(line.client_id):
+            # Functions never heard of it.
+            before = None
         wrong = self._what_is_wrong(session, before)
+        if wrong is None and self._can_wait(session, before):
+            self._waiting.add(session, done)
+            return
         if wrong is None:
             self._open(session, done)
             asyncio.get_running_loop().call_later(self._subscribes_within, self._open_again, session)
@@ -117,7 +135,9 @@ class Follower:
 
     def _ended(self, line: Ended, done: Callable[[], None]) -> None:
         session = self._sessions.ended(line.client_id)
-        if session is not None:
+        if self._waiting.drop(line.client_id):
+            is_news = False
+        elif session is not None:
             is_news = self._is_told(session)
         else:
             # Functions may know it from before this process, or it is a line
@@ -130,6 +150,7 @@ class Follower:
 
     def _restarted(self, at: datetime, done: Callable[[], None]) -> None:
         gone = self._sessions.restarted(at)
+        self._waiting.drop_all()
         self._reports.restart(Report(RESTARTED, BrokerRestarted(broker=self._sessions.broker, at=at), done))
         for session in gone:
             if session.since >= at:
@@ -162,6 +183,18 @@ class Follower:
     def _is_told(self, session: Session) -> bool:
         return claimant_of(session) is not None
 
+    def _can_wait(self, session: Session, before: Session | None) -> bool:
+        """Whether functions lose nothing by hearing of a session later, or never.
+
+        They must know no other under its client id, whose end the broker does
+        not log when this one takes its place. And they judge a claim
+        certificate under a device's id, which must not wait: so only who
+        comes under a hardware UUID does.
+        """
+        is_unknown = before is None and self._sessions.is_filled and not self._reports.is_pending(session.client_id)
+        is_joining = is_claim(session.common_name) and _UUID.fullmatch(session.client_id) is not None
+        return is_joining and is_unknown and not self._is_pressed()
+
     # --- telling ------------------------------------------------------------------
 
     def _open(self, session: Session, done: Callable[[], None] = nothing) -> None:
@@ -183,7 +216,7 @@ class Follower:
             self._open(session)
 
     def _close(self, session: Session, evidence: str, at: datetime) -> None:
-        if self._is_told(session):
+        if not self._waiting.drop(session.client_id) and self._is_told(session):
             self._reports.add(session.client_id, self._closing(session.client_id, evidence, at, nothing))
 
     def _closing(self, client_id: str, evidence: str, at: datetime, done: Callable[[], None]) -> Report:

@@ -91,6 +91,7 @@ class Keeper:
             own=own,
             end=self._end_now,
             subscribes_within=subscribes_within,
+            is_pressed=lambda: admin.log_is_large,
         )
         admin.listen(self._told)
         self._asked = asyncio.Event()

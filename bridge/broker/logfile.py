@@ -52,7 +52,8 @@ class LogFile:
     """Gives the lines that were written since the last call, and remembers which of them are done with.
 
     ``has_gap`` says that there were lines which cannot be had any more: the
-    file that the mark speaks of is gone.
+    file that the mark speaks of is gone. ``is_large`` says that the file is to
+    be put aside, which must wait until every line is done with.
 
     Args:
         path: the broker's ``log_dest file``.
@@ -74,6 +75,7 @@ class LogFile:
         self._number = 0
         self._is_closed = False
         self.has_gap = False
+        self.is_large = False
 
     def read(self) -> list[LogLine]:
         """The whole lines written since, in order; each is to be acknowledged when it is done with.
@@ -114,7 +116,8 @@ class LogFile:
             beside.replace(self._mark)
             self._marked = (facts.st_ino, self._done_to)
         is_told = not self._order and self._at == facts.st_size
-        if facts.st_size < self._large_bytes or not is_told or self._is_replaced() or not self._path.exists():
+        self.is_large = facts.st_size >= self._large_bytes
+        if not self.is_large or not is_told or self._is_replaced() or not self._path.exists():
             return False
         self._path.replace(self._aside)
         return True

@@ -116,6 +116,11 @@ class Mosquitto:
             self._log_file.close()
 
     @property
+    def log_is_large(self) -> bool:
+        """Whether the log is to be put aside as soon as all of it is told."""
+        return self._log_file.is_large
+
+    @property
     def log_has_gap(self) -> bool:
         """Whether there were lines that cannot be had any more."""
         return self._log_file.has_gap

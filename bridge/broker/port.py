@@ -124,6 +124,11 @@ class BrokerAdmin(Protocol):
         ...
 
     @property
+    def log_is_large(self) -> bool:
+        """Whether the log is to be put aside as soon as all of it is told."""
+        ...
+
+    @property
     def log_has_gap(self) -> bool:
         """Whether there were lines that cannot be had any more."""
         ...

@@ -234,7 +234,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "presence": Bucket("hub-presence", Presence, shards=4),
     "sessions": Bucket("hub-sessions", Session, shards=4),
     "names": Bucket("hub-names", Reservation),
-    "claims": Bucket("hub-claims", Claim),
+    "claims": Bucket("hub-claims", Claim, recalled=True),
     "certificates": Bucket("hub-certificates", Certificate, shards=4),
     "claim_certificates": Bucket("hub-claim-certificates", ClaimCertificate),
     "whitelist": Bucket("hub-whitelist", Whitelisted),

@@ -96,29 +96,41 @@ async def registered(hub: Hub) -> dict[str, Certificate]:
 
 
 class Meddled:
-    """A store in front of which something may happen."""
+    """A store in front of which something may happen; it remembers as a process does, which others write around."""
 
     def __init__(self, store: Store[Any], meddler: "Meddler") -> None:
         self._store = store
         self._meddler = meddler
+        self._remembered: dict[str, tuple[Any, int]] = {}
 
     async def get(self, key: str) -> Kept[Any] | None:
         await self._meddler.before_read()
-        return await self._store.get(key)
+        kept = await self._store.get(key)
+        if kept is not None:
+            self._remembered[key] = kept.value, kept.revision
+        return kept
+
+    def recall(self, key: str) -> tuple[Any, int] | None:
+        return self._remembered.get(key)
 
     async def create(self, key: str, value: Any) -> int:
+        self._remembered.pop(key, None)
         await self._meddler.before_write()
         revision = await self._store.create(key, value)
         await self._meddler.after_write()
+        self._remembered[key] = value, revision
         return revision
 
     async def replace(self, key: str, value: Any, *, expect: int) -> int:
+        self._remembered.pop(key, None)
         await self._meddler.before_write()
         revision = await self._store.replace(key, value, expect=expect)
         await self._meddler.after_write()
+        self._remembered[key] = value, revision
         return revision
 
     async def remove(self, key: str, *, expect: int) -> None:
+        self._remembered.pop(key, None)
         await self._meddler.before_write()
         await self._store.remove(key, expect=expect)
         await self._meddler.after_write()

@@ -8,7 +8,7 @@ import pytest
 
 from functions.contract.messages import DeviceRevoke, Nothing, Provisioned
 from functions.domain.devices import Lifecycle
-from functions.domain.faults import Fault, Reason, Unavailable
+from functions.domain.faults import Conflict, Fault, Reason, Unavailable
 from functions.handlers import access, certificates
 from functions.handlers.provisioning import finish_claims
 from functions.ports import Hub
@@ -17,6 +17,7 @@ from tests.unit.handlers.onboarding import (
     ACCESS_CHANGED,
     NAME,
     UUID,
+    Meddler,
     Once,
     Outage,
     Shuffle,
@@ -84,6 +85,35 @@ async def test_the_same_claim_twenty_times_at_once_is_one_name_and_one_certifica
     assert len({answer.cert_pem for answer in answers}) == 1
     assert len(await registered(hub)) == 1
     assert len(await collect(hub.names.entries())) == 2
+
+
+async def test_what_a_process_remembers_of_a_claim_gives_way_to_what_another_made_of_it() -> None:
+    hub = open_hub()
+    first, second = (meddled(hub, Meddler()) for _ in range(2))
+    await provision(first, UUID)
+    there = await provision(second, UUID, csr_pem=new_csr(NAME), device_id=NAME)
+
+    here = await provision(first, UUID, csr_pem=new_csr(NAME), device_id=NAME)
+
+    assert (await device(hub)).certificate == serial_of(here)
+    await end_claims(hub)
+    assert await good(hub) == {serial_of(here)}
+    assert await is_revoked(hub, serial_of(there))
+
+
+async def test_a_claim_remembered_and_ended_elsewhere_is_no_claim() -> None:
+    hub = open_hub()
+    here = meddled(hub, Meddler())
+    await provision(here, UUID)
+    kept = await hub.claims.get(hub.hasher.hash(UUID))
+    assert kept is not None
+    await hub.claims.remove(hub.hasher.hash(UUID), expect=kept.revision)
+
+    with pytest.raises(Conflict) as refused:
+        await provision(here, UUID, csr_pem=new_csr(NAME), device_id=NAME)
+
+    assert refused.value.reason is Reason.NO_CLAIM_IN_PROGRESS
+    assert await registered(hub) == {}
 
 
 @pytest.mark.parametrize("digits", ["9205", "9205fa1c"])

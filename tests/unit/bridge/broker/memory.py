@@ -186,6 +186,10 @@ class MemoryBroker:
             self.log.close()
 
     @property
+    def log_is_large(self) -> bool:
+        return False
+
+    @property
     def log_has_gap(self) -> bool:
         return self.log.has_gap
 

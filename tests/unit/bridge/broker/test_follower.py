@@ -23,13 +23,14 @@ OWN = "@bridge"
 class Rig:
     """A follower with all it needs; ``hear`` gives it lines."""
 
-    def __init__(self, subscribes_within: float = 60.0) -> None:
+    def __init__(self, subscribes_within: float = 60.0, told_after: float = 60.0) -> None:
         self.functions = MemoryFunctions()
         self.alarms = Alarms(self.functions)
         self.sessions = Sessions("local")
         self.reports = Reports(self.functions, self.alarms, Pauses(0.001, 0.004))
         self.acknowledged: list[LogLine] = []
         self.ended: list[str] = []
+        self.is_pressed = False
         self.follower = Follower(
             self.sessions,
             self.reports,
@@ -37,6 +38,8 @@ class Rig:
             own=OWN,
             end=self.ended.append,
             subscribes_within=subscribes_within,
+            told_after=told_after,
+            is_pressed=lambda: self.is_pressed,
         )
 
     def hear(self, *lines: LogLine) -> None:
@@ -266,3 +269,100 @@ async def test_what_is_being_told_is_not_told_again(rig: Rig) -> None:
     rig.functions.gate.set()
 
     assert await rig.lines() == ["opened EDGB-0001 EDGB-0001"]
+
+
+# --- Claim certificates that come and go ----------------------------------------
+
+BOARD = "9205fa1c-7e57-4bad-8c0d-e51a7edcab1e"
+
+
+async def test_a_joining_that_is_soon_over_is_not_told(rig: Rig) -> None:
+    rig.follower.fill([])
+
+    rig.hear(connect(BOARD, "claim-fleet"))
+    assert rig.sessions.claimant(BOARD) is not None
+    assert not rig.acknowledged
+    rig.hear(end(BOARD, second=1))
+
+    assert await rig.lines() == []
+    assert len(rig.acknowledged) == 2
+
+
+async def test_a_claim_certificate_s_session_that_stays_is_told() -> None:
+    rig = Rig(told_after=0.01)
+    rig.follower.fill([])
+
+    rig.hear(connect(BOARD, "claim-fleet"))
+    await rig.functions.until(lambda: bool(rig.functions.lines))
+    rig.hear(end(BOARD, second=5))
+
+    assert await rig.lines() == [f"opened {BOARD} claim-fleet", f"closed {BOARD} disconnected"]
+    assert len(rig.acknowledged) == 2
+
+
+async def test_joining_again_at_once_is_not_told_either(rig: Rig) -> None:
+    rig.follower.fill([])
+
+    rig.hear(connect(BOARD, "claim-fleet"), connect(BOARD, "claim-fleet", second=1))
+    assert len(rig.acknowledged) == 1
+    rig.hear(end(BOARD, second=2))
+
+    assert await rig.lines() == []
+    assert len(rig.acknowledged) == 3
+
+
+async def test_a_restarted_broker_has_no_joining_session(rig: Rig) -> None:
+    rig.follower.fill([])
+
+    rig.hear(connect(BOARD, "claim-fleet"), logged("mosquitto version 2.0.11 running", second=5, level="I"))
+
+    assert await rig.lines() == [f"restarted {int(NOW.timestamp()) + 5}"]
+    assert len(rig.acknowledged) == 2
+
+
+async def test_a_joining_session_without_a_connection_is_dropped_untold(rig: Rig) -> None:
+    rig.follower.fill([])
+    rig.hear(connect(BOARD, "claim-fleet"))
+
+    gone = rig.follower.drop_dead(frozenset())
+
+    assert [session.client_id for session in gone] == [BOARD]
+    assert await rig.lines() == []
+    assert len(rig.acknowledged) == 1
+
+
+async def test_hearing_of_the_hub_again_does_not_tell_what_waits(rig: Rig) -> None:
+    rig.follower.fill([])
+    rig.hear(connect(BOARD, "claim-fleet"))
+
+    rig.follower.tell_again()
+
+    assert await rig.lines() == []
+    assert not rig.acknowledged
+
+
+async def test_all_is_told_at_once_while_the_log_is_to_be_put_aside(rig: Rig) -> None:
+    rig.follower.fill([])
+    rig.is_pressed = True
+
+    rig.hear(connect(BOARD, "claim-fleet"))
+
+    assert await rig.lines() == [f"opened {BOARD} claim-fleet"]
+    assert len(rig.acknowledged) == 1
+
+
+async def test_a_claim_certificate_under_another_kind_of_id_is_told_at_once(rig: Rig) -> None:
+    """Functions judge whether that is a device's id."""
+    rig.follower.fill([])
+
+    rig.hear(connect("EDGB-0001", "claim-fleet"))
+
+    assert await rig.lines() == ["opened EDGB-0001 claim-fleet"]
+
+
+async def test_a_claim_certificate_in_the_place_of_a_session_that_was_told_is_told_at_once(rig: Rig) -> None:
+    rig.follower.fill([SessionFact(client_id=BOARD, common_name="claim-fleet", address="10.0.0.1:5", since=NOW)])
+
+    rig.hear(connect(BOARD, "claim-fleet", second=9))
+
+    assert await rig.lines() == [f"opened {BOARD} claim-fleet"]
