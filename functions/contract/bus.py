@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from itertools import count
+from typing import Any, TypeVar
 
 import nats.errors
 import structlog
@@ -33,12 +34,20 @@ _PENDING_BYTES = 4 * 1024 * 1024
 
 
 class _Client(Client):
-    """The library's client, but a PING stays behind what was sent before it.
+    """The library's client, mended in two places.
 
-    Its own goes to the socket past what waits for the next write. So
-    ``flush`` returned before the server knew of a subscription, and a drained
-    subscription could still be handed messages, which then were lost.
+    A PING stays behind what was sent before it. Its own goes to the socket
+    past what waits for the next write. So ``flush`` returned before the server
+    knew of a subscription, and a drained subscription could still be handed
+    messages, which then were lost.
+
+    A request's deadline is ``asyncio.timeout``. Its own is ``wait_for``, which
+    before Python 3.12 loses a cancellation that meets the answer: a handler
+    then ran on past its deadline. And a reply's address ends in a number: its
+    own draws random bytes for each, though no other user may listen there.
     """
+
+    _numbers = count()
 
     async def _send_ping(self, future: "asyncio.Future[bool] | None" = None) -> None:
         if self.is_connected and self._transport is not None and self._pending:
@@ -46,6 +55,30 @@ class _Client(Client):
             self._pending = []
             self._pending_data_size = 0
         await super()._send_ping(future)
+
+    async def _request_new_style(
+        self,
+        subject: str,
+        payload: bytes,
+        timeout: float = 1,  # noqa: ASYNC109 - The library's signature.
+        headers: dict[str, Any] | None = None,
+    ) -> Msg:
+        if self.is_draining_pubs:
+            raise nats.errors.ConnectionDrainingError
+        if not self._resp_sub_prefix:
+            await self._init_request_sub()
+        assert self._resp_sub_prefix is not None
+        number = str(next(self._numbers))
+        answer: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._resp_map[number] = answer
+        try:
+            await self.publish(subject, payload, reply=f"{self._resp_sub_prefix.decode()}{number}", headers=headers)
+            async with asyncio.timeout(timeout):
+                return await answer
+        except TimeoutError as problem:
+            raise nats.errors.TimeoutError from problem
+        finally:
+            self._resp_map.pop(number, None)
 
 
 async def connect(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
+import nats.errors
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -72,3 +73,23 @@ async def test_what_was_on_its_way_to_a_drained_subscription_is_handed_over(witn
 
     assert witness.told[-2:] == ["UNSUB", "PING"]
     assert heard == [b"last"]
+
+
+async def test_a_cancellation_that_meets_the_answer_is_not_lost(client: Client) -> None:
+    asking = asyncio.create_task(client.request("subject", b"x", timeout=5))
+    await client.flush()
+    (answer,) = client._resp_map.values()
+
+    answer.set_result(Msg(client))
+    asking.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert not client._resp_map
+
+
+async def test_a_request_without_an_answer_ends_in_time_and_is_forgotten(client: Client) -> None:
+    with pytest.raises(nats.errors.TimeoutError):
+        await client.request("subject", b"x", timeout=0.01)
+
+    assert not client._resp_map
