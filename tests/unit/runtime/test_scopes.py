@@ -40,6 +40,8 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "registry.devices.*.get": (READERS, Scope.DEVICES_READ),
     "registry.devices.*.create": (STAFF, None),
     "registry.devices.*.revoke": (STAFF, None),
+    "registry.devices.*.suspend": (READERS, Scope.DEVICES_WRITE),
+    "registry.devices.*.resume": (READERS, Scope.DEVICES_WRITE),
     "enrolment.get": (STAFF, None),
     "enrolment.open": (STAFF, None),
     "enrolment.close": (STAFF, None),
