@@ -21,6 +21,7 @@ from functions.adapters.events import NatsEvents
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import SqliteIndex
 from functions.adapters.layout import open_stores
+from functions.adapters.register_index import SqliteRegister
 from functions.adapters.roster import BucketRoster
 from functions.adapters.streams import JetStreamStreams
 from functions.contract import bus
@@ -73,11 +74,12 @@ async def serve(settings: Settings) -> bool:
     client = await _connect(settings, stop)
     if client is None:
         return False
-    index, roster = SqliteIndex(client), BucketRoster(client)
-    hub = make_hub(settings, client, index, roster)
+    index, register, roster = SqliteIndex(client), SqliteRegister(client), BucketRoster(client)
+    hub = make_hub(settings, client, index, register, roster)
     if settings.role is Role.INDEX:
-        await index.start()
-        await index.ready()
+        for one in (index, register):
+            await one.start()
+        await asyncio.gather(index.ready(), register.ready())
     else:
         await roster.start()
     settle_memory()
@@ -114,7 +116,9 @@ async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
     return None
 
 
-def make_hub(settings: Settings, client: Client, index: SqliteIndex, roster: BucketRoster) -> Hub:
+def make_hub(
+    settings: Settings, client: Client, index: SqliteIndex, register: SqliteRegister, roster: BucketRoster
+) -> Hub:
     """The ports made real over one connection."""
     clock = SystemClock()
     authority = LocalAuthority(settings.ca_certificate.read_text(), settings.ca_key.read_text(), clock)
@@ -126,6 +130,7 @@ def make_hub(settings: Settings, client: Client, index: SqliteIndex, roster: Buc
         streams=JetStreamStreams(client),
         audit=JetStreamAudit(client),
         index=index,
+        register=register,
         roster=roster,
         **open_stores(client),
     )

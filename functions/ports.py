@@ -14,12 +14,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from functions.domain.audit import AuditEntry
 from functions.domain.callers import Caller
-from functions.domain.certificates import Certificate, Purpose, Signed, SigningRequest
+from functions.domain.certificates import Certificate, Purpose, RevocationReason, Signed, SigningRequest
 from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.inventory import Counts, DeviceQuery
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
+from functions.domain.register import CertificatesWanted, Entry
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
@@ -145,8 +146,10 @@ class Authority(Protocol):
         """
         ...
 
-    async def sign_crl(self, revoked: Iterable[tuple[str, datetime]], *, number: int, next_update: datetime) -> str:
-        """The CRL in PEM of ``(serial, revoked at)`` pairs; its thisUpdate lies an hour back."""
+    async def sign_crl(
+        self, revoked: Iterable[tuple[str, datetime, RevocationReason | None]], *, number: int, next_update: datetime
+    ) -> str:
+        """The CRL in PEM of ``(serial, revoked at, why)``; its thisUpdate lies an hour back."""
         ...
 
 
@@ -219,6 +222,22 @@ class Index(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class RegisterPage:
+    """Some of the wanted certificates, and how many there are in all."""
+
+    entries: list[Entry]
+    total: int
+
+
+class Register(Protocol):
+    """The register's index: every certificate ever issued, found without scanning the store."""
+
+    async def find(self, wanted: CertificatesWanted, now: datetime) -> RegisterPage:
+        """A page of the certificates that are wanted at this time, and how many there are in all."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class BridgeStart:
     """How often a bridge has started: the epoch of the orders it stamps."""
 
@@ -242,11 +261,12 @@ class Revocations:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """A revoked certificate: whose it was, since when, and until when the CRL must name it."""
+    """A revoked certificate: whose it was, since when, until when the CRL must name it, and why if that was told."""
 
     common_name: str
     at: datetime
     not_after: datetime
+    reason: RevocationReason | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,6 +280,7 @@ class Hub:
     streams: Streams
     audit: Audit
     index: Index
+    register: Register
     roster: Roster
     devices: Store[Device]  # device id
     suspensions: Store[Suspension]  # device id

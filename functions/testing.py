@@ -16,6 +16,7 @@ from functions.adapters.authority import LocalAuthority, make_root
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import TinyIndex
 from functions.adapters.layout import open_tables
+from functions.adapters.register_index import TinyRegister
 from functions.adapters.roster import EmptyRoster
 from functions.contract.messages import Message
 from functions.domain.callers import parse_caller
@@ -121,6 +122,7 @@ def memory_hub(
         streams=MemoryStreams(),
         audit=TinyAudit(database.table(AUDIT_TABLE)),
         index=TinyIndex(stores["devices"], stores["presence"]),
+        register=TinyRegister(stores["certificates"], stores["devices"]),
         roster=EmptyRoster(),
         **stores,
     )

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from functions.domain.certificates import MAX_CSR_CHARACTERS, Purpose, Signed, SigningRequest
+from functions.domain.certificates import MAX_CSR_CHARACTERS, Purpose, RevocationReason, Signed, SigningRequest
 from functions.domain.faults import Malformed, Reason, Unavailable
 from functions.ports import Clock
 
@@ -143,8 +143,8 @@ class LocalAuthority:
             Malformed: the CSR cannot be read (``bad_csr``).
             Unavailable: the CA certificate is not valid now.
         """
-        if purpose is Purpose.BROKER:
-            raise ValueError("a certificate for the broker has host names: sign_server")
+        if purpose is Purpose.SERVER:
+            raise ValueError("a certificate for a server has host names: sign_server")
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
         number = int(serial, 16) if serial is not None else _random_serial()
         return self._sign(_read(csr_pem).public_key(), common_name, number, not_after, [usage])
@@ -160,12 +160,11 @@ class LocalAuthority:
         names = x509.SubjectAlternativeName([_general_name(name) for name in hostnames])
         return self._sign(_read(csr_pem).public_key(), _BROKER_NAME, _random_serial(), not_after, [usage, names])
 
-    async def sign_crl(self, revoked: Iterable[tuple[str, datetime]], *, number: int, next_update: datetime) -> str:
-        """The CRL in PEM of ``(serial, revoked at)`` pairs; its thisUpdate lies an hour back."""
-        entries = [
-            x509.RevokedCertificateBuilder().serial_number(int(serial, 16)).revocation_date(at).build()
-            for serial, at in revoked
-        ]
+    async def sign_crl(
+        self, revoked: Iterable[tuple[str, datetime, RevocationReason | None]], *, number: int, next_update: datetime
+    ) -> str:
+        """The CRL in PEM of ``(serial, revoked at, why)``; its thisUpdate lies an hour back."""
+        entries = [_crl_entry(serial, at, reason) for serial, at, reason in revoked]
         builder = (
             # Not with add_revoked_certificate, which copies the list for each entry.
             x509.CertificateRevocationListBuilder(revoked_certificates=entries)
@@ -292,6 +291,14 @@ def _signature_hash(request: x509.CertificateSigningRequest) -> str:
 
 def _hash_for(key: CertificateIssuerPrivateKeyTypes) -> hashes.SHA256 | None:
     return None if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) else hashes.SHA256()
+
+
+def _crl_entry(serial: str, at: datetime, reason: RevocationReason | None) -> x509.RevokedCertificate:
+    builder = x509.RevokedCertificateBuilder().serial_number(int(serial, 16)).revocation_date(at)
+    # RFC 5280 (5.3.1): to say 'unspecified', leave the reason out.
+    if reason is not None and reason is not RevocationReason.UNSPECIFIED:
+        builder = builder.add_extension(x509.CRLReason(x509.ReasonFlags(reason.value)), critical=False)
+    return builder.build()
 
 
 def _random_serial() -> int:

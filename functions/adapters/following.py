@@ -83,3 +83,51 @@ class Follower:
                 revision=change.revision,
                 problem=str(problem),
             )
+
+
+class Following:
+    """Followers of several buckets, which are ready together.
+
+    Args:
+        client: the connection.
+        buckets: the name of each, and what is given its changes (see ``Follower``).
+        lost: what is told of them once one can follow no longer.
+    """
+
+    def __init__(self, client: Client, buckets: Iterable[tuple[str, Callable[[Change], None]]], *, lost: str) -> None:
+        self._followers = [Follower(client, name, take) for name, take in buckets]
+        self._lost = lost
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._tasks = [asyncio.create_task(follower.run()) for follower in self._followers]
+
+    async def ready(self) -> None:
+        """Wait until all that was in the buckets at the start has been handed over.
+
+        Raises:
+            Unavailable: one can follow no longer.
+        """
+        filled = asyncio.create_task(self._wait_until_filled())
+        await asyncio.wait((filled, *self._tasks), return_when=asyncio.FIRST_COMPLETED)
+        filled.cancel()
+        self.check()
+
+    async def stop(self) -> None:
+        """Follow no longer."""
+        await end(self._tasks)
+
+    def check(self) -> None:
+        """Make sure that all can still follow.
+
+        Raises:
+            Unavailable: one cannot.
+        """
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and (problem := task.exception()):
+                raise Unavailable(detail=self._lost) from problem
+
+    async def _wait_until_filled(self) -> None:
+        for follower in self._followers:
+            await follower.filled.wait()

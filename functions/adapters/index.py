@@ -1,17 +1,14 @@
 """The inventory's index: what the devices and presence buckets hold, in memory, where it can be asked."""
 
-import asyncio
-
 from nats.aio.client import Client
 
 from functions.adapters.codec import Codec
 from functions.adapters.feed import Change
-from functions.adapters.following import Follower, end
+from functions.adapters.following import Following
 from functions.adapters.inventory import Inventory
 from functions.adapters.layout import BUCKETS, Bucket
 from functions.adapters.tinydb_store import TinyStore
 from functions.domain.devices import Device
-from functions.domain.faults import Unavailable
 from functions.domain.inventory import Counts, DeviceQuery
 from functions.domain.sessions import Presence
 from functions.ports import Page
@@ -35,13 +32,16 @@ class SqliteIndex:
         self._inventory = Inventory()
         self._devices: Codec[Device] = devices.codec()
         self._presence: Codec[Presence] = presence.codec()
-        self._followers = [Follower(client, name, self._take_device) for name in devices.names]
-        self._followers += [Follower(client, name, self._take_presence) for name in presence.names]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._following = Following(
+            client,
+            [(name, self._take_device) for name in devices.names]
+            + [(name, self._take_presence) for name in presence.names],
+            lost="The inventory cannot be read now.",
+        )
 
     async def start(self) -> None:
         """Begin to follow; ``ready`` tells when everything has been read."""
-        self._tasks = [asyncio.create_task(follower.run()) for follower in self._followers]
+        self._following.start()
 
     async def ready(self) -> None:
         """Wait until it holds all that was in the buckets when it began.
@@ -49,14 +49,11 @@ class SqliteIndex:
         Raises:
             Unavailable: it can follow no longer.
         """
-        filled = asyncio.create_task(self._wait_until_filled())
-        await asyncio.wait((filled, *self._tasks), return_when=asyncio.FIRST_COMPLETED)
-        filled.cancel()
-        self._check()
+        await self._following.ready()
 
     async def stop(self) -> None:
         """Follow no longer and give the memory back."""
-        await end(self._tasks)
+        await self._following.stop()
         self._inventory.close()
 
     async def query(self, wanted: DeviceQuery) -> Page:
@@ -65,7 +62,7 @@ class SqliteIndex:
         Raises:
             Unavailable: it can follow no longer, so what it holds grows old.
         """
-        self._check()
+        self._following.check()
         return self._inventory.query(wanted)
 
     async def count(self) -> Counts:
@@ -74,12 +71,8 @@ class SqliteIndex:
         Raises:
             Unavailable: as for ``query``.
         """
-        self._check()
+        self._following.check()
         return self._inventory.count()
-
-    async def _wait_until_filled(self) -> None:
-        for follower in self._followers:
-            await follower.filled.wait()
 
     def _take_device(self, change: Change) -> None:
         if change.data is None:
@@ -92,11 +85,6 @@ class SqliteIndex:
             self._inventory.drop_presence(change.key)
         else:
             self._inventory.put_presence(change.key, self._presence.decode(change.data))
-
-    def _check(self) -> None:
-        for task in self._tasks:
-            if task.done() and not task.cancelled() and (problem := task.exception()):
-                raise Unavailable(detail="The inventory cannot be read now.") from problem
 
 
 class TinyIndex:

@@ -6,13 +6,15 @@ two parts together are the ``DeviceView``.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from pydantic_core import to_json
 
-from functions.contract.messages import CertificateFact, DeviceView
+from functions.contract.messages import CertificateFact, CertificateView, DeviceView
 from functions.domain.devices import Device
 from functions.domain.faults import Unavailable
 from functions.domain.inventory import status_of
+from functions.domain.register import Entry, state_of
 from functions.domain.sessions import Presence
 
 _OF_PRESENCE = {"status", "presence", "last_seen"}
@@ -67,6 +69,24 @@ def presence_part(presence: Presence | None) -> bytes:
         "lastSeen": None if presence is None else presence.at,
     }
     return b"," + to_json(told)[1:]
+
+
+def certificate_view(entry: Entry, now: datetime) -> CertificateView:
+    """A certificate as lists show it, in the state that it has at a time."""
+    return CertificateView(
+        serial=entry.serial,
+        subject=entry.common_name,
+        kind=entry.purpose.value,
+        state=state_of(entry, now).value,
+        fingerprint=entry.fingerprint,
+        not_before=entry.not_before,
+        not_after=entry.not_after,
+        issued_at=entry.issued_at,
+        issued_to=entry.issued_to,
+        gate=entry.gate,
+        revoked_at=entry.revoked_at,
+        reason=None if entry.revocation_reason is None else entry.revocation_reason.value,
+    )
 
 
 def join_page(views: Iterable[bytes], total: int) -> bytes:

@@ -38,7 +38,34 @@ class Purpose(StrEnum):
 
     DEVICE = "device"
     CLAIM = "claim"
-    BROKER = "broker"
+    SERVER = "server"
+
+
+class Gate(StrEnum):
+    """How a certificate came to be issued.
+
+    Records of earlier versions say ``provision`` for both handshakes and
+    ``operator`` for what is now ``staff`` or ``claim``.
+    """
+
+    TWO_ROUNDS = "two-rounds"
+    ONE_ROUND = "one-round"
+    CREATE_FROM_CSR = "create-from-csr"
+    RENEWAL = "renewal"
+    STAFF = "staff"
+    CLAIM = "claim"
+    SYSTEM = "system"
+
+
+class RevocationReason(StrEnum):
+    """Why a certificate is revoked, in the words of RFC 5280 (5.3.1); of those, what befits a holder of a hub's."""
+
+    UNSPECIFIED = "unspecified"
+    KEY_COMPROMISE = "keyCompromise"
+    AFFILIATION_CHANGED = "affiliationChanged"
+    SUPERSEDED = "superseded"
+    CESSATION_OF_OPERATION = "cessationOfOperation"
+    PRIVILEGE_WITHDRAWN = "privilegeWithdrawn"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +103,9 @@ class Signed:
 class Certificate:
     """The register's entry of a certificate; kept also when its device goes.
 
-    ``serial`` and ``fingerprint`` (SHA-256) are lower-case hex; ``gate`` is
-    how it came to be issued (``create-from-csr``, ``provision``, ``operator``,
-    ``setup``); ``csr_digest`` finds the answer to a repeated request.
+    ``serial`` and ``fingerprint`` (SHA-256) are lower-case hex; ``gate`` is a
+    ``Gate``, or what an earlier version wrote; ``issued_to`` is the caller
+    that asked for it; ``csr_digest`` finds the answer to a repeated request.
     """
 
     serial: str
@@ -93,6 +120,7 @@ class Certificate:
     csr_digest: str
     pem: str
     revoked_at: datetime | None = None
+    revocation_reason: RevocationReason | None = None
 
 
 def is_usable(certificate: Certificate, now: datetime) -> bool:
@@ -100,9 +128,11 @@ def is_usable(certificate: Certificate, now: datetime) -> bool:
     return certificate.revoked_at is None and now < certificate.not_after
 
 
-def revoke(certificate: Certificate, at: datetime) -> Certificate:
-    """Mark a certificate revoked; one that is keeps its time."""
-    return certificate if certificate.revoked_at is not None else replace(certificate, revoked_at=at)
+def revoke(certificate: Certificate, at: datetime, reason: RevocationReason | None = None) -> Certificate:
+    """Mark a certificate revoked; one that is keeps its time and reason."""
+    if certificate.revoked_at is not None:
+        return certificate
+    return replace(certificate, revoked_at=at, revocation_reason=reason)
 
 
 def crl_is_due(made: datetime, next_update: datetime, now: datetime) -> bool:

@@ -1,5 +1,6 @@
 """What can be asked of the inventory: which devices, in which order, and how many there are of what."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -85,8 +86,13 @@ def status_of(presence: Presence | None) -> Status:
     return Status.ONLINE if presence.online else Status.OFFLINE
 
 
-def parse_sorts(text: str) -> tuple[Sort, ...]:
+def parse_sorts(text: str, sortable: Collection[str] = SORTABLE, what: str = "Devices") -> tuple[Sort, ...]:
     """Read ``model,-lastSeen``: fields with commas between, each with ``-`` before it for the other direction.
+
+    Args:
+        text: as it came.
+        sortable: the fields there are to sort by.
+        what: the things that are sorted, for the refusal.
 
     Raises:
         Malformed: something there is no field to sort by, or is there twice.
@@ -95,8 +101,8 @@ def parse_sorts(text: str) -> tuple[Sort, ...]:
         return ()
     sorts = tuple(Sort(word.removeprefix("-"), word.startswith("-")) for word in text.split(","))
     names = [sort.field for sort in sorts]
-    if not set(names) <= set(SORTABLE):
-        raise _wrong("sort", f"Devices can be sorted by {', '.join(SORTABLE)}; '-' before one turns its order round.")
+    if not set(names) <= set(sortable):
+        raise _wrong("sort", f"{what} can be sorted by {', '.join(sortable)}; '-' before one turns its order round.")
     if len(set(names)) < len(names):
         raise _wrong("sort", "A field to sort by can be named once.")
     return sorts

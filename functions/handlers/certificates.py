@@ -9,7 +9,7 @@ Publishes  devicehub.broker.access.changed
 from datetime import timedelta
 
 from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, DeviceRevoke, Done, Issued
-from functions.domain.certificates import DEVICE_LIFETIME, Certificate
+from functions.domain.certificates import DEVICE_LIFETIME, Certificate, Gate
 from functions.domain.enrolment import Applicant, check_metadata
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.names import device_id, hardware_uuid, is_device_id
@@ -40,7 +40,7 @@ async def create_from_csr(call: Call[CreateFromCsr], hub: Hub) -> CertificateCre
         applicant=Applicant(signing.common_name, uuid_hash, call.caller),
         csr_pem=body.csr_pem,
         digest=signing.digest,
-        gate="create-from-csr",
+        gate=Gate.CREATE_FROM_CSR,
         metadata=body.meta,
     )
     with lost_races_can_be_retried():
@@ -73,7 +73,7 @@ async def create_device(call: Call[DeviceCreate], hub: Hub) -> Issued:
         applicant=Applicant(name, None, call.caller, as_staff=True),
         csr_pem=call.body.csr_pem,
         digest=signing.digest,
-        gate="operator",
+        gate=Gate.STAFF,
         lifetime=timedelta(days=days) if days is not None else DEVICE_LIFETIME,
     )
     with lost_races_can_be_retried():
@@ -98,7 +98,7 @@ async def revoke_device(call: Call[DeviceRevoke], hub: Hub) -> Done:
         await revoke(hub, name, [kept.value.certificate])
     written = await amend(hub.devices, name, lambda device: retire(device, hub.clock.now()))
     serials = {written.value.certificate} if written is not None else set()
-    serials |= await _end_claims(hub, name)
+    serials |= await end_claims(hub, name)
     await revoke(hub, name, [serial for serial in serials if serial is not None])
     await lift(hub, name)
     await spread(hub, [name])
@@ -116,7 +116,7 @@ def issued(certificate: Certificate, hub: Hub) -> Issued:
     )
 
 
-async def _end_claims(hub: Hub, name: str) -> set[str | None]:
+async def end_claims(hub: Hub, name: str) -> set[str | None]:
     """Forget the claims of a device, and give the serials they led to. Only claims of the last minutes are kept."""
     serials: set[str | None] = set()
     for key, kept in [(key, kept) async for key, kept in hub.claims.entries() if kept.value.device == name]:

@@ -8,7 +8,7 @@ Publishes  devicehub.broker.access.changed
 from datetime import timedelta
 
 from functions.contract.messages import ClaimCreate, ClaimFact, ClaimList, ClaimRevoke, Done, Issued, Nothing
-from functions.domain.certificates import CLAIM_CERTIFICATE_LIFETIME, Certificate, Purpose, is_usable
+from functions.domain.certificates import CLAIM_CERTIFICATE_LIFETIME, Certificate, Gate, Purpose, is_usable
 from functions.domain.enrolment import ClaimCertificate, is_claim_live
 from functions.domain.faults import Conflict, NotFound, Reason, Unavailable
 from functions.domain.names import CLAIM_PREFIX, ClaimName, claim_name
@@ -120,7 +120,7 @@ async def _register(call: Call[ClaimCreate], name: ClaimName, digest: str, hub: 
         not_before=signed.not_before,
         not_after=signed.not_after,
         issued_at=now,
-        gate="operator",
+        gate=Gate.CLAIM,
         issued_to=str(call.caller),
         csr_digest=digest,
         pem=signed.pem,

@@ -24,7 +24,9 @@ from typing import Any
 from functions.domain.certificates import (
     DEVICE_LIFETIME,
     Certificate,
+    Gate,
     Purpose,
+    RevocationReason,
     SigningRequest,
     is_usable,
     judge_request,
@@ -62,7 +64,7 @@ class Application:
     applicant: Applicant
     csr_pem: str
     digest: str
-    gate: str
+    gate: Gate
     joins: bool = False
     name: str = ""
     metadata: dict[str, Any] | None = None
@@ -140,7 +142,7 @@ async def finish_claim(hub: Hub, key: str, kept: Kept[Claim]) -> bool:
     Several may do it at once, and a claim begun anew meanwhile stays.
     """
     ended = ended_certificates(kept.value, value_of(await hub.devices.get(kept.value.device)))
-    await revoke(hub, kept.value.device, ended)
+    await revoke(hub, kept.value.device, ended, RevocationReason.SUPERSEDED)
     try:
         await hub.claims.remove(key, expect=kept.revision)
     except Conflict:

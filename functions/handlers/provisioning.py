@@ -9,7 +9,7 @@ import asyncio
 
 from functions.contract.messages import Provisioned, ProvisionRequest
 from functions.domain.callers import DEVICE
-from functions.domain.certificates import Certificate, SigningRequest
+from functions.domain.certificates import Certificate, Gate, SigningRequest
 from functions.domain.devices import Lifecycle
 from functions.domain.enrolment import (
     CLAIM_LIFETIME,
@@ -37,8 +37,6 @@ from functions.handlers.issuing import (
 from functions.handlers.revoking import spread
 from functions.handlers.rewriting import rewrite
 from functions.ports import Call, Hub
-
-_GATE = "provision"
 
 
 async def request(call: Call[ProvisionRequest], hub: Hub) -> Provisioned:
@@ -112,7 +110,7 @@ def _application(
         applicant=applicant,
         csr_pem=body.csr_pem or "",
         digest=signing.digest,
-        gate=_GATE,
+        gate=Gate.TWO_ROUNDS if joins else Gate.ONE_ROUND,
         joins=joins,
         name=body.name or "",
         metadata=body.meta,

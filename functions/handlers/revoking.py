@@ -17,7 +17,7 @@ from hashlib import sha256
 from functions.contract.messages import AccessChanged
 from functions.contract.subjects import subject
 from functions.domain import certificates as rules
-from functions.domain.certificates import CRL_LIFETIME, DEVICE_LIFETIME, Certificate, Purpose
+from functions.domain.certificates import CRL_LIFETIME, DEVICE_LIFETIME, Certificate, Purpose, RevocationReason
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.enrolment import ClaimCertificate
 from functions.domain.faults import Conflict
@@ -26,8 +26,9 @@ from functions.handlers.rewriting import amend, value_of
 from functions.ports import Hub, Kept, Revocations, Revoked
 
 ACCESS_CHANGED = subject("broker", "access", "changed")
+# Where the list is kept.
+CRL = "crl"
 
-_CRL = "crl"
 _ATTEMPTS = 5
 # A broker whose clock is behind may still take a certificate that is over by
 # ours, so the list names it for a day longer.
@@ -43,7 +44,7 @@ def retire(device: Device, at: datetime) -> Device:
     )
 
 
-async def revoke(hub: Hub, common_name: str, serials: Iterable[str]) -> None:
+async def revoke(hub: Hub, common_name: str, serials: Iterable[str], reason: RevocationReason | None = None) -> None:
     """Decide that certificates are revoked, and mark what they belonged to; a repeat changes nothing.
 
     A device whose current certificate is revoked is retired by it; a claim's
@@ -56,6 +57,7 @@ async def revoke(hub: Hub, common_name: str, serials: Iterable[str]) -> None:
         hub: the ports.
         common_name: whose they are.
         serials: of the certificates.
+        reason: what the list says of why; one that was revoked before keeps its own.
 
     Raises:
         Conflict: others kept changing one of the records.
@@ -64,7 +66,7 @@ async def revoke(hub: Hub, common_name: str, serials: Iterable[str]) -> None:
         now = hub.clock.now()
         certificate = value_of(await hub.certificates.get(serial))
         not_after = certificate.not_after if certificate is not None else now + DEVICE_LIFETIME
-        entry = Revoked(common_name, now, not_after)
+        entry = Revoked(common_name, now, not_after, reason)
         try:
             await hub.revoked.create(serial, entry)
         except Conflict:
@@ -95,7 +97,7 @@ async def renew(hub: Hub) -> tuple[Revocations, dict[str, Revoked]]:
     for _ in range(_ATTEMPTS):
         # Read before what it lists: if the write over this revision succeeds,
         # no entry written before any earlier list can be missing from it.
-        kept = await hub.revocations.get(_CRL)
+        kept = await hub.revocations.get(CRL)
         now = hub.clock.now()
         revoked = {serial: found.value async for serial, found in hub.revoked.entries()}
         listed = {serial: entry for serial, entry in sorted(revoked.items()) if _is_listed(entry, now)}
@@ -106,9 +108,9 @@ async def renew(hub: Hub) -> tuple[Revocations, dict[str, Revoked]]:
         fresh = await _make(hub, kept.value.number + 1 if kept is not None else 1, listed, covers, now)
         try:
             if kept is None:
-                await hub.revocations.create(_CRL, fresh)
+                await hub.revocations.create(CRL, fresh)
             else:
-                await hub.revocations.replace(_CRL, fresh, expect=kept.revision)
+                await hub.revocations.replace(CRL, fresh, expect=kept.revision)
         except Conflict:
             continue
         return fresh, listed
@@ -118,7 +120,7 @@ async def renew(hub: Hub) -> tuple[Revocations, dict[str, Revoked]]:
 async def _make(hub: Hub, number: int, listed: dict[str, Revoked], covers: str, now: datetime) -> Revocations:
     next_update = now + CRL_LIFETIME
     pem = await hub.authority.sign_crl(
-        [(serial, entry.at) for serial, entry in listed.items()], number=number, next_update=next_update
+        [(serial, entry.at, entry.reason) for serial, entry in listed.items()], number=number, next_update=next_update
     )
     return Revocations(number, pem, this_update=now, next_update=next_update, covers=covers)
 
@@ -148,7 +150,7 @@ async def _complete(hub: Hub, serial: str, entry: Revoked) -> None:
     """Do what follows from an entry, as far as it is not done."""
 
     def mark(certificate: Certificate) -> Certificate:
-        return rules.revoke(certificate, entry.at)
+        return rules.revoke(certificate, entry.at, entry.reason)
 
     def lose(device: Device) -> Device:
         return retire(device, hub.clock.now()) if device.certificate == serial else device

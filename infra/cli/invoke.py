@@ -130,6 +130,7 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.hasher import HmacHasher
     from functions.adapters.index import TinyIndex
     from functions.adapters.layout import open_tables
+    from functions.adapters.register_index import TinyRegister
     from functions.adapters.roster import EmptyRoster
     from functions.ports import Hub
 
@@ -144,6 +145,7 @@ def _open_hub(state: Path | None) -> "Hub":
         streams=shown,
         audit=TinyAudit(database.table(AUDIT_TABLE)),
         index=TinyIndex(stores["devices"], stores["presence"]),
+        register=TinyRegister(stores["certificates"], stores["devices"]),
         roster=EmptyRoster(),
         **stores,
     )

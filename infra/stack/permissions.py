@@ -20,7 +20,13 @@ INTEGRATIONS = "INTEGRATIONS"
 # What applications in the other account reach, by service imports that carry
 # the caller's name as the server knows it. Which of these an application may
 # call, its route says.
-FOR_INTEGRATIONS = (f"{ROOT}.registry.>", f"{ROOT}.twins.>")
+FOR_INTEGRATIONS = (
+    f"{ROOT}.registry.>",
+    f"{ROOT}.twins.>",
+    f"{ROOT}.certificates.query",
+    f"{ROOT}.certificates.*.get",
+    f"{ROOT}.certificates.*.revoke",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,19 @@ class Permissions:
     subscribe: tuple[str, ...]
 
 
-_STAFF = ("registry.>", "twins.>", "enrolment.*", "whitelist.*", "claims.*", "bridge.*.counters")
+_STAFF = (
+    "registry.>",
+    "twins.>",
+    "enrolment.*",
+    "whitelist.*",
+    "claims.*",
+    # Leaf by leaf: beside them stands what holders of a claim certificate ask.
+    "certificates.query",
+    "certificates.*.get",
+    "certificates.*.revoke",
+    "crl.get",
+    "bridge.*.counters",
+)
 
 
 def _hub(*subjects: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.adapters.authority import LocalAuthority, make_request, make_root
-from functions.domain.certificates import MAX_CSR_CHARACTERS, Purpose, Signed, judge_request
+from functions.domain.certificates import MAX_CSR_CHARACTERS, Purpose, RevocationReason, Signed, judge_request
 from functions.domain.faults import Malformed, Reason, Unavailable
 from functions.testing import SettableClock
 
@@ -339,7 +339,7 @@ async def test_a_certificate_for_the_broker_is_a_servers_under_its_names(tmp_pat
 
 async def test_a_certificate_for_the_broker_is_not_made_without_names() -> None:
     with pytest.raises(ValueError, match="sign_server"):
-        await AUTHORITY.sign(vector("p256"), common_name="hub", purpose=Purpose.BROKER, not_after=later())
+        await AUTHORITY.sign(vector("p256"), common_name="hub", purpose=Purpose.SERVER, not_after=later())
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,7 @@ def foreign_root(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | r
 
 async def test_openssl_refuses_what_the_list_names_and_nothing_else(tmp_path: Path) -> None:
     good, bad = await signed(), await signed()
-    crl = await AUTHORITY.sign_crl([(bad.serial, datetime.now(UTC))], number=7, next_update=later(30))
+    crl = await AUTHORITY.sign_crl([(bad.serial, datetime.now(UTC), None)], number=7, next_update=later(30))
     (tmp_path / "crl.pem").write_text(crl)
     options = ("-crl_check", "-CRLfile", str(tmp_path / "crl.pem"))
 
@@ -417,9 +417,30 @@ async def test_a_list_has_its_number_and_counts_from_an_hour_before(tmp_path: Pa
     assert crl.next_update_utc == now + timedelta(days=30)
 
 
+async def test_a_list_says_why_where_that_was_told(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    why = (None, *RevocationReason)
+    pem = await AUTHORITY.sign_crl(
+        [(f"{n + 1:x}", now, reason) for n, reason in enumerate(why)], number=1, next_update=later(1)
+    )
+
+    told = openssl("crl", "-noout", "-text", stdin=pem).stdout
+    entries = told.partition("Revoked Certificates:")[2].split("Serial Number:")[1:]
+    found = [one.partition("CRL Reason Code:")[2].split("\n")[1].strip() if "Reason" in one else "" for one in entries]
+    assert found == [
+        "",
+        "",
+        "Key Compromise",
+        "Affiliation Changed",
+        "Superseded",
+        "Cessation Of Operation",
+        "Privilege Withdrawn",
+    ]
+
+
 async def test_a_list_of_twenty_thousand_is_made_at_once() -> None:
     now = datetime.now(UTC)
-    revoked = [(AUTHORITY.new_serial(), now) for _ in range(20_000)]
+    revoked = [(AUTHORITY.new_serial(), now, RevocationReason.KEY_COMPROMISE) for _ in range(20_000)]
 
     pem = await AUTHORITY.sign_crl(revoked, number=1, next_update=later(30))
 

@@ -162,7 +162,7 @@ async def test_an_operator_registers_a_device_although_enrolment_is_closed() -> 
     record = await device(hub, ID)
     assert (record.certificate, record.lifecycle) == (issued.serial, Lifecycle.ACTIVE)
     kept = await certificate(hub, issued.serial)
-    assert (kept.gate, kept.issued_to) == ("operator", "user:anna")
+    assert (kept.gate, kept.issued_to) == ("staff", "user:anna")
 
 
 async def test_a_certificate_lasts_no_longer_than_its_ca() -> None:

@@ -57,7 +57,7 @@ async def test_a_claim_certificate_has_the_hubs_name_and_not_that_of_the_csr() -
     subject = x509.load_pem_x509_certificate(issued.cert_pem.encode()).subject
     assert [name.value for name in subject.get_attributes_for_oid(NameOID.COMMON_NAME)] == ["claim-fleet"]
     kept = await certificate(hub, issued.serial)
-    assert (kept.purpose, kept.issued_to, kept.gate) == (Purpose.CLAIM, "user:anna", "operator")
+    assert (kept.purpose, kept.issued_to, kept.gate) == (Purpose.CLAIM, "user:anna", "claim")
     assert issued.expires_at == START + CLAIM_CERTIFICATE_LIFETIME
 
 

@@ -76,7 +76,7 @@ async def test_the_second_round_gives_the_certificate_of_that_name() -> None:
     assert (kept.pem, kept.not_after, kept.gate, kept.issued_to) == (
         answer.cert_pem,
         answer.expires_at,
-        "provision",
+        "two-rounds",
         "claim:fleet",
     )
 

@@ -295,7 +295,7 @@ async def test_a_list_of_twenty_thousand_is_loaded_in_time(keeping: Keeping, joi
     now = datetime.now(UTC)
     # Another authority's list stands in the same file: the broker must read it all.
     long = await authority.sign_crl(
-        ((f"{number + 2**100:x}", now) for number in range(20_000)), number=1, next_update=now + timedelta(days=1)
+        ((f"{number + 2**100:x}", now, None) for number in range(20_000)), number=1, next_update=now + timedelta(days=1)
     )
     pem = keeping.sign(identity[0]) + long
     keeping.functions.cut("EDGB-0001", now)

@@ -131,7 +131,9 @@ async def test_the_first_list_is_empty_and_valid(paths: Paths, root: Root) -> No
 
 
 async def test_a_list_that_was_published_is_never_touched(paths: Paths, root: Root) -> None:
-    published = await root.authority().sign_crl([("ab", now())], number=7, next_update=now() - timedelta(minutes=1))
+    published = await root.authority().sign_crl(
+        [("ab", now(), None)], number=7, next_update=now() - timedelta(minutes=1)
+    )
     paths.broker_crl.write_text(published)
 
     assert await gather_crl(paths, root, now()) == published
