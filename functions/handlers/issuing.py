@@ -119,7 +119,8 @@ async def issue(application: Application, hub: Hub) -> Certificate:
         if not applicant.as_staff:
             await pass_gates(gates, applicant.uuid_hash, hub)
         _check_claim(application, seen)
-        await _reserve(applicant, seen, hub)
+        if not seen.is_begun:
+            await _reserve(applicant, seen, hub)
     decided = await _decide(application, seen, hub)
     certificate = await _register(application, decided, hub)
     await _settle(application, decided.value, certificate, seen, hub)

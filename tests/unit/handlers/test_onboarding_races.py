@@ -101,6 +101,32 @@ async def test_what_a_process_remembers_of_a_claim_gives_way_to_what_another_mad
     assert await is_revoked(hub, serial_of(there))
 
 
+class Count(Meddler):
+    """Counts reads and writes."""
+
+    def __init__(self) -> None:
+        self.reads = self.writes = 0
+
+    async def before_read(self) -> None:
+        self.reads += 1
+
+    async def before_write(self) -> None:
+        self.writes += 1
+
+
+async def test_a_second_round_in_the_process_of_the_first_reads_only_gates_and_device() -> None:
+    hub = open_hub()
+    count = Count()
+    here = meddled(hub, count)
+    await provision(here, UUID)
+    count.reads = count.writes = 0
+
+    await provision(here, UUID, csr_pem=new_csr(NAME), device_id=NAME)
+
+    assert count.reads == len(["enrolment", "claim certificate", "device"])
+    assert count.writes == len(["claim", "certificate", "device"])
+
+
 async def test_a_claim_remembered_and_ended_elsewhere_is_no_claim() -> None:
     hub = open_hub()
     here = meddled(hub, Meddler())
