@@ -1,5 +1,6 @@
 """JSON documents: what may stand in one, when two are the same, and how large one is."""
 
+import json
 import math
 import re
 from json import JSONEncoder
@@ -16,6 +17,8 @@ MAX_INTEGER = 2**53
 # Stands where a document has no value; equal to nothing in JSON.
 NOTHING: Final = object()
 
+_SHOWN_CHARACTERS = 64
+_KEY_END = re.compile(rb'"[ \t\r\n]*:')
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _compact = JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -60,6 +63,50 @@ def _check_level(container: Any) -> list[Any]:
         elif kind is float and not math.isfinite(value):
             raise Malformed(detail="A number of the document is too large.")
     return nested
+
+
+def check_keys_once(text: bytes, values: Any) -> None:
+    """Refuse JSON in which an object has a key twice: its reader kept one, another reader may keep the other.
+
+    A string with a colon after it is a key, and so each member shows as one of
+    those; text within strings may look the same, but takes none of them away.
+    So if the text has no more of them than members were found, none is lost.
+
+    Args:
+        text: the JSON, as it came.
+        values: what a parser made of it.
+
+    Raises:
+        Malformed: a key stands twice in one object.
+    """
+    if len(_KEY_END.findall(text)) > _members(values):
+        # No number is made of its digits: Python refuses very many of them.
+        json.loads(text, object_pairs_hook=_refuse_doubles, parse_int=len, parse_float=len)
+
+
+def _members(values: Any) -> int:
+    """How many members the objects among the values have."""
+    if type(values) is dict:
+        count, values = len(values), values.values()
+    elif type(values) is list:
+        count = 0
+    else:
+        return 0
+    for value in values:
+        kind = type(value)
+        if kind is dict or kind is list:
+            count += _members(value)
+    return count
+
+
+def _refuse_doubles(members: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for key, _ in members:
+        if key in seen:
+            raise Malformed(
+                detail=f"The payload has the key {json.dumps(key[:_SHOWN_CHARACTERS])} twice in one object."
+            )
+        seen.add(key)
 
 
 def size(document: dict[str, Any]) -> int:

@@ -15,6 +15,7 @@ from pydantic_core import from_json
 from functions.contract import subjects
 from functions.domain.audit import is_origin
 from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, Caller, parse_caller
+from functions.domain.documents import check_keys_once
 from functions.domain.faults import Denied, Malformed, Reason
 from functions.domain.names import is_token
 from functions.domain.order import Order
@@ -35,7 +36,7 @@ def parse(route: Route, payload: bytes) -> Any:
     """The payload as JSON values; an empty one is an empty object.
 
     NaN, infinities (``1e999`` is one), lone surrogates, bytes that are not
-    UTF-8 and nesting beyond 200 levels are refused.
+    UTF-8, a key twice in one object and nesting beyond 200 levels are refused.
 
     Raises:
         Malformed: too large, or no JSON.
@@ -52,6 +53,7 @@ def parse(route: Route, payload: bytes) -> Any:
         raise Malformed(detail=f"The payload is not JSON: {problem}.") from problem
     if _MAY_OVERFLOW.search(payload) and not _is_finite(values):
         raise Malformed(detail="A number in the payload is too large.")
+    check_keys_once(payload, values)
     return values
 
 

@@ -29,6 +29,7 @@ NOT_JSON: dict[str, bytes] = {
     "bytes that are no text": b"\xff\xfe\x00\x01",
     "a lone surrogate": b'{"reported":{"a":"\\ud800"}}',
     "NaN": b'{"reported":{"a":NaN}}',
+    "a key twice": b'{"reported":{"a":1,"a":2}}',
     "nested 5,000 deep": b'{"reported":' + b'{"a":' * 5_000 + b"1" + b"}" * 5_001,
     "300 KB": b'{"reported":{"a":"' + b"x" * 300_000 + b'"}}',
 }

@@ -1,8 +1,11 @@
 """A device and an operator meet in the twin, over the real path."""
 
+import asyncio
 import json
 import uuid
 from pathlib import Path
+
+import httpx
 
 from tests.e2e.devices import Device
 from tests.e2e.rig import Identity, RunningHub
@@ -118,6 +121,71 @@ def nested(depth: int) -> dict[str, object]:
     for _ in range(depth):
         document = {"a": document}
     return document
+
+
+async def test_the_history_tells_what_was_wished_and_reported_by_whom(hub: RunningHub, tmp_path: Path) -> None:
+    device = hub.device(f"twin-{uuid.uuid4().hex[:8]}", tmp_path)
+    _, client = await hub.bus("gateway")
+    try:
+        reached = await client.subscribe(f"devicehub.devices.{device.name}.twin.update.reached")
+        await client.flush()
+        await asyncio.to_thread(hub.cli, "twin", "set", device.name, '{"led":"on","rate":5}')
+        await asyncio.to_thread(report, hub, device, {"reported": {"led": "on", "rate": 5}})
+        told = json.loads((await reached.next_msg(timeout=10)).data)
+        await asyncio.to_thread(hub.cli, "twin", "set", device.name, '{"rate":7,"led":null}')
+    finally:
+        await client.close()
+
+    assert (told["desiredVersion"], told["reportedVersion"]) == (1, 1)
+    page = hub.json("twin", "history", device.name)
+    assert [(each["half"], each["version"], each["change"], each["by"]) for each in page["changes"]] == [
+        ("desired", 2, {"led": None, "rate": 7}, "system:cli"),
+        ("reported", 1, {"led": "on", "rate": 5}, f"device:{device.name}"),
+        ("desired", 1, {"led": "on", "rate": 5}, "system:cli"),
+    ]
+    for each in page["changes"]:
+        then = hub.json("twin", "at", device.name, "--time", each["timestamp"])
+        assert then[f"{each['half']}Version"] == each["version"]
+    found = hub.json("twin", "diff", device.name, "d1.r1")
+    assert [(each["path"], each.get("before"), each.get("after")) for each in found["differences"]] == [
+        ("/led", "on", None),
+        ("/rate", 5, 7),
+    ]
+    shown = hub.cli("twin", "history", device.name).stdout
+    assert "system:cli" in shown
+    assert hub.cli("twin", "diff", device.name, "d2.r1", "d2.r1").stdout == "The two are the same.\n"
+
+
+async def test_fifty_writers_on_one_twin_and_each_accepted_change_is_in_history_once(
+    own_hub: RunningHub, tmp_path: Path
+) -> None:
+    """Over HTTP and two function processes: versions without a gap, and the replay of all is the twin."""
+    device = own_hub.device("busy-1", tmp_path)
+    token = own_hub.cli("token", "create", "writer", "--scope", "twins:read", "--scope", "twins:write").stdout.strip()
+    path = f"/api/devices/{device.name}/twin"
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{own_hub.http_port}", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    ) as client:
+        answers = await asyncio.gather(
+            *(client.patch(path, json={"desired": {f"w{number}": number, "last": number}}) for number in range(50))
+        )
+        changes = (await client.get(f"{path}/history", params={"limit": 1000})).json()
+        twin = (await client.get(path)).json()
+
+    accepted = {number: each.json() for number, each in enumerate(answers) if each.status_code == 200}
+    refused = {each.json()["error"] for each in answers if each.status_code != 200}
+    assert accepted
+    assert refused <= {"version_conflict"}
+    assert [each["version"] for each in reversed(changes)] == list(range(1, len(accepted) + 1))
+    replayed: dict[str, object] = {}
+    for each in reversed(changes):
+        (writer,) = [key for key in each["change"] if key != "last"]
+        number = int(writer[1:])
+        assert accepted.pop(number)["desiredVersion"] == each["version"]
+        assert each["change"]["last"] == number
+        replayed |= each["change"]
+    assert not accepted
+    assert twin["desired"] == replayed
 
 
 def test_the_hub_comes_back_from_a_restart_with_everything(own_hub: RunningHub, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What may stand in a document, when two are the same, and how large one is."""
 
+import json
 import time
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.domain.documents import MAX_DEPTH, check, same, size
+from functions.domain.documents import MAX_DEPTH, check, check_keys_once, same, size
 from functions.domain.faults import Malformed, Reason
 
 JSON = st.recursive(
@@ -83,6 +84,76 @@ def test_a_wide_document_costs_no_more_than_reading_it() -> None:
     check(document)
 
     assert time.perf_counter() - started < 1.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a":1,"a":2}',
+        b'{"a" : 1, "b":2 , "a" :2}',
+        b'{"a":{"b":1,"c":2,"b":1}}',
+        b'{"a":[1,[{"b":1,"b":1}]]}',
+        b'[{"x":{"y":1},"x":1}]',
+        b'{"a":1,"\\u0061":2}',
+        b'{"":1,"":1}',
+        b'{"a":1,"a":":","b":"\\":"}',
+        b'{"a":1,"a":"\\u003a"}',
+        b'{"a":' + b"9" * 5000 + b',"a":1e9999}',
+    ],
+)
+def test_a_key_that_stands_twice_in_an_object_is_refused(text: bytes) -> None:
+    with pytest.raises(Malformed, match="twice in one object") as refused:
+        check_keys_once(text, json.loads(text, parse_int=float))
+
+    assert refused.value.reason is Reason.BAD_REQUEST
+
+
+def test_the_key_that_stands_twice_is_named_in_short() -> None:
+    text = b'{"%s":1,"%s":2}' % (b"x" * 500, b"x" * 500)
+
+    with pytest.raises(Malformed) as refused:
+        check_keys_once(text, json.loads(text))
+
+    assert f'"{"x" * 64}"' in refused.value.detail
+    assert "x" * 65 not in refused.value.detail
+
+
+@given(JSON, st.integers(0, 2), st.booleans())
+def test_keys_that_each_stand_once_pass_however_the_text_is_written(value: Any, indent: int, ascii_only: bool) -> None:
+    for separators in ((",", ":"), (" , ", " : "), (",\t", "\r\n:")):
+        text = json.dumps(value, indent=indent or None, ensure_ascii=ascii_only, separators=separators)
+
+        check_keys_once(text.encode(), json.loads(text))
+
+
+PAIRS = st.recursive(
+    st.sampled_from(["1", '"x"', '":"', '"\\":"', '"\\u003a"', "null"]),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(lambda each: f"[{','.join(each)}]")
+        | st.lists(
+            st.tuples(st.sampled_from(['"a":', '"b" :', '"\\u0061":', '"\\"":', '":":']), inner), max_size=3
+        ).map(lambda each: "{" + ", ".join(map("".join, each)) + "}")
+    ),
+    max_leaves=12,
+)
+
+
+@given(PAIRS)
+def test_exactly_what_loses_a_member_to_its_double_is_refused(text: str) -> None:
+    lost: list[int] = []
+
+    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        lost.append(len(pairs) - len(dict(pairs)))
+        return dict(pairs)
+
+    values = json.loads(text, object_pairs_hook=build)
+
+    try:
+        check_keys_once(text.encode(), values)
+    except Malformed:
+        assert any(lost)
+    else:
+        assert not any(lost)
 
 
 @pytest.mark.parametrize(

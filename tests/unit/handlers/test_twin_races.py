@@ -10,17 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.contract.messages import TwinDesire, TwinReport
+from functions.contract.messages import TwinDesire, TwinHistoryQuery, TwinReport
 from functions.domain.devices import Device
 from functions.domain.faults import Conflict, Reason, Unavailable
 from functions.domain.order import Order
-from functions.domain.twins import Half, delta
-from functions.handlers import twins
+from functions.domain.twins import Half, delta, merge
+from functions.handlers import history, twins
 from functions.ports import Call, Hub, Kept, Store
 from functions.testing import START, MemoryHub, call, memory_hub
 
 ID = "EDGB-0001"
 DELTA = f"devicehub.devices.{ID}.twin.update.delta"
+REACHED = f"devicehub.devices.{ID}.twin.update.reached"
 
 
 def a_hub() -> MemoryHub:
@@ -295,6 +296,72 @@ def test_of_a_report_and_a_wish_at_once_at_least_one_tells_the_difference_of_bot
         both = [told for told in hub.events.on(DELTA) if (told.desired_version, told.reported_version) == (1, 1)]
         assert [told.delta for told in both] == ([difference] * len(both))
         assert bool(both) == bool(difference)
+
+    asyncio.run(meet())
+
+
+@given(
+    st.lists(st.integers(0, 3), min_size=30, max_size=30),
+    st.lists(st.tuples(st.sampled_from(["same", "own"]), st.sampled_from([None, 0, 1, 2])), min_size=2, max_size=6),
+)
+def test_of_writers_in_any_order_none_loses_its_write_unless_it_is_told_of_a_conflict(
+    turns: list[int], writers: list[tuple[str, int | None]]
+) -> None:
+    """Also where they write the same key, and where some expect a version."""
+
+    async def write(hub: Hub, number: int, key: str, expected: int | None) -> int:
+        wished = TwinDesire(desired={key if key == "same" else f"own{number}": number}, expected_version=expected)
+        try:
+            view = await twins.desire(call(wished, caller=f"user:u{number}", names=(ID,)), hub)
+        except Conflict:
+            return 0
+        return view.desired_version
+
+    async def meet() -> None:
+        hub, pace = a_hub(), iter(turns)
+
+        async def wait(_: str) -> None:
+            for _turn in range(next(pace, 0)):
+                await asyncio.sleep(0)
+
+        met: Hub = replace(hub, desired=Meddled(hub.desired, wait))
+        versions = await asyncio.gather(*(write(met, number, *each) for number, each in enumerate(writers)))
+
+        changes = (await history.list_(call(TwinHistoryQuery(), caller="user:anna", names=(ID,)), hub)).changes
+        accepted = sorted(version for version in versions if version)
+        assert [each.version for each in reversed(changes)] == accepted == list(range(1, len(accepted) + 1))
+        made = {each.version: (each.by, each.change) for each in changes}
+        for number, ((key, _), version) in enumerate(zip(writers, versions, strict=True)):
+            if version:
+                assert made[version] == (f"user:u{number}", {key if key == "same" else f"own{number}": number})
+        replayed: dict[str, Any] = {}
+        for each in reversed(changes):
+            replayed = merge(replayed, each.change)
+        assert replayed == await kept_doc(hub.desired)
+
+    asyncio.run(meet())
+
+
+@given(st.lists(st.integers(0, 4), min_size=40, max_size=40))
+def test_of_a_report_and_a_wish_at_once_at_least_one_tells_that_what_is_desired_is_reached(turns: list[int]) -> None:
+    """Whatever the order in which their reads and writes come; each that does names the same versions."""
+
+    async def meet() -> None:
+        hub, pace = a_hub(), iter(turns)
+        await twins.desire(wish(desired={"led": "on"}), hub)
+
+        async def wait(_: str) -> None:
+            for _turn in range(next(pace, 0)):
+                await asyncio.sleep(0)
+
+        met: Hub = replace(hub, desired=Meddled(hub.desired, wait), reported=Meddled(hub.reported, wait))
+        await asyncio.gather(
+            twins.update(report(reported={"led": "off"}), met), twins.desire(wish(desired={"led": "off"}), met)
+        )
+
+        told = hub.events.on(REACHED)
+        assert 1 <= len(told) <= 2
+        assert {(each.desired_version, each.reported_version) for each in told} == {(2, 1)}
 
     asyncio.run(meet())
 

@@ -14,6 +14,7 @@ from functions.contract.messages import (
     TwinDesire,
     TwinDocuments,
     TwinGet,
+    TwinReached,
     TwinReport,
     TwinView,
 )
@@ -28,6 +29,7 @@ from functions.testing import START, MemoryHub, call, memory_hub
 ID = "EDGB-0001"
 DELTA = f"devicehub.devices.{ID}.twin.update.delta"
 DOCUMENTS = f"devicehub.devices.{ID}.twin.update.documents"
+REACHED = f"devicehub.devices.{ID}.twin.update.reached"
 
 
 def device(lifecycle: Lifecycle = Lifecycle.ACTIVE) -> Device:
@@ -338,6 +340,47 @@ async def test_a_device_that_shows_what_is_desired_is_told_no_delta() -> None:
     await twins.update(report(reported={"own": 2}), hub)
 
     assert hub.events.on(DELTA) == []
+
+
+async def test_that_what_is_desired_is_reached_is_told_once() -> None:
+    hub = hub_with()
+    await twins.desire(wish(desired={"led": "on", "rate": 5}), hub)
+    await twins.update(report(reported={"led": "on"}), hub)
+    assert hub.events.on(REACHED) == []
+
+    await twins.update(report(reported={"rate": 5, "own": 1}), hub)
+    await twins.update(report(reported={"rate": 5, "own": 1}), hub)
+    await twins.update(report(reported={"own": 2}), hub)
+    await twins.desire(wish(desired={"led": "on"}), hub)
+
+    (told,) = hub.events.on(REACHED)
+    assert isinstance(told, TwinReached)
+    assert json.loads(told.encode()) == {
+        "deviceId": ID,
+        "desiredVersion": 1,
+        "reportedVersion": 2,
+        "timestamp": "2035-01-01T12:00:00Z",
+    }
+
+
+async def test_what_was_reached_and_left_again_is_told_when_it_is_reached_again() -> None:
+    hub = hub_with()
+    for led in ("on", "off", "on"):
+        await twins.update(report(reported={"led": led}), hub)
+        await twins.desire(wish(desired={"led": "on"}), hub)
+
+    assert [(told.desired_version, told.reported_version) for told in hub.events.on(REACHED)] == [(1, 3)]
+
+
+async def test_a_wish_that_gives_way_to_what_is_reported_reaches_it_too() -> None:
+    hub = hub_with()
+    await twins.update(report(reported={"led": "off"}), hub)
+    await twins.desire(wish(desired={"led": "on"}), hub)
+
+    await twins.desire(wish(desired={"led": None}), hub)
+    await twins.desire(wish(desired={"led": "off"}), hub)
+
+    assert [(told.desired_version, told.reported_version) for told in hub.events.on(REACHED)] == [(2, 1)]
 
 
 async def test_a_stale_wish_is_refused() -> None:

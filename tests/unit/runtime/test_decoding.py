@@ -33,7 +33,8 @@ def test_an_empty_payload_is_an_empty_object() -> None:
     "payload",
     [
         b"{", b"not json", b"\xff\xfe", b"\x00", b"[1,]", b"{'a':1}", b"NaN", b"-Infinity", b'{"a":NaN}', b"{}{}", b" ",
-        b'"\\ud800"', b'{"\xed\xa0\x80":1}', b'"a\nb"', b"\xef\xbb\xbf{}", b"9" * 5000,
+        b'"\\ud800"', b'{"\xed\xa0\x80":1}',
+        b'{"a":1,"a":1}', b'{"reported":{"a":1,"\\u0061":2}}', b'"a\nb"', b"\xef\xbb\xbf{}", b"9" * 5000,
     ],
 )  # fmt: skip
 def test_what_is_not_json_is_malformed(payload: bytes) -> None:
@@ -73,6 +74,15 @@ def test_nesting_ends_the_parser_not_the_process(payload: bytes) -> None:
         parse(UPDATE, payload)
 
     assert refused.value.reason is Reason.TOO_DEEP
+
+
+def test_a_million_keys_are_too_large_and_nobody_reads_them() -> None:
+    payload = b"{" + b",".join(b'"%06x":1' % number for number in range(1_000_000)) + b"}"
+
+    for route in (UPDATE, DESIRE):
+        with pytest.raises(Malformed) as refused:
+            parse(route, payload)
+        assert refused.value.reason is Reason.TOO_LARGE
 
 
 def test_a_payload_over_the_routes_limit_is_too_large_whatever_it_holds() -> None:
