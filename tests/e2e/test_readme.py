@@ -43,6 +43,8 @@ def test_a_device_that_the_operator_registers(hub: RunningHub, tmp_path: Path) -
 
     assert '"reported":{"version":1,"doc":{"rate":3}}' in done.stdout
     assert '"delta":{"rate":12}' in done.stdout
+    assert re.search(r"desired +1 +system:cli +{\"rate\": 12}$", done.stdout, re.MULTILINE)
+    assert re.search(r"desired +/rate +- +12 +1 +system:cli", done.stdout)
 
 
 @pytest.mark.skipif(shutil.which("python3") is None, reason="the page makes JSON with python3")
