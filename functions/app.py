@@ -20,6 +20,7 @@ from functions.adapters.clock import SystemClock
 from functions.adapters.events import NatsEvents
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import SqliteIndex
+from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_stores
 from functions.adapters.register_index import SqliteRegister
 from functions.adapters.roster import BucketRoster
@@ -126,6 +127,8 @@ def make_hub(
         clock=clock,
         authority=authority,
         hasher=HmacHasher(settings.uuid_key),
+        keyring=SecretKeyring(settings.uuid_key),
+        site=settings.site,
         events=NatsEvents(client),
         streams=JetStreamStreams(client),
         audit=JetStreamAudit(client),

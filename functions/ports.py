@@ -6,13 +6,14 @@ them real; ``functions/checks.py`` has the checks that any adapter must pass.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar
 
 from functions.domain.audit import AuditEntry
+from functions.domain.bundles import Site
 from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, RevocationReason, Signed, SigningRequest
 from functions.domain.devices import Device, Suspension
@@ -169,6 +170,30 @@ class UuidHasher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A new private key in PEM, not encrypted, and the CSR for it in PEM."""
+
+    key_pem: str = field(repr=False)
+    csr_pem: str
+
+
+class Keyring(Protocol):
+    """Makes private keys for others, and seals those that the hub keeps."""
+
+    def make(self, common_name: str) -> KeyPair:
+        """A new private key, and the CSR for it."""
+        ...
+
+    def seal(self, key_pem: str, owner: str) -> str:
+        """The key so that only this hub can read it, and only as the key of this owner."""
+        ...
+
+    def unseal(self, sealed: str, owner: str) -> str:
+        """The key that was sealed for this owner. Raises Conflict (``no_bundle``) when it cannot be opened."""
+        ...
+
+
 class Events(Protocol):
     """Tells the rest of the hub that something changed. May be lost: an event is never the only carrier of a fact."""
 
@@ -276,6 +301,8 @@ class Hub:
     clock: Clock
     authority: Authority
     hasher: UuidHasher
+    keyring: Keyring
+    site: Site
     events: Events
     streams: Streams
     audit: Audit

@@ -7,6 +7,8 @@ from typing import Self
 
 from functions.contract.environment import Environment
 from functions.contract.logs import FORMATS, LEVELS
+from functions.contract.subjects import MQTT_PREFIX
+from functions.domain.bundles import Site
 from functions.route import Role
 
 
@@ -20,6 +22,7 @@ class Settings:
     ca_certificate: Path
     ca_key: Path
     uuid_key: bytes = field(repr=False)
+    site: Site
     log_level: str
     log_format: str
 
@@ -44,6 +47,11 @@ class Settings:
             ca_certificate=env.path("HUB_CA_CERTIFICATE_FILE"),
             ca_key=env.path("HUB_CA_KEY_FILE"),
             uuid_key=key,
+            site=Site(
+                env.text("HUB_DEVICE_HOST", "localhost"),
+                env.number("HUB_MQTT_PORT", 8883, least=1, most=65_535),
+                env.text("HUB_TOPIC_PREFIXES", MQTT_PREFIX).partition(",")[0].strip(),
+            ),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
         )

@@ -15,10 +15,13 @@ from functions.adapters.audit import AUDIT_TABLE, TinyAudit
 from functions.adapters.authority import LocalAuthority, make_root
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import TinyIndex
+from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_tables
 from functions.adapters.register_index import TinyRegister
 from functions.adapters.roster import EmptyRoster
 from functions.contract.messages import Message
+from functions.contract.subjects import MQTT_PREFIX
+from functions.domain.bundles import Site
 from functions.domain.callers import parse_caller
 from functions.domain.faults import Fault
 from functions.domain.names import DeviceId
@@ -31,6 +34,8 @@ T = TypeVar("T")
 # A constant, so that expectations can be written down. The CA of a hub in
 # memory is valid for twenty years from the day of the run, so also then.
 START = datetime(2035, 1, 1, 12, tzinfo=UTC)
+
+SECRET = b"the key of a hub in memory"
 
 
 class SettableClock:
@@ -117,7 +122,9 @@ def memory_hub(
     return MemoryHub(
         clock=clock,
         authority=authority or LocalAuthority(*_root(), clock),
-        hasher=HmacHasher(b"the key of a hub in memory"),
+        hasher=HmacHasher(SECRET),
+        keyring=SecretKeyring(SECRET),
+        site=Site("hub.example", 8883, MQTT_PREFIX),
         events=RecordingEvents(),
         streams=MemoryStreams(),
         audit=TinyAudit(database.table(AUDIT_TABLE)),

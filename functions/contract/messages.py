@@ -614,10 +614,30 @@ class CrlView(Message):
 # --- Enrolment, whitelist, claim certificates -----------------------------------------
 
 
-class EnrolmentOpen(Request):
-    """Opens enrolment, for ``minutes`` or until it is closed."""
+Minutes = Annotated[int, Field(ge=1, le=525_600)]
+ClaimNameText = Annotated[str, Field(max_length=58)]
 
-    minutes: Annotated[int, Field(ge=1, le=525_600)] | None = None
+
+class EnrolmentOpen(Request):
+    """Opens enrolment, for ``minutes`` or until it is closed.
+
+    ``serve_files`` names a claim certificate whose files any device may fetch meanwhile.
+    """
+
+    minutes: Minutes | None = None
+    serve_files: ClaimNameText | None = None
+
+
+class EnrolmentChange(Request):
+    """Changes the enrolment settings in one step; what is not given stays.
+
+    ``minutes`` and ``serve_files`` are of a window that this opens, anew if it was open.
+    """
+
+    is_open: bool | None = None
+    minutes: Minutes | None = None
+    serve_files: ClaimNameText | None = None
+    whitelist_enforced: bool | None = None
 
 
 class WhitelistEnforce(Request):
@@ -632,6 +652,7 @@ class EnrolmentView(Message):
     is_open: bool
     open_until: datetime | None
     whitelist_enforced: bool
+    serve_files: str | None
 
 
 class WhitelistAdd(Request):
@@ -670,7 +691,7 @@ class WhitelistView(Message):
 class ClaimCreate(Request):
     """Signs a claim certificate for a key the caller holds; its CN will be ``claim-NAME``."""
 
-    name: Annotated[str, Field(max_length=58)]
+    name: ClaimNameText
     csr_pem: Pem
     days: Annotated[int, Field(ge=1, le=36500)] | None = None
 
@@ -683,18 +704,85 @@ class ClaimFact(Message):
     created_at: datetime
     not_after: datetime
     revoked_at: datetime | None
+    has_bundle: bool
 
 
 class ClaimList(Message):
-    """Every claim certificate, with the revoked ones."""
+    """Claim certificates by name, and how many there are in all."""
 
     claims: list[ClaimFact]
+    total: int
+
+
+class ClaimIssue(Request):
+    """Makes a key and a claim certificate for it, which the hub keeps to give out as a bundle."""
+
+    name: ClaimNameText
+    days: Annotated[int, Field(ge=1, le=36500)] | None = None
+
+
+class ClaimQuery(Request):
+    """Asks for claim certificates, by name; ``revoked`` for those too that are."""
+
+    revoked: bool = True
+    limit: Annotated[int, Field(ge=1, le=1000)] = 1000
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+
+
+class ClaimNamed(Request):
+    """Names a claim certificate."""
+
+    name: ClaimNameText
+
+
+class ClaimView(Message):
+    """All that is to know of a claim certificate; ``has_bundle`` if the hub can give its bundle out."""
+
+    name: str
+    common_name: str
+    serial: str
+    fingerprint: str
+    created_at: datetime
+    created_by: str
+    not_before: datetime
+    not_after: datetime
+    revoked_at: datetime | None
+    has_bundle: bool
+    cert_pem: str
 
 
 class ClaimRevoke(Request):
     """Revokes a claim certificate: its role goes, its sessions end."""
 
-    name: Annotated[str, Field(max_length=58)]
+    name: ClaimNameText
+
+
+# --- Bundles --------------------------------------------------------------------------
+
+
+class FileContent(Message):
+    """A file of a bundle; a private one is for its owner only."""
+
+    name: str
+    content: str = Field(repr=False)
+    is_private: bool
+
+
+class BundleView(Message):
+    """A certificate and the files that go with it onto a device."""
+
+    common_name: str
+    serial: str
+    expires_at: datetime
+    files: list[FileContent]
+
+
+class DeviceRegister(Request):
+    """Registers a device and gives its bundle; without a CSR with a new key, which nobody keeps."""
+
+    device_id: Annotated[str, Field(max_length=64)]
+    csr_pem: Pem | None = None
+    days: Annotated[int, Field(ge=1, le=36500)] | None = None
 
 
 # --- API tokens ---------------------------------------------------------------------

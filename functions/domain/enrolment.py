@@ -7,12 +7,12 @@ had decided and comes to the same end.
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from string import hexdigits
 from typing import Any
 
-from functions.domain.callers import DEVICE, Caller
+from functions.domain.callers import ANY_CLAIM, CLAIM, DEVICE, Caller
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Conflict, Denied, Malformed, Reason, Unavailable
 
@@ -35,11 +35,16 @@ _NAME_LENGTHS = (4, 5, 6, 7, 8, 12, 16, 24, 40)
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """The enrolment settings: ``open_until`` is None with ``is_open`` for a window without end."""
+    """The enrolment settings: ``open_until`` is None with ``is_open`` for a window without end.
+
+    ``serves`` is the claim whose files any device may fetch while the window
+    is open; empty for none.
+    """
 
     is_open: bool = False
     open_until: datetime | None = None
     whitelist_enforced: bool = False
+    serves: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class Whitelisted:
     hint: str
     added_at: datetime
     note: str = ""
+    hardware_version: str = ""
+    manufacturer: str = ""
     disabled: bool = False
     first_used_at: datetime | None = None
     last_used_at: datetime | None = None
@@ -84,13 +91,23 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class ClaimCertificate:
-    """A claim certificate that devices may join with; its broker role exists while this says so."""
+    """A claim certificate that devices may join with; its broker role exists while this says so.
+
+    ``sealed_key`` is its private key as the hub's keyring sealed it; empty
+    where the key was made elsewhere, and when it is revoked.
+    """
 
     name: str
     serial: str
     created_at: datetime
     not_after: datetime
     revoked_at: datetime | None = None
+    sealed_key: str = field(default="", repr=False)
+
+    @property
+    def key_owner(self) -> str:
+        """Whose key it is, as the seal must say: neither another claim's nor an earlier one's of this name."""
+        return f"claim/{self.name}/{self.serial}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +145,50 @@ def admit_enrolment(enrolment: Enrolment, whitelisted: Whitelisted | None, now: 
 def is_claim_live(claim: ClaimCertificate, now: datetime) -> bool:
     """Whether devices may join with a claim certificate: it is neither revoked nor over."""
     return claim.revoked_at is None and now < claim.not_after
+
+
+def admit_claim(claim: ClaimCertificate | None, caller: Caller, now: datetime) -> None:
+    """Let a claim certificate have devices join exactly while it has a role with the broker.
+
+    The broker lets in none that is revoked or over; but what one sent before
+    may have waited there, and some topics it grants to any certificate of the
+    hub's CA. Whether one that no message named has its role, the broker saw.
+
+    Raises:
+        Denied: it is revoked, over, or none that the hub knows.
+    """
+    if caller.kind is not CLAIM or caller.name == ANY_CLAIM:
+        return
+    if claim is None:
+        raise Denied(detail="The hub does not know this claim certificate.")
+    if not is_claim_live(claim, now):
+        told = "is revoked" if claim.revoked_at is not None else "has expired"
+        raise Denied(detail=f"The claim certificate {told}.")
+
+
+def close_claim(claim: ClaimCertificate, at: datetime) -> ClaimCertificate:
+    """Mark a claim certificate revoked and forget its private key; one that is keeps its time."""
+    return claim if claim.revoked_at is not None else replace(claim, revoked_at=at, sealed_key="")
+
+
+def require_bundle(claim: ClaimCertificate, now: datetime) -> None:
+    """Refuse to give out a claim certificate's bundle where that cannot be.
+
+    Raises:
+        Conflict: ``no_bundle``: it is over, or its private key is not with the hub.
+    """
+    if claim.revoked_at is not None:
+        raise Conflict(Reason.NO_BUNDLE, f"The claim certificate '{claim.name}' is revoked; its key is gone.")
+    if not is_claim_live(claim, now):
+        raise Conflict(
+            Reason.NO_BUNDLE, f"The claim certificate '{claim.name}' has expired. Delete it and issue it anew."
+        )
+    if not claim.sealed_key:
+        raise Conflict(
+            Reason.NO_BUNDLE,
+            f"The key of the claim certificate '{claim.name}' was made elsewhere, and the hub never had it."
+            " Use the bundle that was written then, or issue a claim certificate whose key the hub keeps.",
+        )
 
 
 def use(whitelisted: Whitelisted, now: datetime) -> Whitelisted:

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     NO_CLAIM_IN_PROGRESS = "no_claim_in_progress"
     DEVICE_EXISTS = "device_exists"
     NAME_TAKEN = "name_taken"
+    NO_BUNDLE = "no_bundle"
     VERSION_CONFLICT = "version_conflict"
     SUPERSEDED = "superseded"
     RATE_LIMITED = "rate_limited"

@@ -7,12 +7,13 @@ Publishes  devicehub.broker.access.changed
 """
 
 from datetime import timedelta
+from typing import Any
 
 from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, DeviceRevoke, Done, Issued
 from functions.domain.certificates import DEVICE_LIFETIME, Certificate, Gate
 from functions.domain.enrolment import Applicant, check_metadata
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
-from functions.domain.names import device_id, hardware_uuid, is_device_id
+from functions.domain.names import DeviceId, device_id, hardware_uuid, is_device_id
 from functions.handlers.issuing import Application, issue, lost_races_can_be_retried, read_request
 from functions.handlers.revoking import retire, revoke, spread
 from functions.handlers.rewriting import amend
@@ -64,20 +65,29 @@ async def create_device(call: Call[DeviceCreate], hub: Hub) -> Issued:
         Malformed: ``bad_request``, ``bad_csr``, or ``cn_mismatch``: the CSR is for another id.
         Conflict: ``device_exists``.
     """
-    name = device_id(call.names[0])
-    signing = read_request(call.body.csr_pem, hub)
+    certificate = await register(call, device_id(call.names[0]), call.body.csr_pem, call.body.days, hub)
+    return issued(certificate, hub)
+
+
+async def register(call: Call[Any], name: DeviceId, csr_pem: str, days: int | None, hub: Hub) -> Certificate:
+    """Register a device for an operator, with its certificate for so many days; the same CSR gives the same one.
+
+    Raises:
+        Malformed: ``bad_csr``, or ``cn_mismatch``: the CSR is for another id.
+        Conflict: ``device_exists``.
+    """
+    signing = read_request(csr_pem, hub)
     if signing.common_name != name:
         raise Malformed(Reason.CN_MISMATCH)
-    days = call.body.days
     application = Application(
         applicant=Applicant(name, None, call.caller, as_staff=True),
-        csr_pem=call.body.csr_pem,
+        csr_pem=csr_pem,
         digest=signing.digest,
         gate=Gate.STAFF,
         lifetime=timedelta(days=days) if days is not None else DEVICE_LIFETIME,
     )
     with lost_races_can_be_retried():
-        return issued(await issue(application, hub), hub)
+        return await issue(application, hub)
 
 
 async def revoke_device(call: Call[DeviceRevoke], hub: Hub) -> Done:

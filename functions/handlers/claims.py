@@ -1,13 +1,29 @@
 """Claim certificate functions: what a fleet shares to join with.
 
-Subjects   devicehub.claims.create, .list, .revoke
+The private key of one that the hub issues is kept sealed in the claim's record
+and goes with it: at no time is there a key without its claim, or a bundle of
+one that is revoked.
+
+Subjects   devicehub.claims.create, .issue, .list, .get, .revoke
 Writes     certificates, claim_certificates, revoked, revocations
 Publishes  devicehub.broker.access.changed
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
-from functions.contract.messages import ClaimCreate, ClaimFact, ClaimList, ClaimRevoke, Done, Issued, Nothing
+from functions.contract.messages import (
+    ClaimCreate,
+    ClaimFact,
+    ClaimIssue,
+    ClaimList,
+    ClaimNamed,
+    ClaimQuery,
+    ClaimRevoke,
+    ClaimView,
+    Done,
+    Issued,
+)
 from functions.domain.certificates import CLAIM_CERTIFICATE_LIFETIME, Certificate, Gate, Purpose, is_usable
 from functions.domain.enrolment import ClaimCertificate, is_claim_live
 from functions.domain.faults import Conflict, NotFound, Reason, Unavailable
@@ -16,7 +32,7 @@ from functions.handlers.certificates import issued
 from functions.handlers.issuing import lost_races_can_be_retried, read_request
 from functions.handlers.revoking import revoke as revoke_serials
 from functions.handlers.revoking import spread, tell
-from functions.handlers.rewriting import rewrite
+from functions.handlers.rewriting import rewrite, value_of
 from functions.ports import Call, Hub
 
 
@@ -35,15 +51,8 @@ async def create(call: Call[ClaimCreate], hub: Hub) -> Issued:
     given = await _given_before(name, digest, hub)
     if given is not None:
         return issued(given, hub)
-    certificate = await _register(call, name, digest, hub)
-    mine = ClaimCertificate(name, certificate.serial, certificate.issued_at, certificate.not_after)
-
-    def take(claim: ClaimCertificate | None) -> ClaimCertificate:
-        return claim if claim is not None and is_claim_live(claim, certificate.issued_at) else mine
-
-    with lost_races_can_be_retried():
-        written = await rewrite(hub.claim_certificates, name, take)
-    if written.value != mine:
+    certificate = await _register(call, name, call.body.csr_pem, digest, hub)
+    if not await _take_name(name, certificate, hub):
         # Another call took the name meanwhile; what was signed here goes nowhere.
         given = await _given_before(name, digest, hub)
         if given is None:
@@ -53,9 +62,32 @@ async def create(call: Call[ClaimCreate], hub: Hub) -> Issued:
     return issued(certificate, hub)
 
 
-async def list_(call: Call[Nothing], hub: Hub) -> ClaimList:
-    """Every claim certificate by name: of each name the last, with the revoked ones."""
-    claims = sorted([kept.value async for _, kept in hub.claim_certificates.entries()], key=lambda claim: claim.name)
+async def issue(call: Call[ClaimIssue], hub: Hub) -> ClaimView:
+    """Make a key and a claim certificate for it; the hub keeps the key, sealed, for as long as the claim is good.
+
+    A call whose answer was lost is not repeated but looked up with ``get``:
+    by then the name is taken.
+
+    Raises:
+        Malformed: ``bad_request``.
+        Conflict: ``name_taken``.
+    """
+    name = claim_name(call.body.name)
+    if is_in_use(value_of(await hub.claim_certificates.get(name)), hub):
+        raise _taken(name)
+    pair = hub.keyring.make(f"{CLAIM_PREFIX}{name}")
+    certificate = await _register(call, name, pair.csr_pem, read_request(pair.csr_pem, hub).digest, hub)
+    if not await _take_name(name, certificate, hub, key_pem=pair.key_pem):
+        raise _taken(name)
+    await tell(hub)
+    return await _view(name, hub)
+
+
+async def list_(call: Call[ClaimQuery], hub: Hub) -> ClaimList:
+    """A page of the claim certificates by name: of each name the last one, the revoked ones as well if asked for."""
+    query = call.body
+    found = sorted([kept.value async for _, kept in hub.claim_certificates.entries()], key=lambda claim: claim.name)
+    wanted = [claim for claim in found if query.revoked or claim.revoked_at is None]
     return ClaimList(
         claims=[
             ClaimFact(
@@ -64,14 +96,25 @@ async def list_(call: Call[Nothing], hub: Hub) -> ClaimList:
                 created_at=claim.created_at,
                 not_after=claim.not_after,
                 revoked_at=claim.revoked_at,
+                has_bundle=bool(claim.sealed_key),
             )
-            for claim in claims
-        ]
+            for claim in wanted[query.offset : query.offset + query.limit]
+        ],
+        total=len(wanted),
     )
 
 
+async def read(call: Call[ClaimNamed], hub: Hub) -> ClaimView:
+    """All that is to know of a claim certificate that is not revoked; the key is no part of it.
+
+    Raises:
+        NotFound: there is none of this name, or it is revoked.
+    """
+    return await _view(claim_name(call.body.name), hub)
+
+
 async def revoke(call: Call[ClaimRevoke], hub: Hub) -> Done:
-    """Revoke a claim certificate: its role goes and its sessions end. Devices that joined with it stay.
+    """Revoke a claim certificate: role and key go, and its sessions end. Devices that joined with it stay.
 
     Raises:
         NotFound: there is no claim certificate of this name.
@@ -79,11 +122,63 @@ async def revoke(call: Call[ClaimRevoke], hub: Hub) -> Done:
     name = claim_name(call.body.name)
     kept = await hub.claim_certificates.get(name)
     if kept is None:
-        raise NotFound(detail=f"There is no claim certificate '{name}'.")
+        raise unknown_claim(name)
     with lost_races_can_be_retried():
         await revoke_serials(hub, f"{CLAIM_PREFIX}{name}", [kept.value.serial])
         await spread(hub, [f"{CLAIM_PREFIX}{name}"])
     return Done()
+
+
+def unknown_claim(name: str) -> NotFound:
+    """The fault for a name that no claim certificate has."""
+    return NotFound(detail=f"There is no claim certificate '{name}'.")
+
+
+def is_in_use(claim: ClaimCertificate | None, hub: Hub) -> bool:
+    """Whether a name is taken: its claim certificate is neither revoked nor over."""
+    return claim is not None and is_claim_live(claim, hub.clock.now())
+
+
+def _taken(name: ClaimName) -> Conflict:
+    return Conflict(
+        Reason.NAME_TAKEN, f"There is a claim certificate '{name}'. Take another name, or delete that one first."
+    )
+
+
+async def _view(name: ClaimName, hub: Hub) -> ClaimView:
+    claim = value_of(await hub.claim_certificates.get(name))
+    if claim is None or claim.revoked_at is not None:
+        raise unknown_claim(name)
+    certificate = value_of(await hub.certificates.get(claim.serial))
+    if certificate is None:
+        # In a cluster, a replica may answer that is a moment behind.
+        raise Unavailable
+    return ClaimView(
+        name=name,
+        common_name=certificate.common_name,
+        serial=certificate.serial,
+        fingerprint=certificate.fingerprint,
+        created_at=claim.created_at,
+        created_by=certificate.issued_to,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        revoked_at=claim.revoked_at,
+        has_bundle=bool(claim.sealed_key),
+        cert_pem=certificate.pem,
+    )
+
+
+async def _take_name(name: ClaimName, certificate: Certificate, hub: Hub, *, key_pem: str = "") -> bool:
+    """Give the name to a certificate, with its key if the hub is to keep it; False where another call has it."""
+    mine = ClaimCertificate(name, certificate.serial, certificate.issued_at, certificate.not_after)
+    if key_pem:
+        mine = replace(mine, sealed_key=hub.keyring.seal(key_pem, mine.key_owner))
+
+    def take(claim: ClaimCertificate | None) -> ClaimCertificate:
+        return claim if claim is not None and is_claim_live(claim, certificate.issued_at) else mine
+
+    with lost_races_can_be_retried():
+        return (await rewrite(hub.claim_certificates, name, take)).value == mine
 
 
 async def _given_before(name: ClaimName, digest: str, hub: Hub) -> Certificate | None:
@@ -93,21 +188,23 @@ async def _given_before(name: ClaimName, digest: str, hub: Hub) -> Certificate |
         Conflict: ``name_taken``.
     """
     now = hub.clock.now()
-    claim = await hub.claim_certificates.get(name)
-    if claim is None or not is_claim_live(claim.value, now):
+    claim = value_of(await hub.claim_certificates.get(name))
+    if claim is None or not is_claim_live(claim, now):
         return None
-    kept = await hub.certificates.get(claim.value.serial)
+    kept = await hub.certificates.get(claim.serial)
     if kept is None or kept.value.csr_digest != digest or not is_usable(kept.value, now):
-        raise Conflict(Reason.NAME_TAKEN, f"There is a claim certificate '{name}'.")
+        raise _taken(name)
     return kept.value
 
 
-async def _register(call: Call[ClaimCreate], name: ClaimName, digest: str, hub: Hub) -> Certificate:
+async def _register(
+    call: Call[ClaimCreate] | Call[ClaimIssue], name: ClaimName, csr_pem: str, digest: str, hub: Hub
+) -> Certificate:
     """Sign a claim certificate and register it."""
     now = hub.clock.now()
     days = call.body.days
     signed = await hub.authority.sign(
-        call.body.csr_pem,
+        csr_pem,
         common_name=f"{CLAIM_PREFIX}{name}",
         purpose=Purpose.CLAIM,
         not_after=now + (timedelta(days=days) if days is not None else CLAIM_CERTIFICATE_LIFETIME),

@@ -7,8 +7,8 @@ import asyncio
 from dataclasses import dataclass
 
 from functions.domain.callers import CLAIM, Caller
-from functions.domain.enrolment import ClaimCertificate, Enrolment, admit_enrolment, use
-from functions.domain.faults import Conflict, Denied
+from functions.domain.enrolment import ClaimCertificate, Enrolment, admit_claim, admit_enrolment, use
+from functions.domain.faults import Conflict
 from functions.handlers.rewriting import value_of
 from functions.ports import Hub
 
@@ -31,16 +31,13 @@ async def look_at_gates(caller: Caller, hub: Hub) -> Gates:
     return Gates(value_of(claim), value_of(enrolment) or Enrolment())
 
 
-def admit_claimer(gates: Gates) -> None:
-    """Refuse a claim certificate that is revoked.
-
-    The broker lets none in; but what one sent before may have waited there.
+def admit_claimer(gates: Gates, caller: Caller, hub: Hub) -> None:
+    """Refuse a claim certificate that has no role with the broker now.
 
     Raises:
-        Denied: the claim certificate is revoked.
+        Denied: it is revoked, over or unknown.
     """
-    if gates.claim_certificate is not None and gates.claim_certificate.revoked_at is not None:
-        raise Denied(detail="The claim certificate is revoked.")
+    admit_claim(gates.claim_certificate, caller, hub.clock.now())
 
 
 async def pass_gates(gates: Gates, uuid_hash: str | None, hub: Hub) -> None:

@@ -111,7 +111,7 @@ async def issue(application: Application, hub: Hub) -> Certificate:
     """
     applicant = application.applicant
     gates, seen = await asyncio.gather(look_at_gates(applicant.caller, hub), _look(application, hub))
-    admit_claimer(gates)
+    admit_claimer(gates, applicant.caller, hub)
     given = await _given_before(application, seen, hub)
     if given is not None:
         return given

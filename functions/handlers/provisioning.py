@@ -135,7 +135,7 @@ async def _keep_name(call: Call[ProvisionRequest], hub: Hub) -> str:
     gates, bound, seen = await asyncio.gather(
         look_at_gates(call.caller, hub), hub.names.get(uuid_key(uuid_hash)), live_claim(hub, uuid_hash)
     )
-    admit_claimer(gates)
+    admit_claimer(gates, call.caller, hub)
     await pass_gates(gates, uuid_hash, hub)
     if bound is None:
         name = await _reserve_name(uuid, uuid_hash, hub)

@@ -19,7 +19,7 @@ from functions.contract.subjects import subject
 from functions.domain import certificates as rules
 from functions.domain.certificates import CRL_LIFETIME, DEVICE_LIFETIME, Certificate, Purpose, RevocationReason
 from functions.domain.devices import Device, Lifecycle
-from functions.domain.enrolment import ClaimCertificate
+from functions.domain.enrolment import ClaimCertificate, close_claim
 from functions.domain.faults import Conflict
 from functions.domain.names import CLAIM_PREFIX
 from functions.handlers.rewriting import amend, value_of
@@ -156,7 +156,7 @@ async def _complete(hub: Hub, serial: str, entry: Revoked) -> None:
         return retire(device, hub.clock.now()) if device.certificate == serial else device
 
     def close(claim: ClaimCertificate) -> ClaimCertificate:
-        return replace(claim, revoked_at=entry.at) if claim.serial == serial and claim.revoked_at is None else claim
+        return close_claim(claim, entry.at) if claim.serial == serial else claim
 
     marked = await amend(hub.certificates, serial, mark)
     if marked is None or marked.value.purpose is Purpose.DEVICE:

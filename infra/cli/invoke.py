@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from functions.runtime.calls import Reply
 
 # Without a hub's secret beside the state: no secret, but the same in every run,
-# so that a UUID put on the whitelist in one run is found in the next.
+# so that a UUID put on the whitelist in one run is found in the next. A claim's
+# key is then as open as the file it is kept in.
 _KNOWN_UUID_KEY = b"no secret: devicehub invoke without a hub's uuid-key beside the state"
 
 
@@ -129,18 +130,23 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.clock import SystemClock
     from functions.adapters.hasher import HmacHasher
     from functions.adapters.index import TinyIndex
+    from functions.adapters.keyring import SecretKeyring
     from functions.adapters.layout import open_tables
     from functions.adapters.register_index import TinyRegister
     from functions.adapters.roster import EmptyRoster
+    from functions.contract.subjects import MQTT_PREFIX
+    from functions.domain.bundles import Site
     from functions.ports import Hub
 
-    clock, shown = SystemClock(), _Shown()
+    clock, shown, secret = SystemClock(), _Shown(), _uuid_key(state)
     database = _open_state(state)
     stores = open_tables(database, clock)
     return Hub(
         clock=clock,
         authority=_open_authority(state),
-        hasher=HmacHasher(_uuid_key(state)),
+        hasher=HmacHasher(secret),
+        keyring=SecretKeyring(secret),
+        site=Site("localhost", 8883, MQTT_PREFIX),
         events=shown,
         streams=shown,
         audit=TinyAudit(database.table(AUDIT_TABLE)),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.settings import Settings
+from infra.stack.hosts import device_host
 from infra.stack.mosquitto import BRIDGE_USER
 from infra.stack.paths import Paths
 
@@ -51,6 +52,10 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
         "HUB_CA_CERTIFICATE_FILE": str(paths.ca_certificate),
         "HUB_CA_KEY_FILE": str(paths.ca_key),
         "HUB_UUID_KEY_FILE": str(paths.secret("uuid-key")),
+        # What bundles tell devices.
+        "HUB_DEVICE_HOST": device_host(settings),
+        "HUB_MQTT_PORT": str(settings.mqtt_listen.port),
+        "HUB_TOPIC_PREFIXES": ",".join(settings.topic_prefixes),
     }
     bridge = common | {
         "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("bridge")),

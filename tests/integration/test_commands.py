@@ -282,7 +282,12 @@ def test_a_claim_that_does_not_exist_is_told(hub: Hub) -> None:
 def test_enrolment_is_opened_shown_and_closed(hub: Hub) -> None:
     assert "is open until 2" in hub.do("enrolment", "open", "--minutes", "30")
     assert "open until it is closed" in hub.do("enrolment", "open")
-    assert hub.json("enrolment", "show") == {"isOpen": True, "openUntil": None, "whitelistEnforced": False}
+    assert hub.json("enrolment", "show") == {
+        "isOpen": True,
+        "openUntil": None,
+        "whitelistEnforced": False,
+        "serveFiles": None,
+    }
     assert "is closed" in hub.do("enrolment", "close")
 
 

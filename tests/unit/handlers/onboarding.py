@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from functools import cache
 from random import Random
 from typing import Any
@@ -14,21 +15,34 @@ from functions.contract.messages import CertificateCreated, CreateFromCsr, Devic
 from functions.contract.messages import ProvisionRequest as Request
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device
-from functions.domain.enrolment import Enrolment
+from functions.domain.enrolment import ClaimCertificate, Enrolment
 from functions.domain.faults import Unavailable
 from functions.handlers import certificates, provisioning
 from functions.ports import Hub, Kept, Store
-from functions.testing import MemoryHub, call, collect, memory_hub
+from functions.testing import START, MemoryHub, call, collect, memory_hub
 
 FLEET = "claim:fleet"
+AFTER_ALL = datetime(2054, 1, 1, tzinfo=UTC)
 UUID = "9205fa1c-7e57-4bad-8c0d-e51a7edcab1e"
 NAME = "EDGB-9205"
 ACCESS_CHANGED = "devicehub.broker.access.changed"
 
 
+def fleet_claim(**facts: Any) -> ClaimCertificate:
+    """The claim certificate that ``FLEET`` calls with."""
+    return ClaimCertificate(
+        **{"name": "fleet", "serial": "f1ee7", "created_at": START, "not_after": AFTER_ALL, **facts}
+    )
+
+
+def claim_hub(**kept: Any) -> MemoryHub:
+    """A hub that knows the fleet's claim certificate; enrolment is closed."""
+    return memory_hub(**{"claim_certificates": {"fleet": fleet_claim()}, **kept})
+
+
 def open_hub(**kept: Any) -> MemoryHub:
-    """A hub with enrolment open."""
-    return memory_hub(**{"enrolment": {"enrolment": Enrolment(is_open=True)}, **kept})
+    """The same with enrolment open."""
+    return claim_hub(**{"enrolment": {"enrolment": Enrolment(is_open=True)}, **kept})
 
 
 def new_csr(name: str) -> str:

@@ -20,6 +20,7 @@ from tests.unit.handlers.onboarding import (
     NAME,
     UUID,
     certificate,
+    claim_hub,
     create_device,
     create_from_csr,
     csr,
@@ -126,8 +127,8 @@ async def test_the_gates_hold_here_too() -> None:
     enforced = Enrolment(is_open=True, whitelist_enforced=True)
     key = memory_hub().hasher.hash(UUID)
 
-    assert (await refusal(memory_hub(), csr(ID))).reason is Reason.ENROLMENT_CLOSED
-    hub = memory_hub(enrolment={"enrolment": enforced}, whitelist={key: Whitelisted(key, "ab1e", START)})
+    assert (await refusal(claim_hub(), csr(ID))).reason is Reason.ENROLMENT_CLOSED
+    hub = claim_hub(enrolment={"enrolment": enforced}, whitelist={key: Whitelisted(key, "ab1e", START)})
     for body in ({}, {"uuid": SECOND_UUID}):
         assert (await refusal(hub, csr(ID), **body)).reason is Reason.UUID_NOT_WHITELISTED
     assert (await create_from_csr(hub, csr(ID), uuid=UUID)).device_id == ID

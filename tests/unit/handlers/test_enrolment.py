@@ -28,7 +28,7 @@ async def enforce(hub: Hub, enforced: bool) -> EnrolmentView:
 
 def view(is_open: bool, minutes: int | None = None, enforced: bool = False) -> EnrolmentView:
     until = START + timedelta(minutes=minutes) if minutes is not None else None
-    return EnrolmentView(is_open=is_open, open_until=until, whitelist_enforced=enforced)
+    return EnrolmentView(is_open=is_open, open_until=until, whitelist_enforced=enforced, serve_files=None)
 
 
 async def test_a_new_hub_is_closed_and_enforces_no_whitelist() -> None:

@@ -19,9 +19,11 @@ from tests.unit.handlers.onboarding import (
     NAME,
     UUID,
     certificate,
+    claim_hub,
     create_device,
     csr,
     device,
+    fleet_claim,
     is_revoked,
     join,
     listed,
@@ -403,7 +405,7 @@ ASKED: list[tuple[str, dict[str, str]]] = [
 async def test_nobody_joins_while_enrolment_is_closed(
     topic_id: str, body: dict[str, str], closed: Enrolment | None
 ) -> None:
-    hub = memory_hub(enrolment={"enrolment": closed} if closed is not None else {})
+    hub = claim_hub(enrolment={"enrolment": closed} if closed is not None else {})
 
     fault = await refusal(hub, topic_id, **body)
 
@@ -412,7 +414,7 @@ async def test_nobody_joins_while_enrolment_is_closed(
 
 
 async def test_the_window_closes_by_itself() -> None:
-    hub = memory_hub(enrolment={"enrolment": Enrolment(is_open=True, open_until=START + timedelta(minutes=5))})
+    hub = claim_hub(enrolment={"enrolment": Enrolment(is_open=True, open_until=START + timedelta(minutes=5))})
     await provision(hub, UUID)
     hub.clock.advance(timedelta(minutes=5))
 
@@ -422,7 +424,7 @@ async def test_the_window_closes_by_itself() -> None:
 def enforcing_hub(*, disabled: bool = False) -> MemoryHub:
     bare = memory_hub()
     key = bare.hasher.hash(UUID)
-    return memory_hub(
+    return claim_hub(
         enrolment={"enrolment": Enrolment(is_open=True, whitelist_enforced=True)},
         whitelist={key: Whitelisted(key, "ab1e", START, disabled=disabled)},
     )
@@ -519,13 +521,24 @@ async def test_joining_again_without_name_or_metadata_keeps_what_was_told() -> N
     assert (await device(hub)).metadata == {}
 
 
-async def test_what_a_revoked_claim_certificate_sent_is_refused() -> None:
-    revoked = ClaimCertificate("fleet", "ab", START, START + timedelta(days=9), revoked_at=START)
-    hub = open_hub(claim_certificates={"fleet": revoked})
+@pytest.mark.parametrize(
+    ("claim", "told"),
+    [
+        (fleet_claim(revoked_at=START), "revoked"),
+        (fleet_claim(not_after=START), "expired"),
+        (fleet_claim(name="other"), "does not know"),
+    ],
+    ids=["revoked", "expired", "unknown"],
+)
+async def test_what_a_claim_certificate_without_a_role_sent_is_refused(claim: ClaimCertificate, told: str) -> None:
+    good = fleet_claim(name="good")
+    hub = open_hub(claim_certificates={claim.name: claim, "good": good})
 
     for topic_id, body in ASKED:
-        assert type(await refusal(hub, topic_id, **body)) is Denied
-    assert (await provision(hub, UUID, caller="claim:other")).device_id == NAME
+        fault = await refusal(hub, topic_id, **body)
+        assert type(fault) is Denied
+        assert told in fault.detail
+    assert (await provision(hub, UUID, caller="claim:good")).device_id == NAME
 
 
 # --- Suspended and retired ------------------------------------------------------------------

@@ -54,7 +54,12 @@ def test_a_pattern_is_no_subject(function: str) -> None:
 def test_the_reply_alone_is_on_standard_output() -> None:
     done = invoke("enrolment.get")
 
-    assert json.loads(done.stdout) == {"isOpen": False, "openUntil": None, "whitelistEnforced": False}
+    assert json.loads(done.stdout) == {
+        "isOpen": False,
+        "openUntil": None,
+        "whitelistEnforced": False,
+        "serveFiles": None,
+    }
     assert "nothing of this run is kept" in done.stderr
     assert "CA made for this run" in done.stderr
 

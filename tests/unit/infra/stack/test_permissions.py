@@ -4,6 +4,7 @@ import pytest
 
 from bridge.mqtt.topics import OUTBOUND, Outbound
 from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR
+from functions.domain.tokens import Scope
 from functions.route import Route
 from functions.routes import ROUTES
 from infra.stack.paths import NATS_USERS
@@ -34,6 +35,7 @@ STAFF = [route for route in ROUTES if route.allow & (OPERATOR | APP)]
 KEEPERS = [route for route in ROUTES if route.subject.startswith("broker.")]
 TOKENS = [route for route in STAFF if route.subject.startswith("tokens.")]
 PROVE = "devicehub.tokens.prove"
+SERVED = "devicehub.enrolment.files"
 
 
 def test_every_user_has_a_password_file_and_only_admin_has_no_list() -> None:
@@ -56,7 +58,7 @@ def test_the_bridge_may_not_act_as_an_operator(route: Route) -> None:
 
 
 def test_every_route_is_of_one_of_these() -> None:
-    assert {route.full_subject for route in DEVICES + STAFF + KEEPERS} | {PROVE} == {
+    assert {route.full_subject for route in DEVICES + STAFF + KEEPERS} | {PROVE, SERVED} == {
         route.full_subject for route in ROUTES
     }
 
@@ -69,6 +71,10 @@ def test_operators_reach_their_functions(route: Route) -> None:
 
 def test_only_the_gateway_asks_what_a_token_allows() -> None:
     assert [user for user in USERS if may_publish(user, PROVE)] == ["gateway"]
+
+
+def test_the_bridge_does_not_ask_for_claim_files() -> None:
+    assert [user for user in USERS if may_publish(user, SERVED)] == ["gateway", "cli"]
 
 
 def test_requests_in_events_are_for_the_gateway() -> None:
@@ -110,6 +116,10 @@ def test_only_functions_touch_storage(user: str, subject: str) -> None:
     assert not may_publish(user, subject)
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.allow & APP], ids=lambda route: route.name)
+# What takes all there is to take need not be reached: a token for it is shown over HTTP.
+REACHED = [route for route in ROUTES if route.allow & APP and route.scope is not Scope.ADMIN]
+
+
+@pytest.mark.parametrize("route", REACHED, ids=lambda route: route.name)
 def test_applications_in_the_other_account_reach_what_they_may_call(route: Route) -> None:
     assert any(matches(pattern, route.full_subject) for pattern in FOR_INTEGRATIONS)

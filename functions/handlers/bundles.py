@@ -1,0 +1,95 @@
+"""Bundle functions: a certificate with its private key and all else that a device needs to connect.
+
+Subjects   devicehub.claims.bundle, devicehub.enrolment.files, devicehub.registry.create
+Writes     what the registration of a device writes
+"""
+
+from functions.contract.messages import BundleView, ClaimNamed, DeviceRegister, FileContent, Nothing
+from functions.domain.bundles import CLAIM_FILES, make_bundle
+from functions.domain.certificates import Certificate
+from functions.domain.enrolment import ClaimCertificate, Enrolment, is_open, require_bundle
+from functions.domain.faults import Conflict, Denied, Reason, Unavailable
+from functions.domain.names import claim_name, device_id
+from functions.handlers.certificates import register
+from functions.handlers.claims import unknown_claim
+from functions.handlers.gates import ENROLMENT
+from functions.handlers.rewriting import value_of
+from functions.ports import Call, Hub
+
+# One sentence whatever the reason: who asks has shown nothing of themselves,
+# and is not to learn which claim certificates there are.
+_NOT_SERVED = "No claim files are given out now. An operator opens enrolment with file serving when devices need them."
+
+
+async def claim(call: Call[ClaimNamed], hub: Hub) -> BundleView:
+    """The bundle of a claim certificate whose key the hub keeps.
+
+    Raises:
+        NotFound: there is none of this name.
+        Conflict: ``no_bundle``: its key was made elsewhere, or it is revoked or over.
+    """
+    name = claim_name(call.body.name)
+    found = value_of(await hub.claim_certificates.get(name))
+    if found is None:
+        raise unknown_claim(name)
+    return await _claim_bundle(found, hub)
+
+
+async def served(call: Call[Nothing], hub: Hub) -> BundleView:
+    """The bundle that any device may fetch now: of the one claim certificate that the open window names.
+
+    Raises:
+        Denied: ``enrolment_closed``: none may be fetched, for whatever reason.
+    """
+    settings = value_of(await hub.enrolment.get(ENROLMENT)) or Enrolment()
+    if not settings.serves or not is_open(settings, hub.clock.now()):
+        raise Denied(Reason.ENROLMENT_CLOSED, _NOT_SERVED)
+    found = value_of(await hub.claim_certificates.get(settings.serves))
+    if found is None:
+        raise Denied(Reason.ENROLMENT_CLOSED, _NOT_SERVED)
+    try:
+        return await _claim_bundle(found, hub)
+    except Conflict as conflict:
+        raise Denied(Reason.ENROLMENT_CLOSED, _NOT_SERVED) from conflict
+
+
+async def register_device(call: Call[DeviceRegister], hub: Hub) -> BundleView:
+    """Register a device and give its bundle; enrolment need not be open.
+
+    Without a CSR a key is made, which stands in this answer and nowhere else:
+    if the answer is lost, revoke the device and register it again. With one,
+    the bundle is without the key, and the same CSR is answered as before.
+
+    Raises:
+        Malformed: ``bad_request``, ``bad_csr``, or ``cn_mismatch``: the CSR is for another id.
+        Conflict: ``device_exists``.
+    """
+    body = call.body
+    name = device_id(body.device_id)
+    pair = hub.keyring.make(name) if body.csr_pem is None else None
+    csr_pem = pair.csr_pem if pair is not None else body.csr_pem or ""
+    certificate = await register(call, name, csr_pem, body.days, hub)
+    return _bundle(certificate, name, pair.key_pem if pair is not None else None, hub, device=name)
+
+
+async def _claim_bundle(found: ClaimCertificate, hub: Hub) -> BundleView:
+    require_bundle(found, hub.clock.now())
+    certificate = value_of(await hub.certificates.get(found.serial))
+    if certificate is None:
+        # In a cluster, a replica may answer that is a moment behind.
+        raise Unavailable
+    return _bundle(certificate, CLAIM_FILES, hub.keyring.unseal(found.sealed_key, found.key_owner), hub)
+
+
+def _bundle(
+    certificate: Certificate, name: str, key_pem: str | None, hub: Hub, *, device: str | None = None
+) -> BundleView:
+    files = make_bundle(
+        hub.site, name, ca_pem=hub.authority.chain_pem, cert_pem=certificate.pem, key_pem=key_pem, device=device
+    )
+    return BundleView(
+        common_name=certificate.common_name,
+        serial=certificate.serial,
+        expires_at=certificate.not_after,
+        files=[FileContent(name=file.name, content=file.content, is_private=file.is_private) for file in files],
+    )
