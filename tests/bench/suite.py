@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import count, cycle
 from pathlib import Path
 
 import psutil
@@ -101,12 +101,12 @@ async def telemetry(bench: Bench) -> None:
 
 
 async def http(bench: Bench) -> None:
-    """Twin GET and pages of devices over HTTP, at several sizes of the fleet."""
+    """Twin GET and PATCH, and pages of devices, over HTTP, at several sizes of the fleet."""
     stage, number, tally = bench.stage, bench.sizes.callers, Tally()
     port = stage.hub.http_port
-    token = await stage.token("bench", "devices:read", "twins:read")
+    token = await stage.token("bench", "devices:read", "twins:read", "twins:write")
     alive = await bench.see(
-        "HTTP alone", web.getting(port, lambda: "/healthz", token, tally, at_once=number), tally, at_once=number
+        "HTTP alone", web.asking(port, lambda: "/healthz", token, tally, at_once=number), tally, at_once=number
     )
     bus = await bench.see("NATS echo", ceilings.bus_echo(stage, tally, at_once=number), tally, at_once=number)
     for size in bench.sizes.fleets:
@@ -116,10 +116,14 @@ async def http(bench: Bench) -> None:
             head, body = await web.get(port, paths[0], token)
             if not head.startswith("HTTP/1.1 200 "):
                 raise AssertionError(f"{paths[0]}: {head}\n{body[:500]!r}")
-            load = web.getting(port, cycle(paths).__next__, token, tally, at_once=number)
+            load = web.asking(port, cycle(paths).__next__, token, tally, at_once=number)
             result = await bench.see(f"{name}, {size:,} devices", load, tally, at_once=number)
             result.facts["bytes"] = len(body)
             compare(result, alive, bus)
+        targets, wishes = cycle(fleet.twins(size)), map(b'{"desired":{"rate":%d}}'.__mod__, count())
+        load = web.asking(port, targets.__next__, token, tally, at_once=number, body=wishes.__next__)
+        result = await bench.see(f"HTTP twin PATCH, {size:,} devices", load, tally, at_once=number)
+        compare(result, alive, bus)
 
 
 async def ready(bench: Bench) -> None:

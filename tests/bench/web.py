@@ -1,4 +1,4 @@
-"""The least HTTP/1.1 client that a load needs: GET over connections that are kept, one request at a time on each."""
+"""The least HTTP/1.1 client that a load needs: over connections that are kept, one request at a time on each."""
 
 import asyncio
 import time
@@ -15,9 +15,10 @@ _LENGTH = b"content-length: "
 class _Asking(asyncio.Protocol):
     """One connection that asks for the next thing when it has the last."""
 
-    def __init__(self, paths: Callable[[], str], token: str, tally: Tally) -> None:
+    def __init__(self, paths: Callable[[], str], token: str, tally: Tally, body: Callable[[], bytes] | None) -> None:
         self._paths = paths
-        self._head = f"Host: hub\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        self._body = body
+        self._head = f"Host: hub\r\nAuthorization: Bearer {token}\r\n".encode()
         self._tally = tally
         self._data = b""
         self._size = 0
@@ -60,17 +61,32 @@ class _Asking(asyncio.Protocol):
     def _ask(self) -> None:
         assert self._transport is not None
         self._began = time.perf_counter()
-        self._transport.write(b"GET " + self._paths().encode() + b" HTTP/1.1\r\n" + self._head)
+        path = self._paths().encode()
+        if self._body is None:
+            self._transport.write(b"GET %b HTTP/1.1\r\n%b\r\n" % (path, self._head))
+        else:
+            body = self._body()
+            self._transport.write(
+                b"PATCH %b HTTP/1.1\r\n%bContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+                % (path, self._head, len(body), body)
+            )
 
 
 @asynccontextmanager
-async def getting(
-    port: int, paths: Callable[[], str], token: str, tally: Tally, *, at_once: int
+async def asking(
+    port: int,
+    paths: Callable[[], str],
+    token: str,
+    tally: Tally,
+    *,
+    at_once: int,
+    body: Callable[[], bytes] | None = None,
 ) -> AsyncIterator[None]:
-    """Requests for one path after the other, over so many connections."""
+    """Requests for one path after the other, over so many connections: GET, or PATCH with what ``body`` gives."""
     loop = asyncio.get_running_loop()
     made: Sequence[tuple[asyncio.BaseTransport, _Asking]] = [
-        await loop.create_connection(lambda: _Asking(paths, token, tally), "127.0.0.1", port) for _ in range(at_once)
+        await loop.create_connection(lambda: _Asking(paths, token, tally, body), "127.0.0.1", port)
+        for _ in range(at_once)
     ]
     try:
         yield
