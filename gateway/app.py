@@ -16,7 +16,8 @@ from gateway.failures import Failures
 from gateway.openapi import Route, operation_id
 from gateway.problems import HANDLERS, on_unforeseen
 from gateway.readiness import Readiness
-from gateway.routes import devices, history, hub, page, twins
+from gateway.revocations import RevocationList
+from gateway.routes import certificates, devices, history, hub, page, twins
 from gateway.settings import Settings
 
 
@@ -45,9 +46,10 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         callers=Callers(bus, Failures(), now),
         counters=counters,
         readiness=Readiness(bus, now),
+        revocations=RevocationList(bus, now),
         version=version("devicehub"),
     )
-    for resource in (hub, page, devices, twins, history):
+    for resource in (hub, page, devices, twins, history, certificates):
         resource.add_routes(app)
     # The last one added is the outermost.
     app.add_middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen})

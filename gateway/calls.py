@@ -16,6 +16,7 @@ from gateway.counters import Counters
 from gateway.edge import CALLER
 from gateway.problems import REQUEST_ID, Refusal
 from gateway.readiness import Readiness
+from gateway.revocations import RevocationList
 
 JSON: Final = "application/json"
 
@@ -33,6 +34,7 @@ class Gateway:
     callers: Callers
     counters: Counters
     readiness: Readiness
+    revocations: RevocationList
     version: str
 
 

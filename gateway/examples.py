@@ -84,6 +84,35 @@ STATS: Final[dict[str, Any]] = {
     "byModel": {"P-200": 3},
 }
 
+CERTIFICATE: Final[dict[str, Any]] = {
+    "serial": "c41f9b1ea0557be0d3a6f1c2984be07d",
+    "subject": "pump-0001",
+    "kind": "device",
+    "state": "active",
+    "fingerprint": "9b1e" * 16,
+    "notBefore": "2034-12-01T07:30:00Z",
+    "notAfter": "2044-11-28T08:30:00Z",
+    "issuedAt": "2034-12-01T08:30:00Z",
+    "issuedTo": "claim:factory",
+    "gate": "two-rounds",
+    "revokedAt": None,
+    "reason": None,
+}
+
+PEM: Final = "-----BEGIN CERTIFICATE-----\nMIIB8zCC…\n-----END CERTIFICATE-----\n"
+
+REVOKED: Final[dict[str, Any]] = {
+    "serial": "c41f9b1ea0557be0d3a6f1c2984be07d",
+    "subject": "pump-0001",
+    "kind": "device",
+    "revokedAt": "2035-01-01T12:00:00Z",
+    "reason": "keyCompromise",
+    "consequence": "device_retired",
+    "message": "The device 'pump-0001' is retired by it and its session ends, as this was its certificate.",
+}
+
+CRL: Final = "-----BEGIN X509 CRL-----\nMIIBLTCB…\n-----END X509 CRL-----\n"
+
 HEALTH: Final[dict[str, Any]] = {
     "status": "ok",
     "service": "devicehub",

@@ -13,6 +13,10 @@ from starlette.responses import Response
 
 from functions.contract.faults import CATALOGUE
 from functions.contract.messages import (
+    CertificateDetail,
+    CertificateRevoke,
+    CertificateRevoked,
+    CertificateView,
     DeviceView,
     FleetStats,
     Message,
@@ -91,10 +95,12 @@ def operation(
     example: Any,
     reply: type[Message] | dict[str, Any],
     media_type: str = _JSON,
+    also: Mapping[str, dict[str, Any]] | None = None,
     is_list: bool = False,
     scope: Scope | None = None,
     faults: tuple[int, ...] = (),
     body: tuple[type[Message], Any] | None = None,
+    is_body_needed: bool = True,
     parameters: tuple[dict[str, Any], ...] = (),
     headers: Mapping[str, str] | None = None,
     others: Mapping[int, str] | None = None,
@@ -108,10 +114,12 @@ def operation(
         example: of a good answer.
         reply: the message of a good answer, or a schema.
         media_type: of a good answer.
+        also: other media types that it may have, with the schema of each.
         is_list: whether it is an array of those.
         scope: what the token must allow; None where anyone may ask.
         faults: statuses beyond those that any request may be answered.
         body: message and example of what is sent.
+        is_body_needed: whether it must be sent.
         parameters: of path, query and header.
         headers: of a good answer, with what each says.
         others: answers without a body, with when they come.
@@ -122,7 +130,10 @@ def operation(
     answers: dict[str, Any] = {
         "200": {
             "description": told,
-            "content": {media_type: {"schema": schema, "example": example}},
+            "content": {
+                media_type: {"schema": schema, "example": example},
+                **{other: {"schema": form} for other, form in (also or {}).items()},
+            },
             "headers": {
                 name: {"description": text, "schema": {"type": "string"}} for name, text in (headers or {}).items()
             },
@@ -137,7 +148,7 @@ def operation(
     if body is not None:
         model, sent = body
         extra["requestBody"] = {
-            "required": True,
+            "required": is_body_needed,
             "content": {_JSON: {"schema": _reference(model), "example": sent}},
         }
     return {"tags": [tag], "summary": summary, "openapi_extra": extra, "response_class": Response}
@@ -183,6 +194,10 @@ def document(app: FastAPI, version: str) -> dict[str, Any]:
             (TwinComparison, "serialization"),
             (FleetStats, "serialization"),
             (TwinDesire, "validation"),
+            (CertificateView, "serialization"),
+            (CertificateDetail, "serialization"),
+            (CertificateRevoked, "serialization"),
+            (CertificateRevoke, "validation"),
         ],
         ref_template=_SCHEMAS,
     )

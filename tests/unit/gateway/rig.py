@@ -1,7 +1,8 @@
 """A gateway before functions in process: the real handlers and runtime over a hub in memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import httpx
@@ -12,6 +13,7 @@ from functions.contract import subjects
 from functions.contract.faults import decode_fault
 from functions.contract.messages import Message, TokenCreate, TokenCreated
 from functions.domain.callers import SYSTEM, Caller
+from functions.domain.certificates import Certificate, Gate, Purpose
 from functions.domain.devices import Device
 from functions.domain.faults import Fault, Unavailable
 from functions.routes import ROUTES
@@ -24,6 +26,7 @@ M = TypeVar("M", bound=Message)
 
 OPERATOR = Caller(SYSTEM, "cli")
 DEVICE = "pump-0001"
+SERIAL = "c41f9b1ea0557be0d3a6f1c2984be07d"
 PARTS = frozenset({"functions", "index", "bridge"})
 
 
@@ -67,7 +70,7 @@ class InProcess:
             return self._serve(subject)
         if self.fault is not None:
             raise self.fault
-        route = next((one for one in ROUTES if _matches(one.full_subject, subject)), None)
+        route = next((one for one in ROUTES if matches(one.full_subject, subject)), None)
         if route is None or ("index" if route.role == "index" else "functions") not in self.parts:
             raise Unavailable(detail="No function answers this call now.")
         stamped = {subjects.CALLER: str(caller), **(headers or {})}
@@ -134,7 +137,8 @@ class Rig:
 
 
 def make_rig(*, bounds: Bounds | None = None, devices: Mapping[str, Device] | None = None, **kept: Any) -> Rig:
-    hub = memory_hub(devices=devices if devices is not None else {DEVICE: make_device(DEVICE)}, **kept)
+    stores = {"certificates": {SERIAL: make_certificate(SERIAL)}, **kept}
+    hub = memory_hub(devices=devices if devices is not None else {DEVICE: make_device(DEVICE)}, **stores)
     bus, clock = InProcess(hub), Clock()
     settings = Settings(host="127.0.0.1", port=0, nats_url="", nats_password="", bounds=bounds or Bounds())
     return Rig(create_app(settings, bus, now=clock), bus, clock)
@@ -144,6 +148,23 @@ def make_device(id_: str, **facts: Any) -> Device:
     return Device(id=id_, created_at=START, updated_at=START, **facts)
 
 
-def _matches(pattern: str, subject: str) -> bool:
+def make_certificate(serial: str, common_name: str = DEVICE, **facts: Any) -> Certificate:
+    plain = Certificate(
+        serial=serial,
+        purpose=Purpose.DEVICE,
+        common_name=common_name,
+        fingerprint="9b1e" * 16,
+        not_before=START,
+        not_after=START + timedelta(days=365),
+        issued_at=START,
+        gate=Gate.TWO_ROUNDS,
+        issued_to="claim:factory",
+        csr_digest="ef",
+        pem="PEM\n",
+    )
+    return replace(plain, **facts)
+
+
+def matches(pattern: str, subject: str) -> bool:
     wanted, given = pattern.split("."), subject.split(".")
     return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))

@@ -7,14 +7,14 @@ import pytest
 
 from functions.domain.tokens import Scope
 from functions.routes import ROUTES
-from tests.unit.gateway.rig import DEVICE, Rig, make_rig
+from tests.unit.gateway.rig import DEVICE, SERIAL, Rig, make_rig, matches
 
 # What an address must be told before its function is asked.
 QUERIES = {
     "/api/devices/{device}/twin/at": "?desired=0&reported=0",
     "/api/devices/{device}/twin/compare": "?fromDesired=0&fromReported=0",
 }
-OPEN = {"/health", "/healthz", "/readyz", "/", "/openapi.json"}
+OPEN = {"/health", "/healthz", "/readyz", "/", "/openapi.json", "/api/crl"}
 
 
 def addresses() -> Iterator[tuple[str, str]]:
@@ -29,17 +29,15 @@ PROTECTED = [one for one in addresses() if one[1] not in OPEN]
 async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
     body: dict[str, Any] = {"json": {"desired": {"a": 1}}} if method == "PATCH" else {}
     async with rig.client(token) as client:
-        return await client.request(method, path.replace("{device}", DEVICE) + QUERIES.get(path, ""), **body)
+        return await client.request(
+            method, path.replace("{device}", DEVICE).replace("{serial}", SERIAL) + QUERIES.get(path, ""), **body
+        )
 
 
 def needed(rig: Rig, path: str) -> Scope:
     """The scope of the function that was called, by the functions' own table."""
     (subject,) = {one.subject for one in rig.bus.asked if "tokens" not in one.subject and one.subject[0] != "$"}
-    (scope,) = {
-        route.scope
-        for route in ROUTES
-        if route.full_subject.replace("*", DEVICE) == subject and route.full_subject.count(".") == subject.count(".")
-    }
+    (scope,) = {route.scope for route in ROUTES if matches(route.full_subject, subject)}
     assert scope is not None, path
     return scope
 
