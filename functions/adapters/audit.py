@@ -108,7 +108,7 @@ class TinyAudit:
         """Nothing waits."""
 
     @property
-    def entries(self) -> list[AuditEntry]:
+    def written(self) -> list[AuditEntry]:
         """All that is there, in the order of writing."""
         records = [CODEC.decode(to_json(document["record"])) for document in self._table.all()]
         return [entry for record in records for entry in record.entries]

@@ -127,6 +127,18 @@ class Provisioned(Message):
     expires_at: datetime | None = None
 
 
+class OnboardingStep(Message):
+    """Event: a step of one joining; ``error`` and ``message`` say why a ``refused`` one was."""
+
+    device_id: str | None
+    step: str
+    error: str | None
+    message: str | None
+    actor: str
+    call: str
+    timestamp: datetime
+
+
 # --- Twin ---------------------------------------------------------------------
 
 

@@ -47,8 +47,10 @@ async def record(
     await record_all(hub, [make(hub, doer, action, target, kind=kind, before=before, after=after)])
 
 
-async def record_all(hub: Hub, entries: Sequence[AuditEntry]) -> None:
+async def record_all(hub: Hub, entries: Sequence[AuditEntry], *, told: bool = True) -> None:
     """Write down what one call did, in one write; nothing is written for nothing.
+
+    ``told`` says whether to publish that it was.
 
     Raises:
         Unavailable: it cannot be kept now; the changes stand.
@@ -56,7 +58,7 @@ async def record_all(hub: Hub, entries: Sequence[AuditEntry]) -> None:
     if not entries:
         return
     await hub.audit.append(entries)
-    for one in entries:
+    for one in entries if told else ():
         await hub.events.publish(RECORDED, _told(one))
 
 

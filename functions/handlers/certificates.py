@@ -3,7 +3,7 @@
 Subjects   devicehub.certificates.create-from-csr,
            devicehub.registry.devices.<device>.create, .revoke
 Writes     names, claims, certificates, devices, whitelist, revoked, revocations, suspensions
-Publishes  devicehub.broker.access.changed
+Publishes  devicehub.onboarding.<device>, devicehub.broker.access.changed
 """
 
 from datetime import timedelta
@@ -11,10 +11,13 @@ from typing import Any
 
 from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, DeviceRevoke, Done, Issued
 from functions.domain.certificates import DEVICE_LIFETIME, Certificate, Gate
+from functions.domain.devices import Lifecycle
 from functions.domain.enrolment import Applicant, check_metadata
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.names import DeviceId, device_id, hardware_uuid, is_device_id
+from functions.handlers.auditing import record
 from functions.handlers.issuing import Application, issue, lost_races_can_be_retried, read_request
+from functions.handlers.joining import Joining, joining
 from functions.handlers.revoking import retire, revoke, spread
 from functions.handlers.rewriting import amend
 from functions.handlers.suspending import lift
@@ -31,6 +34,11 @@ async def create_from_csr(call: Call[CreateFromCsr], hub: Hub) -> CertificateCre
         Denied: a gate is shut, or the device is suspended.
         Conflict: ``device_exists``, and the request does not prove to be it by its UUID.
     """
+    async with joining(hub, call) as steps:
+        return await _create_from_csr(call, steps, hub)
+
+
+async def _create_from_csr(call: Call[CreateFromCsr], steps: Joining, hub: Hub) -> CertificateCreated:
     body = call.body
     check_metadata(body.meta)
     signing = read_request(body.csr_pem, hub)
@@ -45,7 +53,7 @@ async def create_from_csr(call: Call[CreateFromCsr], hub: Hub) -> CertificateCre
         metadata=body.meta,
     )
     with lost_races_can_be_retried():
-        certificate = await issue(application, hub)
+        certificate = await issue(application, steps, hub)
     return CertificateCreated(
         request_id=body.request_id,
         device_id=certificate.common_name,
@@ -86,8 +94,12 @@ async def register(call: Call[Any], name: DeviceId, csr_pem: str, days: int | No
         gate=Gate.STAFF,
         lifetime=timedelta(days=days) if days is not None else DEVICE_LIFETIME,
     )
+    steps = Joining(hub, call, name)
     with lost_races_can_be_retried():
-        return await issue(application, hub)
+        certificate = await issue(application, steps, hub)
+    if steps.after is not None:
+        await record(hub, call, "device.created", name, before=steps.before, after=steps.after)
+    return certificate
 
 
 async def revoke_device(call: Call[DeviceRevoke], hub: Hub) -> Done:
@@ -104,14 +116,17 @@ async def revoke_device(call: Call[DeviceRevoke], hub: Hub) -> Done:
     kept = await hub.devices.get(name)
     if kept is None:
         raise NotFound(Reason.UNKNOWN_DEVICE)
-    if kept.value.certificate is not None:
-        await revoke(hub, name, [kept.value.certificate])
+    decided = await revoke(hub, name, [kept.value.certificate] if kept.value.certificate is not None else [])
     written = await amend(hub.devices, name, lambda device: retire(device, hub.clock.now()))
     serials = {written.value.certificate} if written is not None else set()
     serials |= await end_claims(hub, name)
-    await revoke(hub, name, [serial for serial in serials if serial is not None])
+    decided += await revoke(hub, name, [serial for serial in serials if serial is not None])
     await lift(hub, name)
     await spread(hub, [name])
+    if decided or (written is not None and written.changed):
+        before = {"lifecycle": kept.value.lifecycle, "certificate": kept.value.certificate}
+        after = {"lifecycle": Lifecycle.RETIRED, "revoked": decided}
+        await record(hub, call, "device.revoked", name, before=before, after=after)
     return Done()
 
 

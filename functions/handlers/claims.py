@@ -28,6 +28,7 @@ from functions.domain.certificates import CLAIM_CERTIFICATE_LIFETIME, Certificat
 from functions.domain.enrolment import ClaimCertificate, is_claim_live
 from functions.domain.faults import Conflict, NotFound, Reason, Unavailable
 from functions.domain.names import CLAIM_PREFIX, ClaimName, claim_name
+from functions.handlers.auditing import record
 from functions.handlers.certificates import issued
 from functions.handlers.issuing import lost_races_can_be_retried, read_request
 from functions.handlers.revoking import revoke as revoke_serials
@@ -59,6 +60,7 @@ async def create(call: Call[ClaimCreate], hub: Hub) -> Issued:
             raise Unavailable
         return issued(given, hub)
     await tell(hub)
+    await _record(call, name, certificate, hub)
     return issued(certificate, hub)
 
 
@@ -80,6 +82,7 @@ async def issue(call: Call[ClaimIssue], hub: Hub) -> ClaimView:
     if not await _take_name(name, certificate, hub, key_pem=pair.key_pem):
         raise _taken(name)
     await tell(hub)
+    await _record(call, name, certificate, hub)
     return await _view(name, hub)
 
 
@@ -124,8 +127,10 @@ async def revoke(call: Call[ClaimRevoke], hub: Hub) -> Done:
     if kept is None:
         raise unknown_claim(name)
     with lost_races_can_be_retried():
-        await revoke_serials(hub, f"{CLAIM_PREFIX}{name}", [kept.value.serial])
+        decided = await revoke_serials(hub, f"{CLAIM_PREFIX}{name}", [kept.value.serial])
         await spread(hub, [f"{CLAIM_PREFIX}{name}"])
+    if decided:
+        await record(hub, call, "claim.revoked", name, before={"serial": kept.value.serial})
     return Done()
 
 
@@ -179,6 +184,13 @@ async def _take_name(name: ClaimName, certificate: Certificate, hub: Hub, *, key
 
     with lost_races_can_be_retried():
         return (await rewrite(hub.claim_certificates, name, take)).value == mine
+
+
+async def _record(
+    call: Call[ClaimCreate] | Call[ClaimIssue], name: ClaimName, certificate: Certificate, hub: Hub
+) -> None:
+    facts = {"serial": certificate.serial, "notAfter": certificate.not_after}
+    await record(hub, call, "claim.created", name, after=facts)
 
 
 async def _given_before(name: ClaimName, digest: str, hub: Hub) -> Certificate | None:

@@ -7,11 +7,13 @@ Writes     enrolment
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from functions.contract.messages import EnrolmentChange, EnrolmentOpen, EnrolmentView, Nothing, WhitelistEnforce
 from functions.domain.enrolment import Enrolment, is_open, require_bundle
 from functions.domain.faults import Malformed
 from functions.domain.names import claim_name
+from functions.handlers.auditing import record
 from functions.handlers.claims import unknown_claim
 from functions.handlers.gates import ENROLMENT
 from functions.handlers.rewriting import rewrite, value_of
@@ -33,12 +35,12 @@ async def open_(call: Call[EnrolmentOpen], hub: Hub) -> EnrolmentView:
     """
     serves = await _servable(call.body.serve_files, hub)
     opened = _opened(call.body.minutes, serves, hub)
-    return await _change(hub, opened)
+    return await _change(call, hub, "opened", opened)
 
 
 async def close(call: Call[Nothing], hub: Hub) -> EnrolmentView:
     """Close enrolment now, and with it the serving of files."""
-    return await _change(hub, _closed)
+    return await _change(call, hub, "closed", _closed)
 
 
 async def change(call: Call[EnrolmentChange], hub: Hub) -> EnrolmentView:
@@ -67,12 +69,13 @@ async def change(call: Call[EnrolmentChange], hub: Hub) -> EnrolmentView:
             enrolment = replace(enrolment, whitelist_enforced=body.whitelist_enforced)
         return enrolment
 
-    return await _change(hub, decide)
+    return await _change(call, hub, "changed", decide)
 
 
 async def enforce(call: Call[WhitelistEnforce], hub: Hub) -> EnrolmentView:
     """Let only hardware join whose UUID is on the whitelist, or all."""
-    return await _change(hub, lambda enrolment: replace(enrolment, whitelist_enforced=call.body.enforced))
+    enforced = call.body.enforced
+    return await _change(call, hub, "changed", lambda enrolment: replace(enrolment, whitelist_enforced=enforced))
 
 
 def _opened(minutes: int | None, serves: str, hub: Hub) -> Callable[[Enrolment], Enrolment]:
@@ -102,8 +105,11 @@ async def _servable(name: str | None, hub: Hub) -> str:
     return name
 
 
-async def _change(hub: Hub, change: Callable[[Enrolment], Enrolment]) -> EnrolmentView:
+async def _change(call: Call[Any], hub: Hub, deed: str, change: Callable[[Enrolment], Enrolment]) -> EnrolmentView:
     written = await rewrite(hub.enrolment, ENROLMENT, lambda enrolment: change(enrolment or Enrolment()))
+    if written.changed:
+        before = written.before or Enrolment()
+        await record(hub, call, f"enrolment.{deed}", ENROLMENT, before=before, after=written.value)
     return _view(written.value, hub)
 
 

@@ -26,7 +26,6 @@ from functions.domain.certificates import (
     Certificate,
     Gate,
     Purpose,
-    RevocationReason,
     SigningRequest,
     is_usable,
     judge_request,
@@ -39,14 +38,14 @@ from functions.domain.enrolment import (
     Reservation,
     abandon,
     decide_certificate,
-    ended_certificates,
     is_live,
     judge_applicant,
     settle_certificate,
 )
 from functions.domain.faults import Conflict, Denied, Malformed, Reason, Unavailable
 from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
-from functions.handlers.revoking import revoke, tell
+from functions.handlers.joining import Joining
+from functions.handlers.lapsing import live_claim
 from functions.handlers.rewriting import Written, amend, rewrite, value_of
 from functions.ports import Hub, Kept
 
@@ -98,10 +97,11 @@ def read_request(csr_pem: str, hub: Hub) -> SigningRequest:
     return request
 
 
-async def issue(application: Application, hub: Hub) -> Certificate:
+async def issue(application: Application, steps: Joining, hub: Hub) -> Certificate:
     """Give the applicant its certificate: a new one, or for a CSR it asked with before, the same.
 
-    A repeat passes no gate again, as nobody new joins by it.
+    A repeat passes no gate again, as nobody new joins by it. ``steps`` is
+    told what is done on the way.
 
     Raises:
         Malformed: ``cn_mismatch``: the claim keeps another name.
@@ -110,6 +110,7 @@ async def issue(application: Application, hub: Hub) -> Certificate:
         Unavailable: another request for the same device came between.
     """
     applicant = application.applicant
+    steps.device = applicant.device
     gates, seen = await asyncio.gather(look_at_gates(applicant.caller, hub), _look(application, hub))
     admit_claimer(gates, applicant.caller, hub)
     given = await _given_before(application, seen, hub)
@@ -118,38 +119,18 @@ async def issue(application: Application, hub: Hub) -> Certificate:
     if not seen.has_decided(application):
         if not applicant.as_staff:
             await pass_gates(gates, applicant.uuid_hash, hub)
+            await steps.tell("admitted", changes=False)
         _check_claim(application, seen)
         if not seen.is_begun:
             await _reserve(applicant, seen, hub)
     decided = await _decide(application, seen, hub)
-    certificate = await _register(application, decided, hub)
-    await _settle(application, decided.value, certificate, seen, hub)
+    if decided.changed:
+        await steps.tell("claimed", {"serial": decided.value.certificate, "supersedes": decided.value.supersedes})
+    certificate = await _register(application, decided, steps, hub)
+    written = await _settle(application, decided.value, certificate, seen, hub)
+    if written.changed:
+        steps.settled(_facts(written.before), _facts(written.value))
     return certificate
-
-
-async def live_claim(hub: Hub, key: str) -> Kept[Claim] | None:
-    """The claim, if it is live; one that has run out is ended, so that a fresh one loses nothing of it."""
-    kept = await hub.claims.get(key)
-    if kept is None or is_live(kept.value, hub.clock.now()):
-        return kept
-    if await finish_claim(hub, key, kept):
-        await tell(hub, [kept.value.device])
-    return None
-
-
-async def finish_claim(hub: Hub, key: str, kept: Kept[Claim]) -> bool:
-    """End a claim that has run out: revoke what it superseded, then forget it; whether anything was revoked.
-
-    Several may do it at once, and a claim begun anew meanwhile stays.
-    """
-    ended = ended_certificates(kept.value, value_of(await hub.devices.get(kept.value.device)))
-    await revoke(hub, kept.value.device, ended, RevocationReason.SUPERSEDED)
-    try:
-        await hub.claims.remove(key, expect=kept.revision)
-    except Conflict:
-        # Someone else ended it too, or a new certificate was decided on in its last moment.
-        return bool(ended)
-    return bool(ended)
 
 
 def id_key(device: str) -> str:
@@ -309,7 +290,7 @@ async def _decide(application: Application, seen: _Seen, hub: Hub) -> Written[Cl
     return await rewrite(hub.claims, application.claim_key, decide, seen.claim)
 
 
-async def _register(application: Application, decided: Written[Claim], hub: Hub) -> Certificate:
+async def _register(application: Application, decided: Written[Claim], steps: Joining, hub: Hub) -> Certificate:
     """Sign under the serial that the claim decided on, unless that has been done."""
     claim = decided.value
     assert claim.certificate is not None
@@ -324,6 +305,7 @@ async def _register(application: Application, decided: Written[Claim], hub: Hub)
         not_after=now + application.lifetime,
         serial=claim.certificate,
     )
+    await steps.tell("signed", {"serial": signed.serial}, changes=False)
     certificate = Certificate(
         serial=signed.serial,
         purpose=Purpose.DEVICE,
@@ -346,10 +328,14 @@ async def _register(application: Application, decided: Written[Claim], hub: Hub)
         if kept is None:
             raise
         return kept.value
+    facts = {"serial": signed.serial, "fingerprint": signed.fingerprint, "notAfter": signed.not_after}
+    await steps.tell("registered", {**facts, "gate": application.gate})
     return certificate
 
 
-async def _settle(application: Application, claim: Claim, certificate: Certificate, seen: _Seen, hub: Hub) -> None:
+async def _settle(
+    application: Application, claim: Claim, certificate: Certificate, seen: _Seen, hub: Hub
+) -> Written[Device]:
     """Write the certificate into the device's record, which from then on names it.
 
     The record is also what decides when two requests for one id came so far.
@@ -379,3 +365,16 @@ async def _settle(application: Application, claim: Claim, certificate: Certifica
     if written.value.certificate != claim.certificate:
         await amend(hub.claims, application.claim_key, lambda found: abandon(found) if found == claim else found)
         raise Unavailable(detail="Another request for this device came first. Ask again.")
+    return written
+
+
+def _facts(device: Device | None) -> dict[str, Any] | None:
+    """What a joining changes of a device's record."""
+    if device is None:
+        return None
+    return {
+        "lifecycle": device.lifecycle,
+        "certificate": device.certificate,
+        "name": device.name,
+        "metadata": device.metadata,
+    }

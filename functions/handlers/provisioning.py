@@ -2,7 +2,7 @@
 
 Subjects   devicehub.devices.<id>.provision.request
 Writes     names, claims, certificates, devices, whitelist, revoked
-Publishes  devicehub.broker.access.changed, when a claim ends an older certificate
+Publishes  devicehub.onboarding.<id>, and devicehub.broker.access.changed when a claim ends an older certificate
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from functions.domain.names import device_id, hardware_uuid
 from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.issuing import (
     Application,
-    finish_claim,
     id_key,
     issue,
-    live_claim,
     lost_races_can_be_retried,
     read_request,
     uuid_key,
 )
+from functions.handlers.joining import Joining, joining
+from functions.handlers.lapsing import finish_claim, live_claim
 from functions.handlers.revoking import spread
 from functions.handlers.rewriting import rewrite
 from functions.ports import Call, Hub
@@ -59,17 +59,23 @@ async def request(call: Call[ProvisionRequest], hub: Hub) -> Provisioned:
         Conflict: ``device_exists``, ``no_claim_in_progress``.
         Unavailable: try again; ``rate_limited`` for too many keys in one claim.
     """
+    last = "named" if call.body.csr_pem is None else "accepted"
+    async with joining(hub, call, call.names[0], last=last) as steps:
+        return await _answer(call, steps, hub)
+
+
+async def _answer(call: Call[ProvisionRequest], steps: Joining, hub: Hub) -> Provisioned:
     body, topic_id = call.body, call.names[0]
     if call.caller.kind is DEVICE and call.caller.name != topic_id:
         raise Denied(detail="A device may ask only for a certificate of its own.")
     check_metadata(body.meta)
     with lost_races_can_be_retried():
         if body.csr_pem is None:
-            return Provisioned(device_id=await _keep_name(call, hub))
+            return Provisioned(device_id=await _keep_name(call, steps, hub))
         signing = read_request(body.csr_pem, hub)
         in_two_rounds = body.device_id is not None and body.device_id != topic_id
         application = _second_round(call, signing, hub) if in_two_rounds else _one_round(call, signing, hub)
-        return _provisioned(await issue(application, hub), hub)
+        return _provisioned(await issue(application, steps, hub), hub)
 
 
 async def finish_claims(hub: Hub) -> None:
@@ -126,7 +132,7 @@ def _topic_uuid(call: Call[ProvisionRequest]) -> str:
     return uuid
 
 
-async def _keep_name(call: Call[ProvisionRequest], hub: Hub) -> str:
+async def _keep_name(call: Call[ProvisionRequest], steps: Joining, hub: Hub) -> str:
     """The first round: begin a claim, and give the name kept for the UUID."""
     uuid = _topic_uuid(call)
     uuid_hash = hub.hasher.hash(uuid)
@@ -137,6 +143,7 @@ async def _keep_name(call: Call[ProvisionRequest], hub: Hub) -> str:
     )
     admit_claimer(gates, call.caller, hub)
     await pass_gates(gates, uuid_hash, hub)
+    await steps.tell("admitted", changes=False)
     if bound is None:
         name = await _reserve_name(uuid, uuid_hash, hub)
     else:
@@ -145,7 +152,12 @@ async def _keep_name(call: Call[ProvisionRequest], hub: Hub) -> str:
         if device is not None and device.value.lifecycle is Lifecycle.SUSPENDED:
             raise Denied(Reason.DEVICE_SUSPENDED)
     fresh = Claim(uuid_hash, name, str(call.caller), now + CLAIM_LIFETIME)
-    return (await rewrite(hub.claims, uuid_hash, lambda claim: begin_claim(claim, fresh, now), seen)).value.device
+    steps.device = name
+    written = await rewrite(hub.claims, uuid_hash, lambda claim: begin_claim(claim, fresh, now), seen)
+    steps.device = written.value.device
+    if written.changed:
+        steps.settled(None, {"expiresAt": written.value.expires_at})
+    return written.value.device
 
 
 async def _reserve_name(uuid: str, uuid_hash: str, hub: Hub) -> str:

@@ -44,14 +44,17 @@ def retire(device: Device, at: datetime) -> Device:
     )
 
 
-async def revoke(hub: Hub, common_name: str, serials: Iterable[str], reason: RevocationReason | None = None) -> None:
+async def revoke(
+    hub: Hub, common_name: str, serials: Iterable[str], reason: RevocationReason | None = None
+) -> list[str]:
     """Decide that certificates are revoked, and mark what they belonged to; a repeat changes nothing.
 
     A device whose current certificate is revoked is retired by it; a claim's
     role goes. A serial that the register does not have is revoked all the
     same: a call at this moment may be about to sign it, or the register's
     replica that answered may be behind. The list and the broker follow with
-    ``spread``.
+    ``spread``. Whoever calls it writes the audit trail: of the serials given
+    back, which are those that were not revoked before.
 
     Args:
         hub: the ports.
@@ -62,6 +65,7 @@ async def revoke(hub: Hub, common_name: str, serials: Iterable[str], reason: Rev
     Raises:
         Conflict: others kept changing one of the records.
     """
+    decided = []
     for serial in serials:
         now = hub.clock.now()
         certificate = value_of(await hub.certificates.get(serial))
@@ -69,10 +73,12 @@ async def revoke(hub: Hub, common_name: str, serials: Iterable[str], reason: Rev
         entry = Revoked(common_name, now, not_after, reason)
         try:
             await hub.revoked.create(serial, entry)
+            decided.append(serial)
         except Conflict:
             # Decided before: the first time stands.
             entry = value_of(await hub.revoked.get(serial)) or entry
         await _complete(hub, serial, entry)
+    return decided
 
 
 async def spread(hub: Hub, common_names: Iterable[str]) -> None:

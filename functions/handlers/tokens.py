@@ -21,6 +21,7 @@ from functions.contract.messages import (
 from functions.domain import tokens
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.tokens import Token
+from functions.handlers.auditing import record
 from functions.handlers.rewriting import amend, value_of
 from functions.ports import Call, Hub
 
@@ -48,6 +49,8 @@ async def create(call: Call[TokenCreate], hub: Hub) -> TokenCreated:
     text = tokens.PREFIX + secrets.token_urlsafe(tokens.RANDOM_BYTES)
     expires_at = now + timedelta(days=call.body.days) if call.body.days is not None else None
     await hub.tokens.create(tokens.digest(text), Token(call.body.name, scopes, now, expires_at))
+    facts = {"scopes": list(scopes), "expiresAt": expires_at}
+    await record(hub, call, "token.created", call.body.name, after=facts)
     return TokenCreated(name=call.body.name, token=text, scopes=list(scopes), expires_at=expires_at)
 
 
@@ -80,8 +83,11 @@ async def revoke(call: Call[TokenRevoke], hub: Hub) -> Done:
         # Without the name: who mistakes a token's text for it must not read it in a log.
         raise NotFound(detail="No token of this name is in use.")
     now = hub.clock.now()
-    for digest in digests:
-        await amend(hub.tokens, digest, lambda token: tokens.revoke(token, now))
+    revoked = [await amend(hub.tokens, digest, lambda token: tokens.revoke(token, now)) for digest in digests]
+    changed = [written.value for written in revoked if written is not None and written.changed]
+    if changed:
+        facts = {"scopes": changed[0].scopes, "expiresAt": changed[0].expires_at}
+        await record(hub, call, "token.revoked", call.body.name, before=facts)
     return Done()
 
 

@@ -38,6 +38,7 @@ from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reaso
 from functions.domain.names import DeviceId
 from functions.domain.twins import Half, apply, check_client_token, delta, metadata
 from functions.handlers.admission import admit_device
+from functions.handlers.auditing import record
 from functions.handlers.rewriting import value_of
 from functions.ports import Call, Hub, Kept, Store
 
@@ -138,6 +139,7 @@ async def desire(call: Call[TwinDesire], hub: Hub) -> TwinView:
     if after.version != before.version:
         await _tell_reached(call.device, hub, Twin(before, reported), twin)
         await _tell_documents(call, hub, Twin(before, reported), twin)
+        await _record_wish(call, hub, before, after)
     return view_of(call.device, twin)
 
 
@@ -191,6 +193,18 @@ async def _change_recalled(
     except (Conflict, Malformed):
         return None
     return before, after
+
+
+async def _record_wish(call: Call[TwinDesire], hub: Hub, before: Half, after: Half) -> None:
+    """What the wish changed: of the document before what is not in the one after, and the other way round."""
+    await record(
+        hub,
+        call,
+        "twin.desired",
+        call.device,
+        before={"version": before.version, "doc": delta(before.doc, after.doc)},
+        after={"version": after.version, "doc": delta(after.doc, before.doc)},
+    )
 
 
 def _merging(call: Call[TwinReport] | Call[TwinDesire], hub: Hub, patch: dict[str, Any]) -> Callable[[Half], Half]:

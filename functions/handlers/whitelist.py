@@ -11,9 +11,11 @@ import asyncio
 from itertools import islice
 
 from functions.contract.messages import Nothing, WhitelistAdd, WhitelistAdded, WhitelistFact, WhitelistView
+from functions.domain.audit import UNNAMED
 from functions.domain.enrolment import Enrolment, Whitelisted
 from functions.domain.faults import Conflict
 from functions.domain.names import hardware_uuid
+from functions.handlers.auditing import record
 from functions.handlers.gates import ENROLMENT
 from functions.ports import Call, Hub
 
@@ -21,6 +23,8 @@ from functions.ports import Call, Hub
 # would take most of the time that the call has.
 _AT_ONCE = 64
 _HINT_CHARACTERS = 4
+# Of a batch in the audit trail.
+_SHOWN_HINTS = 20
 
 
 async def add(call: Call[WhitelistAdd], hub: Hub) -> WhitelistAdded:
@@ -46,6 +50,11 @@ async def add(call: Call[WhitelistAdd], hub: Hub) -> WhitelistAdded:
             if isinstance(result, BaseException):
                 raise result
             added += result
+    if added:
+        target = next(iter(entries)) if len(entries) == 1 else UNNAMED
+        hints = [entry.hint for entry in islice(entries.values(), _SHOWN_HINTS)]
+        facts = {"added": added, "present": len(entries) - added, "hints": hints, "note": call.body.note}
+        await record(hub, call, "whitelist.added", target, after=facts)
     return WhitelistAdded(added=added, present=len(call.body.uuids) - added)
 
 

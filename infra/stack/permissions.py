@@ -70,6 +70,7 @@ USERS: Mapping[str, Permissions] = {
                 "devices.*.presence",
                 "broker.access.changed",
                 "audit.recorded",
+                "onboarding.*",
             ),
         ),
         subscribe=(f"{ROOT}.>", "$SRV.>", *layout.SUBSCRIBE),

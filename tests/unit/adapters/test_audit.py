@@ -16,7 +16,7 @@ class _Checked(AuditChecks):
     @pytest.fixture
     def recorded(self, audit: TinyAudit) -> Recorded:
         async def recorded(trail: Trail) -> list[AuditEntry]:
-            return [entry for entry in audit.entries if entry.trail is trail]
+            return [entry for entry in audit.written if entry.trail is trail]
 
         return recorded
 
@@ -38,4 +38,4 @@ async def test_a_file_keeps_the_entries(tmp_path: Path) -> None:
         opened = TinyAudit(TinyDB(tmp_path / "hub.json", storage=FileStorage).table("audit"))
         await opened.append([audit_entry(number)])
 
-    assert opened.entries == [audit_entry(0), audit_entry(1)]
+    assert opened.written == [audit_entry(0), audit_entry(1)]

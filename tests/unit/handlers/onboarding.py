@@ -1,7 +1,7 @@
 """What the tests of onboarding share: CSRs, calls, and stores that make calls meet or cut them short."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -13,12 +13,13 @@ from cryptography import x509
 from functions.adapters.authority import make_request
 from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, Issued, Provisioned
 from functions.contract.messages import ProvisionRequest as Request
+from functions.domain.audit import AuditEntry
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device
 from functions.domain.enrolment import ClaimCertificate, Enrolment
 from functions.domain.faults import Unavailable
 from functions.handlers import certificates, provisioning
-from functions.ports import Hub, Kept, Store
+from functions.ports import Audit, Hub, Kept, Store
 from functions.testing import START, MemoryHub, call, collect, memory_hub
 
 FLEET = "claim:fleet"
@@ -158,6 +159,22 @@ class Meddled:
             yield entry
 
 
+class MeddledAudit:
+    """An audit trail in front of which something may happen."""
+
+    def __init__(self, audit: Audit, meddler: "Meddler") -> None:
+        self._audit = audit
+        self._meddler = meddler
+
+    async def append(self, entries: Sequence[AuditEntry]) -> None:
+        await self._meddler.before_write()
+        await self._audit.append(entries)
+        await self._meddler.after_write()
+
+    async def catch_up(self) -> None:
+        await self._audit.catch_up()
+
+
 class Meddler:
     """Does nothing; see those below."""
 
@@ -213,10 +230,12 @@ class Outage(Meddler):
             raise Unavailable
 
 
-def meddled(hub: MemoryHub, meddler: Meddler) -> MemoryHub:
-    """The same hub, with the meddler in front of each store."""
+def meddled(hub: MemoryHub, meddler: Meddler, *, audit: bool = False) -> MemoryHub:
+    """The same hub, with the meddler in front of each store, and of the audit trail where asked for."""
     found = {field.name: getattr(hub, field.name) for field in fields(Hub)}
-    stores: dict[str, Any] = {
-        name: Meddled(store, meddler) for name, store in found.items() if hasattr(store, "history")
+    parts: dict[str, Any] = {
+        name: Meddled(store, meddler) for name, store in found.items() if hasattr(store, "entries")
     }
-    return replace(hub, **stores)
+    if audit:
+        parts["audit"] = MeddledAudit(hub.audit, meddler)
+    return replace(hub, **parts)

@@ -20,7 +20,7 @@ async def test_an_act_is_recorded_with_the_facts_of_its_call() -> None:
 
     await record(hub, asked, "device.suspended", "EDGB-0001", before={"n": 1}, after=Thing(START, ("a",)))
 
-    (entry,) = hub.audit.entries
+    (entry,) = hub.audit.written
     assert (entry.actor, entry.origin, entry.call, entry.at) == ("user:anna", "http:192.0.2.7", "test-call", START)
     assert (entry.action, entry.kind, entry.target) == ("device.suspended", "device", "EDGB-0001")
     assert (entry.before, entry.after) == ({"n": 1}, {"at": "2035-01-01T12:00:00Z", "names": ["a"]})
@@ -41,7 +41,7 @@ async def test_nothing_is_recorded_for_nothing() -> None:
 
     await record_all(hub, [])
 
-    assert hub.audit.entries == []
+    assert hub.audit.written == []
     assert hub.events.sent == []
 
 

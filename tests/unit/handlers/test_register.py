@@ -258,12 +258,12 @@ async def test_cut_short_at_any_write_it_is_done_by_the_repeat() -> None:
 async def test_a_revocation_is_written_down_once() -> None:
     hub = open_hub()
     serial = serial_of(await create_device(hub, ID))
-    before = len(hub.audit.entries)
+    before = len(hub.audit.written)
 
     await revoke(hub, serial, reason="keyCompromise")
     await revoke(hub, serial)
 
-    (entry,) = hub.audit.entries[before:]
+    (entry,) = hub.audit.written[before:]
     assert (entry.action, entry.target) == ("certificate.revoked", serial)
     assert entry.after == {"subject": ID, "reason": "keyCompromise", "consequence": "device_retired"}
 

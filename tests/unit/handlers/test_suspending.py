@@ -109,7 +109,7 @@ async def test_each_change_is_written_down_once() -> None:
     for verb in (suspend, suspend, resume, resume):
         await verb(hub)
 
-    assert [(one.action, one.actor, one.target, one.after) for one in hub.audit.entries] == [
+    assert [(one.action, one.actor, one.target, one.after) for one in hub.audit.written] == [
         ("device.suspended", "user:anna", ID, {"lifecycle": "suspended"}),
         ("device.resumed", "user:anna", ID, {"lifecycle": "active"}),
     ]

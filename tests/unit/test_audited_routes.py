@@ -1,0 +1,214 @@
+"""Every function that changes something for somebody writes to the audit trail: the route table is walked.
+
+A new route must be named here: with an act that changes something, or among
+those that need no entry, with the reason.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+
+from functions.domain.audit import AuditEntry
+from functions.domain.certificates import Certificate, Purpose
+from functions.domain.devices import Device
+from functions.domain.enrolment import Enrolment
+from functions.route import Route
+from functions.routes import ROUTES
+from functions.runtime.calls import Reply, answer
+from functions.testing import START, MemoryHub, memory_hub
+from tests.unit.handlers.onboarding import csr
+
+STAFF = "user:anna"
+
+READS = "it changes nothing"
+TOLD = "a device's own word, of which the hub keeps the history elsewhere"
+FACTS = "what the hub's own parts observe; it is nobody's act"
+
+# By the subject in the table.
+NEED_NONE = {
+    "devices.*.twin.get": READS,
+    "devices.*.twin.update": TOLD,
+    "devices.*.telemetry": TOLD,
+    "devices.*.events.*": TOLD,
+    "devices.*.messages.events": TOLD,
+    "devices.*.heartbeat": TOLD,
+    "devices.*.status": TOLD,
+    "twins.*.get": READS,
+    "twins.*.history": READS,
+    "twins.*.at": READS,
+    "twins.*.compare": READS,
+    "registry.query": READS,
+    "registry.stats": READS,
+    "registry.devices.*.get": READS,
+    "certificates.query": READS,
+    "certificates.*.get": READS,
+    "crl.get": READS,
+    "enrolment.get": READS,
+    "whitelist.list": READS,
+    "claims.list": READS,
+    "claims.get": READS,
+    "claims.bundle": READS,
+    "enrolment.files": READS,
+    "tokens.list": READS,
+    "tokens.prove": FACTS,
+    "broker.access.get": FACTS,
+    "broker.sessions.opened": FACTS,
+    "broker.sessions.closed": FACTS,
+    "broker.sessions.list": READS,
+    "broker.restarted": FACTS,
+    "broker.bridges.start": FACTS,
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of a function: its subject below the root, its body (made when needed), who calls."""
+
+    subject: str
+    body: Callable[[], dict[str, Any]] = dict
+    caller: str = STAFF
+
+
+def _csr(name: str) -> Callable[[], dict[str, Any]]:
+    return lambda: {"csrPem": csr(name)}
+
+
+def _body(**values: Any) -> Callable[[], dict[str, Any]]:
+    return lambda: values
+
+
+@dataclass(frozen=True)
+class Act:
+    """A call that changes something, what must come before it, and what its last entry says was done to what."""
+
+    call: Call
+    action: str
+    target: str
+    before: tuple[Call, ...] = ()
+
+
+OPEN = Call("enrolment.open")
+SERIAL = "ab12"
+SUSPEND = Call("registry.devices.pump-0001.suspend")
+TOKEN = Call("tokens.create", _body(name="dashboard", scopes=["devices:read"]))
+CLAIM = Call("claims.create", lambda: {"name": "fleet", "csrPem": csr("fleet")})
+
+ACTS = {
+    "certificates.create-from-csr": Act(
+        Call("certificates.create-from-csr", _csr("pump-0007"), "claim:fleet"),
+        "onboarding.accepted",
+        "pump-0007",
+        (OPEN, CLAIM),
+    ),
+    "devices.*.provision.request": Act(
+        Call("devices.pump-0007.provision.request", _csr("pump-0007"), "claim:fleet"),
+        "onboarding.accepted",
+        "pump-0007",
+        (OPEN, CLAIM),
+    ),
+    "twins.*.desire": Act(
+        Call("twins.pump-0001.desire", _body(desired={"led": "on"}), "app:dashboard"), "twin.desired", "pump-0001"
+    ),
+    "registry.devices.*.create": Act(
+        Call("registry.devices.pump-0007.create", _csr("pump-0007")), "device.created", "pump-0007"
+    ),
+    "registry.devices.*.revoke": Act(Call("registry.devices.pump-0001.revoke"), "device.revoked", "pump-0001"),
+    "registry.devices.*.suspend": Act(SUSPEND, "device.suspended", "pump-0001"),
+    "registry.devices.*.resume": Act(
+        Call("registry.devices.pump-0001.resume"), "device.resumed", "pump-0001", (SUSPEND,)
+    ),
+    "certificates.*.revoke": Act(Call(f"certificates.{SERIAL}.revoke"), "certificate.revoked", SERIAL),
+    "enrolment.open": Act(OPEN, "enrolment.opened", "enrolment"),
+    "enrolment.close": Act(Call("enrolment.close"), "enrolment.closed", "enrolment", (OPEN,)),
+    "enrolment.enforce": Act(Call("enrolment.enforce", _body(enforced=True)), "enrolment.changed", "enrolment"),
+    "whitelist.add": Act(Call("whitelist.add", _body(uuids=["board-0001", "board-0002"])), "whitelist.added", "-"),
+    "enrolment.change": Act(Call("enrolment.change", _body(isOpen=True)), "enrolment.changed", "enrolment"),
+    "registry.create": Act(Call("registry.create", _body(deviceId="pump-0007")), "device.created", "pump-0007"),
+    "claims.issue": Act(Call("claims.issue", _body(name="fleet")), "claim.created", "fleet"),
+    "claims.create": Act(CLAIM, "claim.created", "fleet"),
+    "claims.revoke": Act(Call("claims.revoke", _body(name="fleet")), "claim.revoked", "fleet", (CLAIM,)),
+    "tokens.create": Act(TOKEN, "token.created", "dashboard"),
+    "tokens.revoke": Act(Call("tokens.revoke", _body(name="dashboard")), "token.revoked", "dashboard", (TOKEN,)),
+}
+
+
+def _hub() -> MemoryHub:
+    until = START + timedelta(days=1)
+    old = Certificate(
+        SERIAL, Purpose.DEVICE, "pump-0001", "f1", START, until, START, "provision", "claim:fleet", "0", "PEM"
+    )
+    return memory_hub(
+        devices={"pump-0001": Device("pump-0001", START, START)},
+        certificates={SERIAL: old},
+        enrolment={"enrolment": Enrolment(is_open=False)},
+    )
+
+
+def _route(subject: str) -> Route:
+    tokens = subject.split(".")
+    for route in ROUTES:
+        wanted = route.subject.split(".")
+        if len(wanted) == len(tokens) and all(want in ("*", has) for want, has in zip(wanted, tokens, strict=True)):
+            return route
+    raise AssertionError(f"no route serves {subject}")
+
+
+async def _do(hub: MemoryHub, asked: Call) -> Reply:
+    headers = {
+        "Hub-Caller": asked.caller,
+        "Hub-Call": "c0ffee",
+        "Hub-Origin": "http:192.0.2.7",
+        "Hub-Scopes": "admin",
+    }
+    return await answer(_route(asked.subject), hub, f"devicehub.{asked.subject}", orjson.dumps(asked.body()), headers)
+
+
+async def _done(hub: MemoryHub, asked: Call) -> list[AuditEntry]:
+    """What was written of a call that must succeed."""
+    known = len(hub.audit.written)
+    reply = await _do(hub, asked)
+    assert reply.reason is None, reply.body
+    return hub.audit.written[known:]
+
+
+def test_every_function_is_here() -> None:
+    known = ACTS.keys() | NEED_NONE.keys()
+
+    assert {route.subject for route in ROUTES} == known, "what changes something has its act, the others say why not"
+    assert not ACTS.keys() & NEED_NONE.keys()
+
+
+@pytest.mark.parametrize("subject", ACTS)
+async def test_a_change_is_written_down(subject: str) -> None:
+    hub, act = _hub(), ACTS[subject]
+    for first in act.before:
+        await _do(hub, first)
+
+    entries = await _done(hub, act.call)
+
+    last = entries[-1]
+    assert (last.action, last.target) == (act.action, act.target)
+    assert {(one.actor, one.origin, one.call) for one in entries} == {(act.call.caller, "http:192.0.2.7", "c0ffee")}
+    assert (last.before, last.after) != (None, None)
+
+
+@pytest.mark.parametrize("subject", ACTS)
+async def test_a_repeat_that_changes_nothing_is_not(subject: str) -> None:
+    hub, act = _hub(), ACTS[subject]
+    for first in act.before:
+        await _do(hub, first)
+    await _done(hub, act.call)
+    known = len(hub.audit.written)
+
+    await _do(hub, act.call)
+
+    assert hub.audit.written[known:] == []
+
+
+@pytest.mark.parametrize("subject", NEED_NONE)
+def test_what_needs_no_entry_says_why(subject: str) -> None:
+    assert NEED_NONE[subject] in (READS, TOLD, FACTS)
