@@ -56,7 +56,7 @@ def list_(
 ) -> None:
     """List devices by id, a page at a time."""
     from functions.contract.messages import DevicePage, RegistryQuery
-    from infra.cli.tables import moment, show_table
+    from infra.cli.tables import moment, say_part, show_table
 
     page = ask(data, "devicehub.registry.query", RegistryQuery(q=q, limit=limit, offset=offset), DevicePage)
     if as_json:
@@ -76,10 +76,7 @@ def list_(
     ]
     columns = ("Device", "Name", "Role", "Status", "Lifecycle", "Model", "Last seen")
     show_table(columns, rows, empty="No device matches." if q or offset else "There is no device yet.")
-    last = offset + len(rows)
-    if rows and (offset or last < page.total):
-        more = f"; more with --offset {last}" if last < page.total else ""
-        say(f"{offset + 1} to {last} of {page.total}{more}")
+    say_part(offset, len(rows), page.total)
 
 
 @app.command(epilog="Example: devicehub device show pump-0007 --json")

@@ -7,7 +7,20 @@ import os
 
 import typer
 
-from infra.cli import claim, device, doctor, enrolment, functions, invoke, simulate, stack, token, twin, whitelist
+from infra.cli import (
+    certificate,
+    claim,
+    device,
+    doctor,
+    enrolment,
+    functions,
+    invoke,
+    simulate,
+    stack,
+    token,
+    twin,
+    whitelist,
+)
 from infra.cli.console import Reporting
 
 app = typer.Typer(
@@ -25,6 +38,8 @@ app.command(epilog="Example: devicehub serve functions")(stack.serve)
 app.add_typer(enrolment.app, name="enrolment")
 app.add_typer(claim.app, name="claim")
 app.add_typer(whitelist.app, name="whitelist")
+app.add_typer(certificate.app, name="certificate")
+app.command(epilog="Example: devicehub crl --out crl.der --der")(certificate.crl)
 app.add_typer(device.app, name="device")
 app.add_typer(twin.app, name="twin")
 app.add_typer(token.app, name="token")

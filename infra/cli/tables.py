@@ -30,6 +30,14 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: 
         say(*_plain([columns, *rows]))
 
 
+def say_part(offset: int, shown: int, total: int) -> None:
+    """Say which part of a list was printed, and how to see more; nothing where it was all of it, or none."""
+    last = offset + shown
+    if shown and (offset or last < total):
+        more = f"; more with --offset {last}" if last < total else ""
+        say(f"{offset + 1} to {last} of {total}{more}")
+
+
 def show_facts(facts: Sequence[tuple[str, str]]) -> None:
     """Print what is known of one thing, a line each."""
     width = max(len(name) for name, _ in facts)

@@ -176,6 +176,47 @@ def test_a_device_is_made_listed_shown_and_revoked(hub: Hub, tmp_path: Path) -> 
     assert hub.json("device", "show", "pump-0001")["lifecycle"] == "retired"
 
 
+def test_a_certificate_is_found_shown_and_revoked_with_what_follows(hub: Hub, tmp_path: Path) -> None:
+    hub.do("device", "create", "fan-0001", "--out", str(tmp_path / "fan"), "--days", "30")
+    certificate = x509.load_pem_x509_certificate((tmp_path / "fan" / "fan-0001.crt").read_bytes())
+    serial = f"{certificate.serial_number:x}"
+    colons = ":".join(serial.upper()[n : n + 2] for n in range(0, len(serial), 2))
+
+    assert serial in hub.do("certificate", "list", "--q", colons[:20])
+    (found,) = hub.json("certificate", "list", "--expires-within", "31d", "--subject", "fan-0001")["certificates"]
+    assert (found["serial"], found["gate"], found["issuedTo"]) == (serial, "staff", "system:cli")
+    assert "No certificate matches." in hub.do("certificate", "list", "--expires-within", "29d", "--q", "fan-0001")
+    shown = hub.do("certificate", "show", colons)
+    assert found["fingerprint"] in shown
+    assert shown.rstrip().endswith("-----END CERTIFICATE-----")
+
+    told = hub.do("certificate", "revoke", colons, "--reason", "keyCompromise")
+
+    assert "The device 'fan-0001' is retired by it" in told
+    assert hub.json("certificate", "show", serial)["reason"] == "keyCompromise"
+    assert hub.json("certificate", "list", "--state", "revoked", "--q", "fan-0001")["total"] == 1
+    assert hub.run("certificate", "revoke", "abcd").exit_code == 1
+    assert hub.run("certificate", "show", "fan-0001").exit_code == 2
+    assert hub.run("certificate", "revoke", serial, "--reason", "tired").exit_code == 2
+
+
+def test_the_revocation_list_is_printed_and_written(hub: Hub, tmp_path: Path) -> None:
+    hub.do("device", "create", "fan-0002", "--out", str(tmp_path / "fan"))
+    hub.do("device", "revoke", "fan-0002")
+    serial = hub.json("device", "show", "fan-0002")["certificate"]["serial"]
+
+    printed = x509.load_pem_x509_crl(hub.do("crl").encode())
+    told = hub.do("crl", "--der", "--out", str(tmp_path / "crl.der"))
+    written = x509.load_der_x509_crl((tmp_path / "crl.der").read_bytes())
+
+    assert serial in {f"{entry.serial_number:x}" for entry in printed}
+    assert written == printed
+    assert str(tmp_path / "crl.der") in told
+    assert x509.load_pem_x509_crl(hub.json("crl")["pem"].encode()) == printed
+    assert hub.run("crl", "--der").exit_code == 2
+    assert hub.run("crl", "--out", str(tmp_path / "no" / "crl.pem")).exit_code == 1
+
+
 def test_a_page_of_devices_says_how_to_see_the_next(hub: Hub, tmp_path: Path) -> None:
     for number in range(3):
         hub.do("device", "create", f"valve-{number}", "--out", str(tmp_path / str(number)))

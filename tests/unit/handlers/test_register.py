@@ -78,7 +78,7 @@ async def crl(hub: Hub) -> x509.CertificateRevocationList:
 
 async def test_every_gate_has_its_name_in_it() -> None:
     hub = open_hub()
-    await create_claim(hub, "fleet")
+    await create_claim(hub, "factory")
     await create_device(hub, ID)
     await create_from_csr(hub, csr("pump-8"))
     await provision(hub, "pump-9", csr_pem=csr("pump-9"))
@@ -87,7 +87,7 @@ async def test_every_gate_has_its_name_in_it() -> None:
     found = {(shown.gate, shown.kind, shown.subject, shown.issued_to) for shown in await query(hub)}
 
     assert found == {
-        ("claim", "claim", "claim-fleet", "user:anna"),
+        ("claim", "claim", "claim-factory", "user:anna"),
         ("staff", "device", ID, "user:anna"),
         ("create-from-csr", "device", "pump-8", "claim:fleet"),
         ("one-round", "device", "pump-9", "claim:fleet"),
@@ -213,15 +213,15 @@ async def test_a_superseded_certificate_leaves_the_device() -> None:
 
 async def test_a_claim_certificate_closes_its_claim() -> None:
     hub = open_hub()
-    first = await create_claim(hub, "fleet")
+    first = await create_claim(hub, "factory")
 
     assert (await revoke(hub, first)).consequence == "claim_closed"
 
-    kept = await hub.claim_certificates.get("fleet")
+    kept = await hub.claim_certificates.get("factory")
     assert kept is not None
     assert kept.value.revoked_at == START
-    assert hub.events.on(ACCESS_CHANGED)[-1] == AccessChanged(end=["claim-fleet"])
-    await create_claim(hub, "fleet")
+    assert hub.events.on(ACCESS_CHANGED)[-1] == AccessChanged(end=["claim-factory"])
+    await create_claim(hub, "factory")
     assert (await revoke(hub, first)).consequence == "nothing_else"
 
 
