@@ -113,18 +113,18 @@ async def revoke(call: Call[CertificateRevoke], hub: Hub) -> CertificateRevoked:
     name, serial = certificate.common_name, certificate.serial
     reason = None if call.body.reason is None else RevocationReason(call.body.reason)
     with lost_races_can_be_retried():
-        await revoke_serials(hub, name, [serial], reason)
+        decided = await revoke_serials(hub, name, [serial], reason)
         # After the deed, which takes along what the records name at that moment.
         follows = consequence(certificate, await _device(certificate, hub), await _claim(certificate, hub))
         if follows is Consequence.DEVICE_RETIRED:
             ended = await end_claims(hub, name)
-            await revoke_serials(hub, name, [one for one in ended if one is not None], reason)
+            decided += await revoke_serials(hub, name, [one for one in ended if one is not None], reason)
             await lift(hub, name)
         await spread(hub, [name])
     entry = value_of(await hub.revoked.get(serial))
     assert entry is not None
-    if certificate.revoked_at is None:
-        after = {"subject": name, "reason": entry.reason, "consequence": follows}
+    if decided:
+        after = {"subject": name, "revoked": decided, "reason": entry.reason, "consequence": follows}
         await record(hub, call, "certificate.revoked", serial, after=after)
     return CertificateRevoked(
         serial=serial,

@@ -69,6 +69,13 @@ def test_a_program_that_asks_and_wishes(hub: RunningHub, tmp_path: Path) -> None
     assert '"neverSeen":' in done.stdout
 
 
+def test_every_certificate_it_ever_issued(hub: RunningHub, tmp_path: Path) -> None:
+    done = _paste(hub, tmp_path, _blocks("Every certificate it ever issued"))
+
+    assert re.search(r"^No certificate matches\.$|^Serial +Subject +Kind", done.stdout, re.MULTILINE)
+    assert "nextUpdate=" in done.stdout
+
+
 def test_a_fleet_that_is_not_there(hub: RunningHub, tmp_path: Path) -> None:
     done = _paste(hub, tmp_path, _blocks("A fleet that is not there"))
 

@@ -265,7 +265,12 @@ async def test_a_revocation_is_written_down_once() -> None:
 
     (entry,) = hub.audit.written[before:]
     assert (entry.action, entry.target) == ("certificate.revoked", serial)
-    assert entry.after == {"subject": ID, "reason": "keyCompromise", "consequence": "device_retired"}
+    assert entry.after == {
+        "subject": ID,
+        "revoked": [serial],
+        "reason": "keyCompromise",
+        "consequence": "device_retired",
+    }
 
 
 # --- The list ------------------------------------------------------------------------------
