@@ -17,8 +17,9 @@ from gateway.openapi import Route, operation_id
 from gateway.problems import HANDLERS, on_unforeseen
 from gateway.readiness import Readiness
 from gateway.revocations import RevocationList
-from gateway.routes import certificates, devices, history, hub, page, twins
+from gateway.routes import bundles, certificates, claims, devices, enrolment, history, hub, page, twins
 from gateway.settings import Settings
+from gateway.strangers import Strangers
 
 
 def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.monotonic) -> FastAPI:
@@ -47,9 +48,10 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         counters=counters,
         readiness=Readiness(bus, now),
         revocations=RevocationList(bus, now),
+        strangers=Strangers(now),
         version=version("devicehub"),
     )
-    for resource in (hub, page, devices, twins, history, certificates):
+    for resource in (hub, page, devices, twins, history, certificates, claims, bundles, enrolment):
         resource.add_routes(app)
     # The last one added is the outermost.
     app.add_middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen})

@@ -17,6 +17,7 @@ from gateway.edge import CALLER
 from gateway.problems import REQUEST_ID, Refusal
 from gateway.readiness import Readiness
 from gateway.revocations import RevocationList
+from gateway.strangers import Strangers
 
 JSON: Final = "application/json"
 
@@ -35,6 +36,7 @@ class Gateway:
     counters: Counters
     readiness: Readiness
     revocations: RevocationList
+    strangers: Strangers
     version: str
 
 

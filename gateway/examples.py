@@ -113,6 +113,42 @@ REVOKED: Final[dict[str, Any]] = {
 
 CRL: Final = "-----BEGIN X509 CRL-----\nMIIBLTCB…\n-----END X509 CRL-----\n"
 
+CLAIM: Final[dict[str, Any]] = {
+    "name": "factory-2",
+    "serial": "4f1c2a",
+    "createdAt": "2035-01-01T12:00:00Z",
+    "notAfter": "2036-01-01T12:00:00Z",
+    "revokedAt": None,
+    "hasBundle": True,
+}
+
+CLAIM_DETAIL: Final[dict[str, Any]] = {
+    "name": "factory-2",
+    "commonName": "claim-factory-2",
+    "serial": "4f1c2a",
+    "fingerprint": "9b1e" * 16,
+    "createdAt": "2035-01-01T12:00:00Z",
+    "createdBy": "app:factory",
+    "notBefore": "2035-01-01T11:00:00Z",
+    "notAfter": "2036-01-01T12:00:00Z",
+    "revokedAt": None,
+    "hasBundle": True,
+    "certPem": "-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n",
+}
+
+CLAIM_ISSUE: Final[dict[str, Any]] = {"name": "factory-2", "days": 365}
+
+DEVICE_REGISTER: Final[dict[str, Any]] = {"deviceId": "pump-0001", "days": 3650}
+
+ENROLMENT: Final[dict[str, Any]] = {
+    "isOpen": True,
+    "openUntil": "2035-01-01T12:30:00Z",
+    "whitelistEnforced": False,
+    "serveFiles": "factory-2",
+}
+
+ENROLMENT_CHANGE: Final[dict[str, Any]] = {"isOpen": True, "minutes": 30, "serveFiles": "factory-2"}
+
 HEALTH: Final[dict[str, Any]] = {
     "status": "ok",
     "service": "devicehub",

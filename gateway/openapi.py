@@ -11,20 +11,9 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import models_json_schema
 from starlette.responses import Response
 
+from functions.contract import messages
 from functions.contract.faults import CATALOGUE
-from functions.contract.messages import (
-    CertificateDetail,
-    CertificateRevoke,
-    CertificateRevoked,
-    CertificateView,
-    DeviceView,
-    FleetStats,
-    Message,
-    TwinChange,
-    TwinComparison,
-    TwinDesire,
-    TwinView,
-)
+from functions.contract.messages import Message, Request
 from functions.domain.faults import Reason
 from functions.domain.tokens import Scope
 from gateway import problems
@@ -94,8 +83,9 @@ def operation(
     told: str,
     example: Any,
     reply: type[Message] | dict[str, Any],
+    status: int = 200,
     media_type: str = _JSON,
-    also: Mapping[str, dict[str, Any]] | None = None,
+    also: Mapping[str, type[Message] | dict[str, Any]] | None = None,
     is_list: bool = False,
     scope: Scope | None = None,
     faults: tuple[int, ...] = (),
@@ -113,8 +103,9 @@ def operation(
         told: what a good answer is.
         example: of a good answer.
         reply: the message of a good answer, or a schema.
+        status: of a good answer.
         media_type: of a good answer.
-        also: other media types that it may have, with the schema of each.
+        also: other media types that it may have, with the message or schema of each.
         is_list: whether it is an array of those.
         scope: what the token must allow; None where anyone may ask.
         faults: statuses beyond those that any request may be answered.
@@ -124,15 +115,15 @@ def operation(
         headers: of a good answer, with what each says.
         others: answers without a body, with when they come.
     """
-    schema = reply if isinstance(reply, dict) else _reference(reply)
+    schema = _schema(reply)
     if is_list:
         schema = {"type": "array", "items": schema}
     answers: dict[str, Any] = {
-        "200": {
+        str(status): {
             "description": told,
             "content": {
                 media_type: {"schema": schema, "example": example},
-                **{other: {"schema": form} for other, form in (also or {}).items()},
+                **{other: {"schema": _schema(form)} for other, form in (also or {}).items()},
             },
             "headers": {
                 name: {"description": text, "schema": {"type": "string"}} for name, text in (headers or {}).items()
@@ -151,7 +142,13 @@ def operation(
             "required": is_body_needed,
             "content": {_JSON: {"schema": _reference(model), "example": sent}},
         }
-    return {"tags": [tag], "summary": summary, "openapi_extra": extra, "response_class": Response}
+    return {
+        "tags": [tag],
+        "summary": summary,
+        "openapi_extra": extra,
+        "response_class": Response,
+        "status_code": status,
+    }
 
 
 def operation_id(route: APIRoute) -> str:
@@ -159,9 +156,9 @@ def operation_id(route: APIRoute) -> str:
     return to_camel(route.name)
 
 
-def path_parameter(name: str, text: str) -> dict[str, Any]:
+def path_parameter(name: str, text: str, *, pattern: str = "^[A-Za-z0-9_-]{1,64}$") -> dict[str, Any]:
     """A name in a path."""
-    schema = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$"}
+    schema = {"type": "string", "pattern": pattern}
     return {"name": name, "in": "path", "required": True, "description": text, "schema": schema}
 
 
@@ -187,18 +184,7 @@ def document(app: FastAPI, version: str) -> dict[str, Any]:
     """The whole description."""
     found = get_openapi(title="Device Hub", version=version, description=_ABOUT, routes=app.routes)
     _, schemas = models_json_schema(
-        [
-            (DeviceView, "serialization"),
-            (TwinView, "serialization"),
-            (TwinChange, "serialization"),
-            (TwinComparison, "serialization"),
-            (FleetStats, "serialization"),
-            (TwinDesire, "validation"),
-            (CertificateView, "serialization"),
-            (CertificateDetail, "serialization"),
-            (CertificateRevoked, "serialization"),
-            (CertificateRevoke, "validation"),
-        ],
+        [(model, "validation" if issubclass(model, Request) else "serialization") for model in _models(found["paths"])],
         ref_template=_SCHEMAS,
     )
     found["components"] = {
@@ -209,6 +195,26 @@ def document(app: FastAPI, version: str) -> dict[str, Any]:
         },
     }
     return found
+
+
+def _models(value: Any) -> list[type[Message]]:
+    """The messages that are referred to, by name."""
+    found: set[str] = set()
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if isinstance(one, dict):
+            place, _, name = str(one.get("$ref", "")).rpartition("/")
+            if place == _SCHEMAS.rpartition("/")[0]:
+                found.add(name)
+            todo.extend(one.values())
+        elif isinstance(one, list):
+            todo.extend(one)
+    return [getattr(messages, name) for name in sorted(found)]
+
+
+def _schema(form: type[Message] | dict[str, Any]) -> dict[str, Any]:
+    return form if isinstance(form, dict) else _reference(form)
 
 
 def _reference(model: type[Message]) -> dict[str, str]:

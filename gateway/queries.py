@@ -12,6 +12,7 @@ Pairs = list[tuple[str, str]]
 
 _MAX_PARAMETERS = 64
 _MAX_DIGITS = 15
+_SWITCH = {"true": True, "false": False}
 _SHOWN_CHARACTERS = 64
 
 
@@ -54,7 +55,8 @@ class Parameters:
                 wrong[name] = "is given more than once"
             else:
                 is_number = kind == "integer" and text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS
-                values[name] = int(text) if is_number else text
+                is_switch = kind == "boolean" and text in _SWITCH
+                values[name] = int(text) if is_number else _SWITCH[text] if is_switch else text
         if wrong:
             told = "; ".join(f"{name}: {text}" for name, text in wrong.items())
             raise Malformed(detail=told, fields=wrong)

@@ -722,8 +722,8 @@ class ClaimFact(Message):
 class ClaimList(Message):
     """Claim certificates by name, and how many there are in all."""
 
-    claims: list[ClaimFact]
     total: int
+    claims: list[ClaimFact]
 
 
 class ClaimIssue(Request):
@@ -736,7 +736,7 @@ class ClaimIssue(Request):
 class ClaimQuery(Request):
     """Asks for claim certificates, by name; ``revoked`` for those too that are."""
 
-    revoked: bool = True
+    revoked: bool = False
     limit: Annotated[int, Field(ge=1, le=1000)] = 1000
     offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
 

@@ -92,6 +92,7 @@ async def list_(call: Call[ClaimQuery], hub: Hub) -> ClaimList:
     found = sorted([kept.value async for _, kept in hub.claim_certificates.entries()], key=lambda claim: claim.name)
     wanted = [claim for claim in found if query.revoked or claim.revoked_at is None]
     return ClaimList(
+        total=len(wanted),
         claims=[
             ClaimFact(
                 name=claim.name,
@@ -103,7 +104,6 @@ async def list_(call: Call[ClaimQuery], hub: Hub) -> ClaimList:
             )
             for claim in wanted[query.offset : query.offset + query.limit]
         ],
-        total=len(wanted),
     )
 
 

@@ -48,10 +48,10 @@ def create(
 @app.command("list", epilog="Example: devicehub claim list --json")
 def list_(as_json: AsJson = False, data: Data = None) -> None:
     """List every claim certificate, with the revoked ones."""
-    from functions.contract.messages import ClaimList, Nothing
+    from functions.contract.messages import ClaimList, ClaimQuery
     from infra.cli.tables import moment, show_table
 
-    found = ask(data, "devicehub.claims.list", Nothing(), ClaimList)
+    found = ask(data, "devicehub.claims.list", ClaimQuery(revoked=True), ClaimList)
     if as_json:
         say_json(plain(found)["claims"])
         return

@@ -54,7 +54,7 @@ async def test_an_address_there_is_not_is_404(rig: Rig, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "allowed"),
-    [("/health", "GET, HEAD"), ("/api/devices", "GET, HEAD"), (TWIN, "GET, HEAD, PATCH")],
+    [("/health", "GET, HEAD"), ("/api/devices", "GET, HEAD, POST"), (TWIN, "GET, HEAD, PATCH")],
 )
 async def test_a_method_that_is_not_taken_is_405_with_those_that_are(rig: Rig, path: str, allowed: str) -> None:
     async with rig.client() as client:
