@@ -107,7 +107,7 @@ async def bus_echo(stage: Stage, tally: Tally, *, at_once: int) -> AsyncIterator
         tally.done(began)
 
     password = stage.paths.nats_password("admin").read_text().strip()
-    async with _answering(stage, "bus", f"nats://127.0.0.1:{stage.hub.nats_port}", password), _loops(ask, at_once):
+    async with _answering(stage, "bus", f"nats://127.0.0.1:{stage.hub.nats_port}", password), loops(ask, at_once):
         yield
 
 
@@ -129,7 +129,7 @@ async def durable_puts(stage: Stage, tally: Tally, *, at_once: int) -> AsyncIter
         tally.done(began)
 
     try:
-        async with _loops(put, at_once):
+        async with loops(put, at_once):
             yield
     finally:
         for number in range(BUCKETS):
@@ -149,7 +149,7 @@ async def connects(claim: ssl.SSLContext, bare: Broker, tally: Tally, *, at_once
         except (Refused, OSError, TimeoutError) as problem:
             tally.failed(str(problem) or type(problem).__name__)
 
-    async with _loops(connect, at_once):
+    async with loops(connect, at_once):
         yield
 
 
@@ -195,7 +195,7 @@ def _also(stage: Stage, name: str, pid: int) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _loops(work: Callable[[int], Coroutine[None, None, None]], at_once: int) -> AsyncIterator[None]:
+async def loops(work: Callable[[int], Coroutine[None, None, None]], at_once: int) -> AsyncIterator[None]:
     """Do the work again and again, so many times at once; each is told its number."""
     running = True
 

@@ -1,16 +1,23 @@
 """A registry full of devices, written through the storage adapters as the functions would: real records, no load."""
 
-from collections.abc import Sequence
+import itertools
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 from functions.adapters.authority import LocalAuthority, make_request
 from functions.adapters.clock import SystemClock
 from functions.adapters.layout import open_stores
 from functions.contract.messages import DevicePage, RegistryQuery
+from functions.domain.callers import DEVICE, Caller
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device
+from functions.domain.faults import Fault
 from functions.domain.sessions import Presence
 from functions.domain.twins import Half, apply
+from tests.bench.ceilings import loops
+from tests.bench.measure import Tally
 from tests.bench.stage import Stage, many
 from tests.e2e.rig import CLI, until
 
@@ -49,7 +56,7 @@ async def fill(stage: Stage, size: int) -> None:
     async def known() -> bool:
         return await _known(stage) >= size
 
-    await until(known, seconds=60)
+    await until(known, seconds=120)
 
 
 async def _known(stage: Stage) -> int:
@@ -105,6 +112,30 @@ def _presence(number: int) -> Presence:
     online = number % 4 != 0
     evidence = "connected" if online else "timeout"
     return Presence(online, at, evidence, f"10.0.{number // 250 % 250}.{number % 250}:4000")
+
+
+@asynccontextmanager
+async def updating(stage: Stage, size: int, tally: Tally, *, at_once: int) -> AsyncIterator[None]:
+    """Twin updates over the bus, as the bridge asks them, of every device of the fleet in turn: none is remembered."""
+    own, client = await stage.hub.bus("bridge")
+    turn = itertools.count()
+
+    async def update(_number: int) -> None:
+        number = next(turn)
+        device = name(number * 7919 % size)
+        body = b'{"reported":{"rate":%d,"state":"running","pump":{"rpm":1480,"hours":%d}}}' % (number, number // 100)
+        began = time.perf_counter()
+        try:
+            await own.request(f"devicehub.devices.{device}.twin.update", body, caller=Caller(DEVICE, device))
+            tally.done(began)
+        except Fault as fault:
+            tally.failed(str(fault.reason))
+
+    try:
+        async with loops(update, at_once):
+            yield
+    finally:
+        await client.close()
 
 
 def twins(size: int) -> Sequence[str]:

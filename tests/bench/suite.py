@@ -70,6 +70,29 @@ async def twins(bench: Bench) -> None:
             compare(update, echo, bus, puts)
 
 
+async def fleets(bench: Bench) -> None:
+    """Twin updates with registries of several sizes: of few devices over MQTT, and of all of them over the bus."""
+    stage, number = bench.stage, bench.sizes.reporters
+    tally = Tally()
+    for size in bench.sizes.fleets:
+        await fleet.fill(stage, size)
+        devices = await stage.devices(number)
+        update = await bench.see(
+            f"twin update, {size:,} devices", loads.updating(stage, devices, tally), tally, at_once=number
+        )
+        everywhere = await bench.see(
+            f"update of any twin, {size:,} devices",
+            fleet.updating(stage, size, tally, at_once=number),
+            tally,
+            at_once=number,
+        )
+        puts = await bench.see(
+            "durable put", ceilings.durable_puts(stage, tally, at_once=number), tally, at_once=number
+        )
+        compare(update, puts)
+        compare(everywhere, puts)
+
+
 async def onboarding(bench: Bench) -> None:
     """Devices that join, beside bare handshakes, puts and signatures."""
     stage, number = bench.stage, bench.sizes.joiners
@@ -171,6 +194,7 @@ SUITE: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     "memory": memory,
     "ready": ready,
     "twins": twins,
+    "fleets": fleets,
     "onboarding": onboarding,
     "telemetry": telemetry,
     "http": http,

@@ -21,8 +21,10 @@ def test_a_short_run_writes_figures_beside_their_ceilings(tools: None, tmp_path:
         "20",
         "--callers",
         "2",
+        "--reporters",
+        "2",
     ]
-    only = ["--only", "twins", "--only", "http"]
+    only = ["--only", "twins", "--only", "fleets", "--only", "http"]
 
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench", *only, *short, "--at", str(tmp_path), "--json", str(file)],
@@ -40,5 +42,6 @@ def test_a_short_run_writes_figures_beside_their_ceilings(tools: None, tmp_path:
     assert update["errors"] == {}
     assert set(update["facts"]["shares"]) == {"broker echo", "NATS echo", "durable put"}
     assert {"load", "mosquitto", "bridge", "functions", "nats-server", "others"} <= set(update["cores"])
+    assert results["update of any twin, 20 devices"]["value"] > 0
     assert results["HTTP page of 50, 20 devices"]["value"] > 0
     assert list(tmp_path.iterdir()) == [file]
