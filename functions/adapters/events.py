@@ -7,7 +7,7 @@ import structlog
 from nats.aio.client import Client
 from pydantic_core import to_json
 
-from functions.contract.messages import Message
+from functions.contract.messages import Encoded, Message
 
 log = structlog.get_logger("functions")
 
@@ -24,7 +24,7 @@ class NatsEvents:
 
     async def publish(self, subject: str, body: Any) -> None:
         """Publish a message, or anything else that JSON can hold."""
-        payload = body.encode() if isinstance(body, Message) else to_json(body)
+        payload = body.encode() if isinstance(body, Message | Encoded) else to_json(body)
         try:
             await self._client.publish(subject, payload)
         except (nats.errors.Error, OSError) as problem:
