@@ -8,7 +8,9 @@ import os
 import secrets
 import signal
 import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib.metadata import version
+from typing import Final
 
 import structlog
 import uvloop
@@ -30,7 +32,7 @@ from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
 from functions.domain.faults import Fault
-from functions.handlers import provisioning, suspending
+from functions.handlers import intents, provisioning, suspending
 from functions.plugins import PluginError, load_routes
 from functions.ports import Hub
 from functions.route import Role
@@ -42,6 +44,9 @@ log = structlog.get_logger("functions")
 
 _SERVICE_NAMES = {Role.WORKER: "functions", Role.INDEX: "index"}
 _CHORES_EVERY_SECONDS = 60
+_QUICK_CHORES_EVERY_SECONDS = 5
+
+Chore = Callable[[Hub], Awaitable[None]]
 
 
 def main() -> None:
@@ -87,10 +92,10 @@ async def serve(settings: Settings) -> bool:
     runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"))
     await runtime.start()
     log.info("serving", role=settings.role, routes=len(routes))
-    chores = asyncio.create_task(_do_chores(hub)) if settings.role is Role.WORKER else None
+    chores = _start_chores(hub) if settings.role is Role.WORKER else []
     await stop.wait()
-    if chores is not None:
-        chores.cancel()
+    for chore in chores:
+        chore.cancel()
     if client.is_closed:
         log.error("the bus closed the connection for good")
         return True
@@ -139,16 +144,23 @@ def make_hub(
     )
 
 
-async def _do_chores(hub: Hub) -> None:
+def _start_chores(hub: Hub) -> list[asyncio.Task[None]]:
+    return [
+        asyncio.create_task(_do_chores(hub, _CHORES, _CHORES_EVERY_SECONDS)),
+        asyncio.create_task(_do_chores(hub, _QUICK_CHORES, _QUICK_CHORES_EVERY_SECONDS)),
+    ]
+
+
+async def _do_chores(hub: Hub, chores: Iterable[Chore], every_seconds: float) -> None:
     """Finish now and then what calls left unfinished; every worker may, as each step is safe to repeat."""
     while True:
-        for chore in _CHORES:
+        for chore in chores:
             try:
                 await chore(hub)
             except Fault as fault:
                 log.warning("chore put off", chore=chore.__name__, reason=fault.reason, cause=repr(fault.__cause__))
         # Spread, so that workers started together do not do the same at once.
-        await asyncio.sleep(_CHORES_EVERY_SECONDS * (0.5 + secrets.randbelow(1000) / 1000))
+        await asyncio.sleep(every_seconds * (0.5 + secrets.randbelow(1000) / 1000))
 
 
 async def _catch_up_audit(hub: Hub) -> None:
@@ -156,7 +168,9 @@ async def _catch_up_audit(hub: Hub) -> None:
 
 
 # Each is tried whatever becomes of those before it.
-_CHORES = (provisioning.finish_claims, suspending.finish_suspensions, _catch_up_audit)
+_CHORES: Final[Sequence[Chore]] = (provisioning.finish_claims, suspending.finish_suspensions, _catch_up_audit)
+# A record that an operation has to itself is closed to others meanwhile, and there is mostly nothing to read.
+_QUICK_CHORES: Final[Sequence[Chore]] = (intents.finish_intents,)
 
 
 async def _tell(problem: Exception) -> None:

@@ -18,6 +18,7 @@ from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, RevocationReason, Signed, SigningRequest
 from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
+from functions.domain.intents import Intent
 from functions.domain.inventory import Counts, DeviceQuery
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
@@ -315,7 +316,7 @@ class Hub:
     reported: Store[Half]  # device id
     presence: Store[Presence]  # device id
     sessions: Store[Session]  # SHA-256 of broker and client id
-    names: Store[Reservation]  # "id-" or "uuid-" and what is reserved
+    names: Store[Reservation]  # "id-" and an id or a role, or "uuid-" and the hash of a UUID
     claims: Store[Claim]  # UUID hash, or "csr-" and the CSR's digest where no UUID was told
     certificates: Store[Certificate]  # serial
     claim_certificates: Store[ClaimCertificate]  # claim name
@@ -325,3 +326,4 @@ class Hub:
     revocations: Store[Revocations]  # "crl"
     bridges: Store[BridgeStart]  # bridge name
     tokens: Store[Token]  # SHA-256 of the token's text
+    intents: Store[Intent]  # a random key, which the records have that it keeps to itself

@@ -17,7 +17,7 @@ from gateway.openapi import Route, operation_id
 from gateway.problems import HANDLERS, on_unforeseen
 from gateway.readiness import Readiness
 from gateway.revocations import RevocationList
-from gateway.routes import bundles, certificates, claims, devices, enrolment, history, hub, page, twins
+from gateway.routes import bundles, certificates, claims, devices, enrolment, history, hub, page, records, twins
 from gateway.settings import Settings
 from gateway.strangers import Strangers
 
@@ -51,7 +51,18 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         strangers=Strangers(now),
         version=version("devicehub"),
     )
-    for resource in (hub, page, devices, twins, history, certificates, claims, bundles, enrolment):
+    for resource in (
+        hub,
+        page,
+        devices,
+        records,
+        twins,
+        history,
+        certificates,
+        claims,
+        bundles,
+        enrolment,
+    ):
         resource.add_routes(app)
     # The last one added is the outermost.
     app.add_middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen})

@@ -22,6 +22,29 @@ DEVICE: Final[dict[str, Any]] = {
     "updatedAt": "2034-12-01T08:30:00Z",
 }
 
+DEVICE_RECORD: Final[dict[str, Any]] = {
+    **DEVICE,
+    "role": "cellar-pump",
+    "deviceId": "cellar-pump",
+    "metadata": {"board": "rev C"},
+    "notes": "Behind the second door.",
+    "sources": {"model": "onboarding", "firmware": "reported", "metadata": {"board": "onboarding"}},
+    "replaces": "pump-0000",
+    "replacedBy": None,
+    "version": 812,
+}
+
+DEVICE_UPDATE: Final[dict[str, Any]] = {
+    "displayName": "Pump in the cellar",
+    "role": "cellar-pump",
+    "groups": ["cellar"],
+    "tags": {"floor": "-1", "spare": None},
+    "notes": "Behind the second door.",
+    "expectedVersion": 811,
+}
+
+SWAP: Final[dict[str, Any]] = {"replacement": "pump-0001"}
+
 TWIN: Final[dict[str, Any]] = {
     "deviceId": "pump-0001",
     "desired": {"rate": 12},

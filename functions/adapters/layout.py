@@ -66,6 +66,7 @@ from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Unavailable
 from functions.domain.history import KEPT_REVISIONS
+from functions.domain.intents import Intent
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
@@ -245,6 +246,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "revocations": Bucket("hub-revocations", Revocations, limit_bytes=7 * 1024 * 1024),
     "bridges": Bucket("hub-bridges", BridgeStart),
     "tokens": Bucket("hub-tokens", Token),
+    "intents": Bucket("hub-intents", Intent),
 }
 
 STREAMS: Mapping[str, Stream] = {

@@ -63,6 +63,7 @@ CATALOGUE: Mapping[Reason, Entry] = {
     Reason.VERSION_CONFLICT: Entry(
         Conflict, 409, "The record has changed since it was read. Read it again, then decide."
     ),
+    Reason.SWAP_REFUSED: Entry(Conflict, 409, "The one device cannot take the place of the other."),
     Reason.SUPERSEDED: Entry(Conflict, 409, "A later message of the same device has been applied already."),
     Reason.RATE_LIMITED: Entry(
         Unavailable, 429, "Too many messages at once. Slow down, then send it again.", retry=True

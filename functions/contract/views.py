@@ -6,16 +6,19 @@ two parts together are the ``DeviceView``.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from pydantic_core import to_json
 
-from functions.contract.messages import CertificateFact, CertificateView, DeviceView
+from functions.contract.messages import CertificateFact, CertificateView, DeviceRecord, DeviceView
 from functions.domain.devices import Device
 from functions.domain.faults import Unavailable
 from functions.domain.inventory import status_of
 from functions.domain.register import Entry, state_of
 from functions.domain.sessions import Presence
+from functions.domain.traits import traits
 
 _OF_PRESENCE = {"status", "presence", "last_seen"}
 
@@ -46,6 +49,32 @@ def view(device: Device, presence: Presence | None, certificate: CertificateFact
         lifecycle=device.lifecycle,
         created_at=device.created_at,
         updated_at=device.updated_at,
+    )
+
+
+def record_view(
+    device: Device,
+    presence: Presence | None,
+    certificate: CertificateFact | None,
+    *,
+    reported: dict[str, Any],
+    version: int,
+) -> DeviceRecord:
+    """All there is to see of one device: its view, with what it reports of itself, and what lists do not show."""
+    own = traits(device, reported)
+    sources: dict[str, Any] = {
+        "model": own.model_from,
+        "firmware": own.firmware_from,
+        "metadata": own.metadata_from,
+    }
+    known = replace(device, model=own.model, firmware=own.firmware, metadata=own.metadata)
+    return DeviceRecord(
+        **dict(view(known, presence, certificate)),
+        notes=device.notes,
+        sources={name: source for name, source in sources.items() if source},
+        replaces=device.replaces,
+        replaced_by=device.replaced_by,
+        version=version,
     )
 
 

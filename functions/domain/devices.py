@@ -1,4 +1,26 @@
-"""The registry's record of a device."""
+"""The registry's record of a device, and what each state of its life allows.
+
+=========================  ========  ==========================  =================================
+may it, or may others ...  active    suspended                   retired
+=========================  ========  ==========================  =================================
+connect to the broker      yes       no: denied and cut off      no: its certificates are revoked
+send and be answered       yes       no: ``device_suspended``    no: ``device_retired``
+get or renew certificates  yes       no: ``device_suspended``    only to be brought back
+be wished things (twin)    yes       yes: told when it resumes   no: ``device_retired``
+be called and messaged     yes       no                          no
+be read and exported       yes       yes                         yes
+change name, groups, tags  yes       yes                         yes
+have or be given a role    yes       yes                         no: retiring gives it free
+be replaced (swap)         yes       yes                         no: ``device_retired``
+replace another (swap)     yes       no: ``device_suspended``    no: ``device_retired``
+be suspended, be resumed   yes       yes                         no: ``device_retired``
+be retired                 yes       yes                         yes: it changes nothing
+=========================  ========  ==========================  =================================
+
+A retired record is never removed: it keeps what the device was, what it
+replaced and what replaced it. It is brought back by an operator (``create``)
+or, where enrolment is open, by the same hardware UUID.
+"""
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -23,7 +45,10 @@ class Device:
     ``uuid_hash`` is the keyed hash of the hardware UUID, never the UUID;
     ``certificate`` the serial number (lower-case hex) of the current one, and
     ``fingerprint`` and ``not_after`` are of that; a record written before they
-    were kept here lacks both.
+    were kept here lacks both. ``metadata`` is what the device told when it
+    joined; what it reports of itself stands in its twin (``domain.traits``).
+    ``replaces`` and ``replaced_by`` are the ids of a swap's other device.
+    ``intent`` is the key of the operation that has the record to itself now.
     """
 
     id: str
@@ -42,6 +67,9 @@ class Device:
     metadata: dict[str, Any] = field(default_factory=dict)
     fingerprint: str | None = None
     not_after: datetime | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+    intent: str | None = None
 
 
 def admit(device: Device | None) -> Device:
@@ -95,3 +123,10 @@ def _turn(device: Device, to: Lifecycle, at: datetime) -> Device:
     if device.lifecycle is Lifecycle.RETIRED:
         raise Denied(Reason.DEVICE_RETIRED)
     return device if device.lifecycle is to else replace(device, lifecycle=to, updated_at=at)
+
+
+def retire(device: Device, at: datetime) -> Device:
+    """The record when the device takes part no more: its role is free again; one retired before keeps its time."""
+    if device.lifecycle is Lifecycle.RETIRED:
+        return device
+    return replace(device, lifecycle=Lifecycle.RETIRED, role=None, updated_at=at)

@@ -83,10 +83,16 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A name that is taken: for which device, and by which UUID's keyed hash, if one was told."""
+    """A name that is taken: for which device, and by which UUID's keyed hash, if one was told.
+
+    ``role`` is set where the name is not the device's id but the role it
+    has, as it is spelled, and ``by`` then says which operation took it.
+    """
 
     device: str
     uuid_hash: str | None
+    role: str | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +339,8 @@ def judge_applicant(applicant: Applicant, device: Device | None, reserved: Reser
         Conflict: ``device_exists``.
         Denied: ``device_suspended``.
     """
+    if reserved is not None and reserved.role is not None:
+        raise Conflict(Reason.DEVICE_EXISTS, "This id is the role of a device.")
     if reserved is not None and reserved.device != applicant.device:
         raise Conflict(
             Reason.DEVICE_EXISTS, "A device exists whose id differs from this one only in upper and lower case."

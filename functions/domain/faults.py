@@ -35,6 +35,7 @@ class Reason(StrEnum):
     NAME_TAKEN = "name_taken"
     NO_BUNDLE = "no_bundle"
     VERSION_CONFLICT = "version_conflict"
+    SWAP_REFUSED = "swap_refused"
     SUPERSEDED = "superseded"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"

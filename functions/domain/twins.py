@@ -73,6 +73,11 @@ def apply(
     return Half(half.version + 1, doc, times, at, by, order, digest)
 
 
+def put(half: Half, *, doc: dict[str, Any], times: dict[str, Any], at: datetime, by: str, digest: str) -> Half:
+    """The next version of a half with another document in the place of its own, the times of its leaves with it."""
+    return Half(half.version + 1, doc, times, at, by, half.order, digest)
+
+
 def merge(target: Any, patch: Any) -> Any:
     """Apply a JSON merge patch (RFC 7396): objects merge at every depth, null removes, arrays are values.
 

@@ -9,18 +9,14 @@ Publishes  devicehub.onboarding.<device>, devicehub.broker.access.changed
 from datetime import timedelta
 from typing import Any
 
-from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, DeviceRevoke, Done, Issued
+from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, Issued
 from functions.domain.certificates import DEVICE_LIFETIME, Certificate, Gate
-from functions.domain.devices import Lifecycle
 from functions.domain.enrolment import Applicant, check_metadata
-from functions.domain.faults import Conflict, Malformed, NotFound, Reason
+from functions.domain.faults import Malformed, Reason
 from functions.domain.names import DeviceId, device_id, hardware_uuid, is_device_id
 from functions.handlers.auditing import record
 from functions.handlers.issuing import Application, issue, lost_races_can_be_retried, read_request
 from functions.handlers.joining import Joining, joining
-from functions.handlers.revoking import retire, revoke, spread
-from functions.handlers.rewriting import amend
-from functions.handlers.suspending import lift
 from functions.ports import Call, Hub
 
 
@@ -102,34 +98,6 @@ async def register(call: Call[Any], name: DeviceId, csr_pem: str, days: int | No
     return certificate
 
 
-async def revoke_device(call: Call[DeviceRevoke], hub: Hub) -> Done:
-    """Revoke every certificate of a device, retire its record and end its sessions.
-
-    The record is retired before its claims are looked through, so that a
-    certificate being issued at this moment is either found or never handed out.
-
-    Raises:
-        NotFound: ``unknown_device``.
-        Conflict: others kept changing the record.
-    """
-    name = call.names[0]
-    kept = await hub.devices.get(name)
-    if kept is None:
-        raise NotFound(Reason.UNKNOWN_DEVICE)
-    decided = await revoke(hub, name, [kept.value.certificate] if kept.value.certificate is not None else [])
-    written = await amend(hub.devices, name, lambda device: retire(device, hub.clock.now()))
-    serials = {written.value.certificate} if written is not None else set()
-    serials |= await end_claims(hub, name)
-    decided += await revoke(hub, name, [serial for serial in serials if serial is not None])
-    await lift(hub, name)
-    await spread(hub, [name])
-    if decided or (written is not None and written.changed):
-        before = {"lifecycle": kept.value.lifecycle, "certificate": kept.value.certificate}
-        after = {"lifecycle": Lifecycle.RETIRED, "revoked": decided}
-        await record(hub, call, "device.revoked", name, before=before, after=after)
-    return Done()
-
-
 def issued(certificate: Certificate, hub: Hub) -> Issued:
     """The reply that carries a certificate to an operator."""
     return Issued(
@@ -139,17 +107,3 @@ def issued(certificate: Certificate, hub: Hub) -> Issued:
         ca_chain_pem=hub.authority.chain_pem,
         expires_at=certificate.not_after,
     )
-
-
-async def end_claims(hub: Hub, name: str) -> set[str | None]:
-    """Forget the claims of a device, and give the serials they led to. Only claims of the last minutes are kept."""
-    serials: set[str | None] = set()
-    for key, kept in [(key, kept) async for key, kept in hub.claims.entries() if kept.value.device == name]:
-        serials |= {kept.value.certificate, *kept.value.supersedes}
-        try:
-            await hub.claims.remove(key, expect=kept.revision)
-        except Conflict:
-            # The device is joining anew at this moment: its record, retired
-            # by now, decides whether it may.
-            continue
-    return serials

@@ -46,6 +46,7 @@ from functions.domain.faults import Conflict, Denied, Malformed, Reason, Unavail
 from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.joining import Joining
 from functions.handlers.lapsing import live_claim
+from functions.handlers.names import id_key, uuid_key
 from functions.handlers.rewriting import Written, amend, rewrite, value_of
 from functions.ports import Hub, Kept
 
@@ -131,16 +132,6 @@ async def issue(application: Application, steps: Joining, hub: Hub) -> Certifica
     if written.changed:
         steps.settled(_facts(written.before), _facts(written.value))
     return certificate
-
-
-def id_key(device: str) -> str:
-    """Where an id is reserved: ids that differ only in case are one."""
-    return f"id-{device.lower()}"
-
-
-def uuid_key(uuid_hash: str) -> str:
-    """Where a UUID is bound to its device."""
-    return f"uuid-{uuid_hash}"
 
 
 @dataclass(frozen=True, slots=True)

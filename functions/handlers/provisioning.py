@@ -26,14 +26,13 @@ from functions.domain.names import device_id, hardware_uuid
 from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.issuing import (
     Application,
-    id_key,
     issue,
     lost_races_can_be_retried,
     read_request,
-    uuid_key,
 )
 from functions.handlers.joining import Joining, joining
 from functions.handlers.lapsing import finish_claim, live_claim
+from functions.handlers.names import id_key, uuid_key
 from functions.handlers.revoking import spread
 from functions.handlers.rewriting import rewrite
 from functions.ports import Call, Hub

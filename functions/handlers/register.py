@@ -34,8 +34,8 @@ from functions.domain.register import (
     serial_number,
 )
 from functions.handlers.auditing import record
-from functions.handlers.certificates import end_claims
 from functions.handlers.issuing import lost_races_can_be_retried
+from functions.handlers.retiring import end_claims
 from functions.handlers.revoking import CRL, renew, spread
 from functions.handlers.revoking import revoke as revoke_serials
 from functions.handlers.rewriting import value_of

@@ -1,7 +1,7 @@
 """Registry functions: the record of one device, pages of many, and counts of all.
 
 Subjects   devicehub.registry.devices.<device>.get, devicehub.registry.query, .stats
-Reads      devices, presence, certificates; pages and counts come from the index alone
+Reads      devices, presence, reported, certificates; pages and counts come from the index alone
 """
 
 import asyncio
@@ -9,30 +9,48 @@ import asyncio
 from functions.contract.messages import (
     CertificateFact,
     DevicePage,
-    DeviceView,
+    DeviceRecord,
     Encoded,
     FleetStats,
     Nothing,
     RegistryQuery,
 )
-from functions.contract.views import join_page, view
+from functions.contract.views import join_page, record_view
 from functions.domain.devices import Device
 from functions.domain.faults import NotFound, Reason
 from functions.domain.inventory import DeviceQuery, Status, parse_sorts, parse_tag
+from functions.domain.names import DeviceId
 from functions.handlers.rewriting import value_of
-from functions.ports import Call, Hub
+from functions.ports import Call, Hub, Kept
 
 
-async def read(call: Call[Nothing], hub: Hub) -> DeviceView:
+async def read(call: Call[Nothing], hub: Hub) -> DeviceRecord:
     """One device in any state of its life.
 
     Raises:
         NotFound: no such device.
     """
-    record, presence = await asyncio.gather(hub.devices.get(call.device), hub.presence.get(call.device))
+    return await shown(hub, await hub.devices.get(call.device), call.device)
+
+
+async def shown(hub: Hub, record: Kept[Device] | None, device: DeviceId) -> DeviceRecord:
+    """All there is to see of a device whose record was just read or written.
+
+    Raises:
+        NotFound: there is none.
+    """
     if record is None:
         raise NotFound(Reason.UNKNOWN_DEVICE)
-    return view(record.value, value_of(presence), await _registered(record.value, hub))
+    presence, reported, certificate = await asyncio.gather(
+        hub.presence.get(device), hub.reported.get(device), _registered(record.value, hub)
+    )
+    return record_view(
+        record.value,
+        value_of(presence),
+        certificate,
+        reported=reported.value.doc if reported is not None else {},
+        version=record.revision,
+    )
 
 
 async def query(call: Call[RegistryQuery], hub: Hub) -> Encoded[DevicePage]:

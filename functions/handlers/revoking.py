@@ -10,7 +10,6 @@ Publishes  devicehub.broker.access.changed
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -18,7 +17,7 @@ from functions.contract.messages import AccessChanged
 from functions.contract.subjects import subject
 from functions.domain import certificates as rules
 from functions.domain.certificates import CRL_LIFETIME, DEVICE_LIFETIME, Certificate, Purpose, RevocationReason
-from functions.domain.devices import Device, Lifecycle
+from functions.domain.devices import Device, retire
 from functions.domain.enrolment import ClaimCertificate, close_claim
 from functions.domain.faults import Conflict
 from functions.domain.names import CLAIM_PREFIX
@@ -35,13 +34,6 @@ _ATTEMPTS = 5
 _LISTED_AFTER_END = timedelta(days=1)
 # An entry older than the list by more than this was seen by whoever made it.
 _SEEN_WITHIN = timedelta(hours=1)
-
-
-def retire(device: Device, at: datetime) -> Device:
-    """The device's record when it takes part no more; one retired before keeps its time."""
-    return (
-        device if device.lifecycle is Lifecycle.RETIRED else replace(device, lifecycle=Lifecycle.RETIRED, updated_at=at)
-    )
 
 
 async def revoke(

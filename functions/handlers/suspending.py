@@ -14,7 +14,7 @@ what a call cut short had left is found by the entry alone.
 from dataclasses import replace
 from datetime import timedelta
 
-from functions.contract.messages import DeviceView, Nothing
+from functions.contract.messages import DeviceRecord, Nothing
 from functions.domain import devices as rules
 from functions.domain.audit import Doer
 from functions.domain.devices import Lifecycle, Suspension
@@ -29,7 +29,7 @@ from functions.ports import Call, Hub
 _SETTLED_AFTER = timedelta(minutes=1)
 
 
-async def suspend(call: Call[Nothing], hub: Hub) -> DeviceView:
+async def suspend(call: Call[Nothing], hub: Hub) -> DeviceRecord:
     """Let a device take no part until it is resumed: the broker denies it everything and ends its sessions.
 
     Its twin's desired half can still be changed. A repeat changes nothing,
@@ -57,7 +57,7 @@ async def suspend(call: Call[Nothing], hub: Hub) -> DeviceView:
     return await read(call, hub)
 
 
-async def resume(call: Call[Nothing], hub: Hub) -> DeviceView:
+async def resume(call: Call[Nothing], hub: Hub) -> DeviceRecord:
     """Let a suspended device take part again; for one that does, it finishes what an earlier call left.
 
     Its sessions end once more, for the subscriptions that it made meanwhile

@@ -6,7 +6,7 @@ import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from functions.contract.messages import DeviceView, FleetStats, RegistryQuery
+from functions.contract.messages import DeviceRecord, DeviceView, FleetStats, RegistryQuery
 from functions.contract.views import split_page
 from functions.domain.tokens import Scope
 from gateway import examples
@@ -19,6 +19,7 @@ _NO_QUERY: Final = Parameters()
 _DEFAULT_LIMIT: Final = RegistryQuery().limit
 
 DEVICE: Final = path_parameter("device", "The id of a device, or the role assigned to it.")
+ETAG: Final = {"ETag": 'The version of the record: "r<version>".'}
 _TEXTS: Final = {
     "q": "Text that is found in id, name or role.",
     "status": "Only devices that are so.",
@@ -51,18 +52,19 @@ _READ_DEVICE: Final = operation(
     tag="devices",
     summary="Read a device",
     told="The record of the device, in whatever state of its life.",
-    reply=DeviceView,
-    example=examples.DEVICE,
+    reply=DeviceRecord,
+    example=examples.DEVICE_RECORD,
     scope=Scope.DEVICES_READ,
     faults=(404,),
     parameters=(DEVICE,),
+    headers=ETAG,
 )
 _SUSPEND_DEVICE: Final = operation(
     tag="devices",
     summary="Suspend a device",
     told="The record of the device, which is suspended: its sessions end, and the broker denies it everything.",
-    reply=DeviceView,
-    example={**examples.DEVICE, "lifecycle": "suspended"},
+    reply=DeviceRecord,
+    example={**examples.DEVICE_RECORD, "lifecycle": "suspended"},
     scope=Scope.DEVICES_WRITE,
     faults=(404, 409, 415),
     parameters=(DEVICE,),
@@ -71,8 +73,8 @@ _RESUME_DEVICE: Final = operation(
     tag="devices",
     summary="Resume a suspended device",
     told="The record of the device, which takes part again.",
-    reply=DeviceView,
-    example=examples.DEVICE,
+    reply=DeviceRecord,
+    example=examples.DEVICE_RECORD,
     scope=Scope.DEVICES_WRITE,
     faults=(404, 409, 415),
     parameters=(DEVICE,),
@@ -112,7 +114,7 @@ async def read_device(request: Request) -> Response:
     """The status is what the hub last knew, with the evidence for it."""
     proven = await prove(request)
     _NO_QUERY.read(request.scope["query_string"])
-    return answer(await call(request, proven, "registry", "devices", path_name(request, "device"), "get"))
+    return record(await call(request, proven, "registry", "devices", path_name(request, "device"), "get"))
 
 
 async def suspend_device(request: Request) -> Response:
@@ -136,4 +138,9 @@ async def _turn(request: Request, verb: str) -> Response:
     proven = await prove(request)
     _NO_QUERY.read(request.scope["query_string"])
     device, body = path_name(request, "device"), await no_body(request)
-    return answer(await call(request, proven, "registry", "devices", device, verb, payload=body, within=SLOW_SECONDS))
+    return record(await call(request, proven, "registry", "devices", device, verb, payload=body, within=SLOW_SECONDS))
+
+
+def record(body: bytes) -> Response:
+    """The record of one device, with its ETag."""
+    return answer(body, ETag=f'"r{orjson.loads(body)["version"]}"')

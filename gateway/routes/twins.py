@@ -1,28 +1,23 @@
 """A device's twin over HTTP."""
 
 import re
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from fastapi import FastAPI, Request
-from pydantic_core import from_json
 from starlette.responses import Response
 
 from functions.contract.messages import TwinDesire, TwinView
-from functions.domain.faults import Conflict, Malformed, Reason
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import call, json_body, path_name, prove
+from gateway.conditions import Tags, change
 from gateway.openapi import header_parameter, operation
-from gateway.problems import Refusal
 from gateway.queries import Parameters
 from gateway.routes.devices import DEVICE
 
 _NO_QUERY: Final = Parameters()
-# A proxy that compresses makes a tag weak on the way; it stands for the same versions.
-_TAG: Final = r'\s*(?:W/)?"[^"]*"\s*'
-_TAGS: Final = re.compile(f"{_TAG}(?:,{_TAG})*")
-_OWN_TAG: Final = re.compile(r'"d([0-9]{1,15})\.r[0-9]{1,15}"')
+_TAGS: Final = Tags(re.compile(r'"d([0-9]{1,15})\.r[0-9]{1,15}"'), '"d3.r7"', "twin", "the desired half")
 IF_NONE_MATCH: Final = header_parameter("If-None-Match", "An ETag; answered with 304 if the twin is still that one.")
 ETAG: Final = {"ETag": 'The versions of both halves: "d<desired>.r<reported>".'}
 
@@ -77,16 +72,10 @@ async def desire(request: Request) -> Response:
     proven = await prove(request)
     _NO_QUERY.read(request.scope["query_string"])
     device = path_name(request, "device")
-    given = request.headers.getlist("if-match")
     body = await json_body(request)
-    if not given or given == ["*"]:
-        return _twin(await call(request, proven, "twins", device, "desire", payload=body))
-    try:
-        reply = await call(request, proven, "twins", device, "desire", payload=_expecting(_matched(given), body))
-    except Conflict as fault:
-        if fault.reason is not Reason.VERSION_CONFLICT:
-            raise
-        raise Refusal(fault, status=412) from fault
+    reply = await change(
+        request, _TAGS, body, lambda wish: call(request, proven, "twins", device, "desire", payload=wish)
+    )
     return _twin(reply)
 
 
@@ -107,44 +96,3 @@ def _twin(body: bytes, etag: str = "") -> Response:
 def _etag(body: bytes) -> str:
     twin = orjson.loads(body)
     return f'"d{twin["desiredVersion"]}.r{twin["reportedVersion"]}"'
-
-
-def _matched(given: list[str]) -> int:
-    """The desired version that ``If-Match`` asks for.
-
-    Raises:
-        Malformed: it is no list of ETags, or names more than one desired version.
-        Refusal: no twin ever had any of these ETags (412).
-    """
-    text = ",".join(given)
-    if _TAGS.fullmatch(text) is None:
-        raise Malformed(detail='If-Match must be an ETag of the twin, such as "d3.r7".')
-    versions = {int(version) for version in _OWN_TAG.findall(text)}
-    if not versions:
-        raise Refusal(Conflict(detail="The twin never had the ETag that If-Match names."), status=412)
-    if len(versions) > 1:
-        raise Malformed(detail="If-Match names several versions of the desired half; one can be compared.")
-    return versions.pop()
-
-
-def _expecting(version: int, body: bytes) -> bytes:
-    """A wish with the version that it expects, the rest of it byte for byte.
-
-    Raises:
-        Malformed: it is no object, or expects another version itself.
-    """
-    try:
-        # As the functions read it: what they would take must not get there without its condition.
-        wish: Any = from_json(body, allow_inf_nan=False)
-    except ValueError as problem:
-        raise Malformed(detail=f"The payload is not JSON: {problem}.") from problem
-    if not isinstance(wish, dict):
-        raise Malformed(detail="payload: must be an object", fields={"payload": "must be an object"})
-    if "expectedVersion" in wish:
-        own = wish["expectedVersion"]
-        if type(own) is not int or own != version:
-            wrong = "is not the version that If-Match names"
-            raise Malformed(detail=f"expectedVersion: {wrong}", fields={"expectedVersion": wrong})
-        return body
-    rest = body[body.index(b"{") + 1 :]
-    return b'{"expectedVersion":%d%s%s' % (version, b"," if wish else b"", rest)

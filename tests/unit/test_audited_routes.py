@@ -116,7 +116,14 @@ ACTS = {
     "registry.devices.*.create": Act(
         Call("registry.devices.pump-0007.create", _csr("pump-0007")), "device.created", "pump-0007"
     ),
-    "registry.devices.*.revoke": Act(Call("registry.devices.pump-0001.revoke"), "device.revoked", "pump-0001"),
+    "registry.devices.*.update": Act(
+        Call("registry.devices.pump-0001.update", _body(notes="behind the door")), "device.changed", "pump-0001"
+    ),
+    "registry.devices.*.retire": Act(Call("registry.devices.pump-0001.retire"), "device.retired", "pump-0001"),
+    "registry.devices.*.revoke": Act(Call("registry.devices.pump-0001.revoke"), "device.retired", "pump-0001"),
+    "registry.devices.*.swap": Act(
+        Call("registry.devices.pump-0001.swap", _body(replacement="pump-0002")), "device.swapped", "pump-0001"
+    ),
     "registry.devices.*.suspend": Act(SUSPEND, "device.suspended", "pump-0001"),
     "registry.devices.*.resume": Act(
         Call("registry.devices.pump-0001.resume"), "device.resumed", "pump-0001", (SUSPEND,)
@@ -142,7 +149,7 @@ def _hub() -> MemoryHub:
         SERIAL, Purpose.DEVICE, "pump-0001", "f1", START, until, START, "provision", "claim:fleet", "0", "PEM"
     )
     return memory_hub(
-        devices={"pump-0001": Device("pump-0001", START, START)},
+        devices={name: Device(name, START, START) for name in ("pump-0001", "pump-0002")},
         certificates={SERIAL: old},
         enrolment={"enrolment": Enrolment(is_open=False)},
     )

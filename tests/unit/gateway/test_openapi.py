@@ -11,6 +11,7 @@ from functions.contract.messages import (
     ClaimFact,
     ClaimIssue,
     ClaimView,
+    DeviceRecord,
     DeviceView,
     EnrolmentView,
     FleetStats,
@@ -125,6 +126,7 @@ async def test_every_refusal_is_a_problem_page(document: dict[str, Any]) -> None
     ("model", "example"),
     [
         (DeviceView, examples.DEVICE),
+        (DeviceRecord, examples.DEVICE_RECORD),
         (TwinView, examples.TWIN),
         (TwinDesire, examples.WISH),
         (TwinChange, examples.CHANGE),

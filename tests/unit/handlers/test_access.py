@@ -7,7 +7,7 @@ from cryptography import x509
 
 from functions.adapters.authority import LocalAuthority, make_root
 from functions.contract.messages import Access, DeviceRevoke, Nothing
-from functions.handlers import access, certificates
+from functions.handlers import access, records
 from functions.ports import Hub, Revoked
 from functions.testing import START, MemoryHub, SettableClock, call, memory_hub
 from tests.unit.handlers.onboarding import create_device, listed, new_csr
@@ -18,7 +18,7 @@ async def read(hub: Hub) -> Access:
 
 
 async def revoke(hub: Hub, name: str) -> None:
-    await certificates.revoke_device(call(DeviceRevoke(), caller="user:anna", names=(name,)), hub)
+    await records.revoke(call(DeviceRevoke(), caller="user:anna", names=(name,)), hub)
 
 
 def entry(number: int) -> str:

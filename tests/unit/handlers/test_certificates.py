@@ -12,7 +12,7 @@ from functions.domain.certificates import Purpose
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.enrolment import ClaimCertificate, Enrolment, Whitelisted
 from functions.domain.faults import Conflict, Denied, Fault, Malformed, NotFound, Reason
-from functions.handlers import access, certificates
+from functions.handlers import access, records
 from functions.handlers.provisioning import finish_claims
 from functions.testing import START, MemoryHub, call, collect, memory_hub
 from tests.unit.handlers.onboarding import (
@@ -53,7 +53,7 @@ async def refused_create(hub: MemoryHub, name: str, request: str) -> Fault:
 
 
 async def revoke(hub: MemoryHub, name: str = ID) -> None:
-    await certificates.revoke_device(call(DeviceRevoke(), caller="user:anna", names=(name,)), hub)
+    await records.revoke(call(DeviceRevoke(), caller="user:anna", names=(name,)), hub)
 
 
 # --- create-from-csr ------------------------------------------------------------------

@@ -12,7 +12,7 @@ from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Malformed, NotFound, Reason
 from functions.domain.sessions import Presence
-from functions.handlers import certificates, registry
+from functions.handlers import certificates, records, registry
 from functions.ports import Hub
 from functions.testing import START, call, memory_hub
 from tests.unit.handlers.onboarding import new_csr
@@ -92,6 +92,11 @@ async def test_a_device_is_shown_with_its_presence_and_certificate() -> None:
         "lifecycle": "active",
         "createdAt": "2035-01-01T12:00:00Z",
         "updatedAt": "2035-01-01T12:00:05Z",
+        "notes": "second drawer",
+        "sources": {"model": "record", "firmware": "record", "metadata": {"a": "onboarding"}},
+        "replaces": None,
+        "replacedBy": None,
+        "version": 1,
     }
 
 
@@ -144,7 +149,7 @@ async def test_a_record_is_told_of_its_certificate_when_that_is_issued() -> None
             "fingerprint": kept.value.fingerprint,
             "notAfter": kept.value.not_after.isoformat().replace("+00:00", "Z"),
         }
-        await certificates.revoke_device(call(DeviceRevoke(), caller="user:anna", names=(ID,)), hub)
+        await records.revoke(call(DeviceRevoke(), caller="user:anna", names=(ID,)), hub)
 
 
 async def test_of_a_record_that_does_not_say_it_a_list_has_the_serial_and_the_device_all() -> None:
@@ -174,7 +179,7 @@ async def test_a_page_has_what_one_device_has_and_the_total_of_all() -> None:
 
     assert page["total"] == 249
     assert len(page["devices"]) == 150
-    assert page["devices"][0] == await read(hub)
+    assert page["devices"][0].items() <= (await read(hub)).items()
     assert [device["deviceName"] for device in page["devices"]] == [f"EDGB-{number:04}" for number in range(1, 151)]
 
 

@@ -18,7 +18,7 @@ from functions.contract.messages import (
 )
 from functions.domain.devices import Device, Lifecycle, Suspension
 from functions.domain.faults import Denied, Fault, NotFound, Reason, Unavailable
-from functions.handlers import access, certificates, suspending, telemetry, twins
+from functions.handlers import access, records, suspending, telemetry, twins
 from functions.ports import Hub
 from functions.testing import START, MemoryHub, call, collect, memory_hub
 from tests.unit.handlers.onboarding import (
@@ -168,7 +168,7 @@ async def test_a_revoked_device_is_suspended_no_more_also_when_it_comes_back() -
     await create_device(hub, ID)
     await suspend(hub)
 
-    await certificates.revoke_device(call(DeviceRevoke(), caller="user:anna", names=(ID,)), hub)
+    await records.revoke(call(DeviceRevoke(), caller="user:anna", names=(ID,)), hub)
     assert await agrees(hub) is Lifecycle.RETIRED
 
     await create_device(hub, ID, new_csr(ID))

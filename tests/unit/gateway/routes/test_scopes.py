@@ -7,16 +7,19 @@ import pytest
 
 from functions.domain.tokens import Scope
 from functions.routes import ROUTES
-from tests.unit.gateway.rig import DEVICE, OPERATOR, SERIAL, Rig, make_rig, matches
+from tests.unit.gateway.rig import DEVICE, OPERATOR, SERIAL, Rig, make_device, make_rig, matches
 
 # What an address must be told before its function is asked.
 QUERIES = {
     "/api/devices/{device}/twin/at": "?desired=0&reported=0",
     "/api/devices/{device}/twin/compare": "?fromDesired=0&fromReported=0",
 }
+SPARE = "pump-0003"
 # What an address must be sent before its function is asked, by method and path.
 BODIES: dict[tuple[str, str], Any] = {
+    ("PATCH", "/api/devices/{device}"): {"notes": "in the cellar"},
     ("PATCH", "/api/devices/{device}/twin"): {"desired": {"a": 1}},
+    ("POST", "/api/devices/{device}/swap"): {"replacement": SPARE},
     ("POST", "/api/devices"): {"deviceId": "pump-0002"},
     ("POST", "/api/settings/certs/provisioning"): {"name": "factory-2"},
     ("PUT", "/api/settings/enrolment"): {"minutes": 30},
@@ -43,7 +46,7 @@ async def rig() -> Rig:
 
 async def furnished() -> Rig:
     """A rig with one of each thing that a path can name."""
-    rig = make_rig()
+    rig = make_rig(devices={name: make_device(name) for name in (DEVICE, SPARE)})
     await rig.bus.request("devicehub.claims.issue", b'{"name":"%s"}' % CLAIM.encode(), caller=OPERATOR)
     rig.bus.asked.clear()
     return rig
