@@ -12,6 +12,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar
 
+from functions.domain.alarms import Alarm
 from functions.domain.audit import AuditEntry
 from functions.domain.bundles import Site
 from functions.domain.callers import Caller
@@ -327,3 +328,4 @@ class Hub:
     bridges: Store[BridgeStart]  # bridge name
     tokens: Store[Token]  # SHA-256 of the token's text
     intents: Store[Intent]  # a random key, which the records have that it keeps to itself
+    alarms: Store[Alarm]  # alarm id

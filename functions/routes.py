@@ -10,6 +10,7 @@ from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM
 from functions.domain.tokens import Scope
 from functions.handlers import (
     access,
+    alarms,
     bridges,
     bundles,
     certificates,
@@ -98,6 +99,11 @@ ROUTES = (
     Route("tokens.revoke", tokens.revoke, m.TokenRevoke, _STAFF, _QUICK),
     # What the gateway asks for devices that have shown nothing of themselves yet.
     Route("enrolment.files", bundles.served, m.Nothing, SYSTEM, _QUICK),
+    Route("alarms.list", alarms.list_, m.AlarmQuery, _READERS, _SLOW, scope=Scope.ADMIN),
+    Route("alarms.*.ack", alarms.ack, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
+    # What any part of the hub tells of what a person must look at.
+    Route("alarms.raise", alarms.raise_, m.AlarmRaise, SYSTEM, _QUICK),
+    Route("alarms.clear", alarms.clear, m.AlarmClear, SYSTEM, _QUICK),
     # What the gateway asks of an application's token.
     Route("tokens.prove", tokens.prove, m.TokenProof, SYSTEM, _QUICK),
     # What the broker's keeper tells and asks.

@@ -172,6 +172,23 @@ ENROLMENT: Final[dict[str, Any]] = {
 
 ENROLMENT_CHANGE: Final[dict[str, Any]] = {"isOpen": True, "minutes": 30, "serveFiles": "factory-2"}
 
+ALARM: Final[dict[str, Any]] = {
+    "id": "certificate-expiring-3f9ac1d27b60e5aa",
+    "kind": "certificate-expiring",
+    "subject": "pump-0001",
+    "severity": "warning",
+    "state": "open",
+    "text": "The certificate of pump-0001 ends soon. It ends on 2035-01-20.",
+    "remedy": "Have the device renew it, or make a new one; after its end the broker refuses it.",
+    "openedAt": "2035-01-01T12:00:00Z",
+    "seenAt": "2035-01-01T12:00:00Z",
+    "count": 1,
+    "times": 1,
+    "acknowledgedAt": None,
+    "acknowledgedBy": None,
+    "closedAt": None,
+}
+
 HEALTH: Final[dict[str, Any]] = {
     "status": "ok",
     "service": "devicehub",

@@ -60,6 +60,7 @@ from functions.adapters.durable import require_connection
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.recent import Recent
 from functions.adapters.tinydb_store import TinyStore
+from functions.domain.alarms import Alarm
 from functions.domain.audit import Trail
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device, Suspension
@@ -247,6 +248,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "bridges": Bucket("hub-bridges", BridgeStart),
     "tokens": Bucket("hub-tokens", Token),
     "intents": Bucket("hub-intents", Intent),
+    "alarms": Bucket("hub-alarms", Alarm),
 }
 
 STREAMS: Mapping[str, Stream] = {

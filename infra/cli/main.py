@@ -8,6 +8,7 @@ import os
 import typer
 
 from infra.cli import (
+    alarms,
     certificate,
     claim,
     device,
@@ -43,6 +44,7 @@ app.command(epilog="Example: devicehub crl --out crl.der --der")(certificate.crl
 app.add_typer(device.app, name="device")
 app.add_typer(twin.app, name="twin")
 app.add_typer(token.app, name="token")
+app.add_typer(alarms.app, name="alarms")
 app.command(epilog="Example: devicehub functions --live --json")(functions.functions)
 app.command(epilog="Example: devicehub invoke enrolment.get --state hub.json")(invoke.invoke)
 app.command(epilog="Example: devicehub simulate --devices 100 --rate 50 --for 60")(simulate.simulate)

@@ -48,6 +48,8 @@ _STAFF = (
     "certificates.*.get",
     "certificates.*.revoke",
     "crl.get",
+    "alarms.list",
+    "alarms.*.ack",
     "bridge.*.counters",
 )
 
@@ -71,6 +73,7 @@ USERS: Mapping[str, Permissions] = {
                 "devices.*.swapped",
                 "broker.access.changed",
                 "audit.recorded",
+                "alarms.changed",
                 "onboarding.*",
             ),
         ),
@@ -87,6 +90,8 @@ USERS: Mapping[str, Permissions] = {
             "broker.restarted",
             "broker.bridges.start",
             "broker.alarm",
+            "alarms.raise",
+            "alarms.clear",
         ),
         subscribe=(
             *_hub(*(told.subject for told in topics.OUTBOUND), "broker.access.changed", "bridge.*.counters"),

@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
+from functions.domain.alarms import Alarm, Severity
 from functions.domain.audit import AuditEntry
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device
@@ -54,6 +55,9 @@ NEED_NONE = {
     "claims.bundle": READS,
     "enrolment.files": READS,
     "tokens.list": READS,
+    "alarms.list": READS,
+    "alarms.raise": FACTS,
+    "alarms.clear": FACTS,
     "tokens.prove": FACTS,
     "broker.access.get": FACTS,
     "broker.sessions.opened": FACTS,
@@ -93,6 +97,7 @@ class Act:
 
 OPEN = Call("enrolment.open")
 SERIAL = "ab12"
+ALARM = Alarm("clock-skew", "the broker", Severity.WARNING, "", START, START)
 SUSPEND = Call("registry.devices.pump-0001.suspend")
 TOKEN = Call("tokens.create", _body(name="dashboard", scopes=["devices:read"]))
 CLAIM = Call("claims.create", lambda: {"name": "fleet", "csrPem": csr("fleet")})
@@ -138,6 +143,7 @@ ACTS = {
     "claims.issue": Act(Call("claims.issue", _body(name="fleet")), "claim.created", "fleet"),
     "claims.create": Act(CLAIM, "claim.created", "fleet"),
     "claims.revoke": Act(Call("claims.revoke", _body(name="fleet")), "claim.revoked", "fleet", (CLAIM,)),
+    "alarms.*.ack": Act(Call(f"alarms.{ALARM.id}.ack"), "alarm.acknowledged", ALARM.id),
     "tokens.create": Act(TOKEN, "token.created", "dashboard"),
     "tokens.revoke": Act(Call("tokens.revoke", _body(name="dashboard")), "token.revoked", "dashboard", (TOKEN,)),
 }
@@ -151,6 +157,7 @@ def _hub() -> MemoryHub:
     return memory_hub(
         devices={name: Device(name, START, START) for name in ("pump-0001", "pump-0002")},
         certificates={SERIAL: old},
+        alarms={ALARM.id: ALARM},
         enrolment={"enrolment": Enrolment(is_open=False)},
     )
 

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from functions.contract import subjects
 from functions.contract.faults import decode_fault
 from functions.contract.messages import Message, TokenCreate, TokenCreated
+from functions.domain.alarms import Alarm, Severity
 from functions.domain.callers import SYSTEM, Caller
 from functions.domain.certificates import Certificate, Gate, Purpose
 from functions.domain.devices import Device
@@ -27,6 +28,7 @@ M = TypeVar("M", bound=Message)
 OPERATOR = Caller(SYSTEM, "cli")
 DEVICE = "pump-0001"
 SERIAL = "c41f9b1ea0557be0d3a6f1c2984be07d"
+ALARM = Alarm("clock-skew", "the broker", Severity.WARNING, "", START, START)
 PARTS = frozenset({"functions", "index", "bridge"})
 
 
@@ -137,7 +139,7 @@ class Rig:
 
 
 def make_rig(*, bounds: Bounds | None = None, devices: Mapping[str, Device] | None = None, **kept: Any) -> Rig:
-    stores = {"certificates": {SERIAL: make_certificate(SERIAL)}, **kept}
+    stores = {"certificates": {SERIAL: make_certificate(SERIAL)}, "alarms": {ALARM.id: ALARM}, **kept}
     hub = memory_hub(devices=devices if devices is not None else {DEVICE: make_device(DEVICE)}, **stores)
     bus, clock = InProcess(hub), Clock()
     settings = Settings(host="127.0.0.1", port=0, nats_url="", nats_password="", bounds=bounds or Bounds())

@@ -7,7 +7,7 @@ import pytest
 
 from functions.domain.tokens import Scope
 from functions.routes import ROUTES
-from tests.unit.gateway.rig import DEVICE, OPERATOR, SERIAL, Rig, make_device, make_rig, matches
+from tests.unit.gateway.rig import ALARM, DEVICE, OPERATOR, SERIAL, Rig, make_device, make_rig, matches
 
 # What an address must be told before its function is asked.
 QUERIES = {
@@ -55,7 +55,12 @@ async def furnished() -> Rig:
 async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
     sent = BODIES.get((method, path))
     body = {"json": sent} if sent is not None else {}
-    target = path.replace("{device}", DEVICE).replace("{name}", CLAIM).replace("{serial}", SERIAL)
+    target = (
+        path.replace("{device}", DEVICE)
+        .replace("{name}", CLAIM)
+        .replace("{serial}", SERIAL)
+        .replace("{alarm}", ALARM.id)
+    )
     async with rig.client(token) as client:
         return await client.request(method, target + QUERIES.get(path, ""), **body)
 

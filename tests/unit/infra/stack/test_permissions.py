@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.mqtt.topics import OUTBOUND, Outbound
-from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR
+from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM
 from functions.domain.tokens import Scope
 from functions.route import Route
 from functions.routes import ROUTES
@@ -32,7 +32,7 @@ def may_hear(user: str, subject: str) -> bool:
 
 DEVICES = [route for route in ROUTES if route.allow & (DEVICE | CLAIM)]
 STAFF = [route for route in ROUTES if route.allow & (OPERATOR | APP)]
-KEEPERS = [route for route in ROUTES if route.subject.startswith("broker.")]
+KEEPERS = [route for route in ROUTES if route.subject.startswith(("broker.", "alarms.")) and route.allow == SYSTEM]
 TOKENS = [route for route in STAFF if route.subject.startswith("tokens.")]
 PROVE = "devicehub.tokens.prove"
 SERVED = "devicehub.enrolment.files"
