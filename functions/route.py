@@ -34,6 +34,7 @@ class Route:
         limit_bytes: largest payload taken.
         role: which process serves it.
         own: whether a device may call it only where the first ``*`` is its own id.
+        by_role: whether the first ``*`` is a device, which may be named by its role too.
         scope: what an application must have been given, where the route admits applications.
 
     Raises:
@@ -49,6 +50,7 @@ class Route:
     limit_bytes: int = DEFAULT_LIMIT_BYTES
     role: Role = Role.WORKER
     own: bool = True
+    by_role: bool = False
     scope: Scope | None = None
 
     def __post_init__(self) -> None:

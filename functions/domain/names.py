@@ -74,3 +74,13 @@ def hardware_uuid(text: str) -> str:
     if _UUID.fullmatch(text) is None:
         raise Malformed(detail="A hardware UUID is 4 to 64 letters, digits, '_' or '-'.")
     return text.lower()
+
+
+def id_key(name: str) -> str:
+    """Where an id or a role is reserved: those that differ only in case are one."""
+    return f"id-{name.lower()}"
+
+
+def uuid_key(uuid_hash: str) -> str:
+    """Where a UUID is bound to its device."""
+    return f"uuid-{uuid_hash}"

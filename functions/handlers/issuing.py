@@ -43,10 +43,10 @@ from functions.domain.enrolment import (
     settle_certificate,
 )
 from functions.domain.faults import Conflict, Denied, Malformed, Reason, Unavailable
+from functions.domain.names import id_key, uuid_key
 from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.joining import Joining
 from functions.handlers.lapsing import live_claim
-from functions.handlers.names import id_key, uuid_key
 from functions.handlers.rewriting import Written, amend, rewrite, value_of
 from functions.ports import Hub, Kept
 

@@ -12,30 +12,11 @@ Writes     names
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.enrolment import Reservation
 from functions.domain.faults import Conflict, Reason
-from functions.domain.names import DeviceId
+from functions.domain.names import id_key
 from functions.handlers.rewriting import value_of
 from functions.ports import Hub
 
 _ATTEMPTS = 5
-
-
-def id_key(device: str) -> str:
-    """Where an id or a role is reserved: names that differ only in case are one."""
-    return f"id-{device.lower()}"
-
-
-def uuid_key(uuid_hash: str) -> str:
-    """Where a UUID is bound to its device."""
-    return f"uuid-{uuid_hash}"
-
-
-async def holder_of(hub: Hub, role: str) -> DeviceId | None:
-    """The device that has a role, spelled as it is here; None if none has."""
-    reserved = value_of(await hub.names.get(id_key(role)))
-    if reserved is None or reserved.role != role:
-        return None
-    device = value_of(await hub.devices.get(reserved.device))
-    return DeviceId(reserved.device) if device is not None and device.role == role else None
 
 
 async def take_role(hub: Hub, role: str, device: str, key: str) -> None:

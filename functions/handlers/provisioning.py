@@ -22,7 +22,7 @@ from functions.domain.enrolment import (
     is_live,
 )
 from functions.domain.faults import Denied, Malformed, Reason, Unavailable
-from functions.domain.names import device_id, hardware_uuid
+from functions.domain.names import device_id, hardware_uuid, id_key, uuid_key
 from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.issuing import (
     Application,
@@ -32,7 +32,6 @@ from functions.handlers.issuing import (
 )
 from functions.handlers.joining import Joining, joining
 from functions.handlers.lapsing import finish_claim, live_claim
-from functions.handlers.names import id_key, uuid_key
 from functions.handlers.revoking import spread
 from functions.handlers.rewriting import rewrite
 from functions.ports import Call, Hub

@@ -19,6 +19,7 @@ from functions.domain.faults import Fault, Malformed, Reason, Unavailable
 from functions.domain.names import is_token
 from functions.ports import Call, Hub
 from functions.route import Route
+from functions.runtime.addressing import by_id
 from functions.runtime.decoding import (
     admit,
     caller_of,
@@ -71,7 +72,7 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
         if remaining <= 0:
             raise Unavailable(Reason.TIMEOUT)
         async with asyncio.timeout(remaining):
-            reply = await route.handler(call, hub)
+            reply = await route.handler(await by_id(route, call, hub), hub)
         return Reply(reply.encode())
     except Fault as fault:
         reason = fault.reason

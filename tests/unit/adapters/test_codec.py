@@ -14,7 +14,9 @@ from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device, Lifecycle, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Malformed, Reason
+from functions.domain.intents import Intent, Moved, Operation, Phase
 from functions.domain.order import Order
+from functions.domain.records import RecordPatch
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
@@ -26,7 +28,7 @@ EVERY_TYPE: tuple[Any, ...] = (
     Device("EDGB-0001", AT, AT),
     Device(
         "EDGB-0001", AT, AT, Lifecycle.RETIRED, "ab" * 32, "0f", "Tür 1", "gate", ("a", "b"), {"k": "v"}, "n", "m", "f",
-        {"deep": [1, {"x": None}]}, "ab" * 32, AT,
+        {"deep": [1, {"x": None}]}, "ab" * 32, AT, "EDGB-0002", "EDGB-0003", "00ff",
     ),
     Half(),
     Half(2**53, {"a": {"b": [1, 1.0, -0.0, 1e300, 2**70, "\x00\u2028😀", None, True, {}, []]}}, {"a": {"b": 1}}, AT,
@@ -35,6 +37,13 @@ EVERY_TYPE: tuple[Any, ...] = (
     Suspension(AT, "user:anna", holds=True),
     Session("client / 1", "EDGB-0001", "127.0.0.1:1", AT, "local"),
     Reservation("EDGB-0001", None),
+    Reservation("EDGB-0001", None, "gate", "00ff"),
+    Intent(Operation.RETIRE, "EDGB-0001", AT, "user:anna"),
+    Intent(
+        Operation.SWAP, "EDGB-0001", AT, "user:anna", "call", "http:192.0.2.7", Phase.DECIDED,
+        RecordPatch("Tür", "", ("a",), {"k": None, "l": "v"}, True, "n"), 7, "EDGB-0002", Device("EDGB-0001", AT, AT),
+        Device("EDGB-0002", AT, AT), Moved("gate", ("a",), {"k": "v"}, {"x": {"y": [1, None]}}, {"x": {"y": 1}}),
+    ),
     Claim("ab", "EDGB-0001", "first", AT, "csr", "0f", ("0e", "0d")),
     Certificate("0f", Purpose.DEVICE, "EDGB-0001", "ab", AT, AT, AT, "provision", "claim:first", "cd", "PEM\n", AT),
     ClaimCertificate("first", "0f", AT, AT, None, "v1:AAAA"),

@@ -10,8 +10,8 @@ import pytest
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Fault
 from functions.handlers.intents import finish_intents
-from functions.handlers.names import holder_of
 from functions.ports import Hub
+from functions.runtime.addressing import holder_of
 from functions.testing import START, MemoryHub, collect, memory_hub
 from tests.unit.handlers.onboarding import Outage, Shuffle, create_device, device, is_revoked, meddled, serial_of
 from tests.unit.handlers.test_records import NEW, OLD, desire, doc, retire, swap, update

@@ -13,8 +13,8 @@ from functions.domain.intents import Intent, Operation, Phase, what_moves
 from functions.domain.twins import Half
 from functions.handlers import records, twins
 from functions.handlers.intents import finish_intents
-from functions.handlers.names import holder_of
 from functions.ports import Hub
+from functions.runtime.addressing import holder_of
 from functions.testing import START, MemoryHub, call, collect, memory_hub
 from tests.unit.handlers.onboarding import create_device, device, is_revoked, listed, serial_of
 
