@@ -32,7 +32,7 @@ from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
 from functions.domain.faults import Fault
-from functions.handlers import intents, provisioning, suspending
+from functions.handlers import intents, provisioning, renewing, suspending
 from functions.plugins import PluginError, load_routes
 from functions.ports import Hub
 from functions.route import Role
@@ -129,6 +129,7 @@ def make_hub(
     clock = SystemClock()
     authority = LocalAuthority(settings.ca_certificate.read_text(), settings.ca_key.read_text(), clock)
     return Hub(
+        renewal_grace=settings.renewal_grace,
         clock=clock,
         authority=authority,
         hasher=HmacHasher(settings.uuid_key),
@@ -147,6 +148,10 @@ def make_hub(
 def _start_chores(hub: Hub) -> list[asyncio.Task[None]]:
     return [
         asyncio.create_task(_do_chores(hub, _CHORES, _CHORES_EVERY_SECONDS)),
+        # A renewal's end may be put off by no more than half the time it has.
+        asyncio.create_task(
+            _do_chores(hub, _RENEWALS, min(_CHORES_EVERY_SECONDS, hub.renewal_grace.total_seconds() / 2))
+        ),
         asyncio.create_task(_do_chores(hub, _QUICK_CHORES, _QUICK_CHORES_EVERY_SECONDS)),
     ]
 
@@ -169,6 +174,7 @@ async def _catch_up_audit(hub: Hub) -> None:
 
 # Each is tried whatever becomes of those before it.
 _CHORES: Final[Sequence[Chore]] = (provisioning.finish_claims, suspending.finish_suspensions, _catch_up_audit)
+_RENEWALS: Final[Sequence[Chore]] = (renewing.finish_renewals,)
 # A record that an operation has to itself is closed to others meanwhile, and there is mostly nothing to read.
 _QUICK_CHORES: Final[Sequence[Chore]] = (intents.finish_intents,)
 

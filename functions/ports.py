@@ -7,7 +7,7 @@ them real; ``functions/checks.py`` has the checks that any adapter must pass.
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar
@@ -24,7 +24,7 @@ from functions.domain.inventory import Counts, DeviceQuery
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.register import CertificatesWanted, Entry
-from functions.domain.sessions import Presence, Session
+from functions.domain.sessions import Presence, Session, SessionMark
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
 
@@ -39,7 +39,8 @@ class Call(Generic[T]):
     ``names`` are the subject's tokens that stood for the route's ``*``, in
     order; ``payload`` the body as it came, for recognising a repeat;
     ``origin`` from where the caller came, as the edge saw it (``cli``, ``mqtt``,
-    ``nats``, ``hub``, ``http:192.0.2.7``).
+    ``nats``, ``hub``, ``http:192.0.2.7``); ``session`` which session a device's
+    message came in, where its bridge says so.
     """
 
     body: T
@@ -49,6 +50,7 @@ class Call(Generic[T]):
     order: Order | None = None
     payload: bytes = b""
     origin: str = "hub"
+    session: SessionMark | None = None
 
     @property
     def device(self) -> DeviceId:
@@ -298,8 +300,13 @@ class Revoked:
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """Everything a handler may touch. Stores are keyed by what their comment says."""
+    """Everything a handler may touch. Stores are keyed by what their comment says.
 
+    ``renewal_grace`` is how long the old certificate of a device that has been
+    given a new one stays good while the device does not confirm that.
+    """
+
+    renewal_grace: timedelta
     clock: Clock
     authority: Authority
     hasher: UuidHasher
@@ -318,6 +325,7 @@ class Hub:
     presence: Store[Presence]  # device id
     sessions: Store[Session]  # SHA-256 of broker and client id
     names: Store[Reservation]  # "id-" and an id or a role, or "uuid-" and the hash of a UUID
+    renewals: Store[Claim]  # device id
     claims: Store[Claim]  # UUID hash, or "csr-" and the CSR's digest where no UUID was told
     certificates: Store[Certificate]  # serial
     claim_certificates: Store[ClaimCertificate]  # claim name

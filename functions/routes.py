@@ -22,6 +22,7 @@ from functions.handlers import (
     records,
     register,
     registry,
+    renewing,
     suspending,
     telemetry,
     tokens,
@@ -42,6 +43,9 @@ ROUTES = (
     # Onboarding: what holders of a claim certificate may ask.
     Route("certificates.create-from-csr", certificates.create_from_csr, m.CreateFromCsr, CLAIM, _SLOW, ("requestId",)),
     Route("devices.*.provision.request", provisioning.request, m.ProvisionRequest, CLAIM | DEVICE, _SLOW, own=False),
+    # A device's newer certificate.
+    Route("devices.*.certificates.renew", renewing.renew, m.Renew, DEVICE, _SLOW, ("requestId",)),
+    Route("devices.*.certificates.renew.confirm", renewing.confirm, m.RenewConfirm, DEVICE, _SLOW),
     # What a device says of itself.
     Route("devices.*.twin.get", twins.get, m.TwinGet, DEVICE, _QUICK, ("clientToken",)),
     Route("devices.*.twin.update", twins.update, m.TwinReport, DEVICE, _QUICK, ("clientToken",)),

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-from functions.contract.environment import Environment
+from functions.contract.environment import Environment, grace_seconds
 from functions.contract.logs import FORMATS, LEVELS
 from functions.contract.subjects import MQTT_PREFIX
 from functions.domain.bundles import Site
@@ -23,6 +24,7 @@ class Settings:
     ca_key: Path
     uuid_key: bytes = field(repr=False)
     site: Site
+    renewal_grace: timedelta
     log_level: str
     log_format: str
 
@@ -52,6 +54,7 @@ class Settings:
                 env.number("HUB_MQTT_PORT", 8883, least=1, most=65_535),
                 env.text("HUB_TOPIC_PREFIXES", MQTT_PREFIX).partition(",")[0].strip(),
             ),
+            renewal_grace=timedelta(seconds=grace_seconds(env)),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
         )

@@ -23,9 +23,11 @@ from functions.contract.messages import Message
 from functions.contract.subjects import MQTT_PREFIX
 from functions.domain.bundles import Site
 from functions.domain.callers import parse_caller
+from functions.domain.enrolment import RENEWAL_GRACE
 from functions.domain.faults import Fault
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
+from functions.domain.sessions import SessionMark
 from functions.ports import Authority, Call, Hub, Kept
 
 B = TypeVar("B", bound=BaseModel)
@@ -120,6 +122,7 @@ def memory_hub(
         for key, value in values.items():
             stores[name].seed(key, value)
     return MemoryHub(
+        renewal_grace=RENEWAL_GRACE,
         clock=clock,
         authority=authority or LocalAuthority(*_root(), clock),
         hasher=HmacHasher(SECRET),
@@ -148,11 +151,12 @@ def call(
     order: Order | None = None,
     payload: bytes | None = None,
     origin: str = "test",
+    session: SessionMark | None = None,
 ) -> Call[B]:
     """A call as the runtime would hand it over; the payload is the body's JSON unless given."""
     if payload is None:
         payload = body.encode() if isinstance(body, Message) else body.model_dump_json().encode()
-    return Call(body, parse_caller(caller), "test-call", names, order, payload, origin)
+    return Call(body, parse_caller(caller), "test-call", names, order, payload, origin, session)
 
 
 @contextmanager

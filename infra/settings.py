@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from functions.contract.environment import Environment
+from functions.contract.environment import Environment, grace_seconds
 from functions.contract.logs import FORMATS, LEVELS
 
 _PREFIX = re.compile(r"\$[A-Za-z0-9_-]{1,64}")
@@ -73,6 +73,7 @@ class Settings:
     nats_listen: Address
     topic_prefixes: tuple[str, ...]
     workers: int
+    renewal_grace_seconds: int
     log_level: str
     log_format: str
 
@@ -98,6 +99,7 @@ class Settings:
             nats_listen=_address(env, "HUB_NATS_LISTEN", "127.0.0.1:4222"),
             topic_prefixes=_prefixes(env),
             workers=env.number("HUB_WORKERS", default_workers(), least=1, most=256),
+            renewal_grace_seconds=grace_seconds(env),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
         )

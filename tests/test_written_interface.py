@@ -80,6 +80,7 @@ def test_the_page_names_what_differs_between_functions() -> None:
     assert open_to_others == ["devices.*.provision.request"]
     assert echoed == {
         "certificates.create-from-csr": ("requestId",),
+        "devices.*.certificates.renew": ("requestId",),
         "devices.*.twin.get": ("clientToken",),
         "devices.*.twin.update": ("clientToken",),
     }

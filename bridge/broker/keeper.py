@@ -28,6 +28,7 @@ from functions.contract.subjects import subject
 from functions.domain.callers import Caller
 from functions.domain.faults import Denied, Fault, Unavailable
 from functions.domain.names import CLAIM_PREFIX
+from functions.domain.sessions import SessionMark
 
 ACCESS = subject("broker", "access", "get")
 ACCESS_CHANGED = subject("broker", "access", "changed")
@@ -124,6 +125,11 @@ class Keeper:
         """Who asks for an identity under a client id, by all that the broker has written until now."""
         self._admin.read_log()
         return self._sessions.claimant(client_id)
+
+    def sent_in(self, device: str) -> SessionMark | None:
+        """Which session of a device a message came in that the lane has just been given."""
+        self._admin.read_log()
+        return self._sessions.mark(device)
 
     # --- for the process --------------------------------------------------------
 

@@ -13,7 +13,10 @@ from bridge.broker.lines import Connected
 from functions.domain.callers import CLAIM, DEVICE, Caller
 from functions.domain.faults import Malformed
 from functions.domain.names import CLAIM_PREFIX, claim_name, is_device_id
-from functions.domain.sessions import Session
+from functions.domain.sessions import Session, SessionMark
+
+# Sessions that ended lately, whose last messages may still be on their way.
+_REMEMBERED = 1024
 
 
 class Sessions:
@@ -28,6 +31,7 @@ class Sessions:
         self.broker = broker
         self._open: dict[str, Session] = {}
         self._barred: dict[str, Session] = {}
+        self._over: dict[str, Session] = {}
         self._named: set[str] | None = set()
         self._running_since: datetime | None = None
 
@@ -93,11 +97,24 @@ class Sessions:
         session = self._open.get(client_id)
         return None if session is None or client_id in self._barred else claimant_of(session)
 
+    def mark(self, device: str) -> SessionMark | None:
+        """The newest session of a device under its own name, also one that ended lately; None if none is known."""
+        session = self._open.get(device) or self._over.get(device)
+        if session is None or session.common_name != device or device in self._barred:
+            return None
+        return SessionMark.of(session)
+
     def _forget(self, client_id: str) -> Session | None:
         if self._named is not None:
             self._named.add(client_id)
-        self._barred.pop(client_id, None)
-        return self._open.pop(client_id, None)
+        barred = self._barred.pop(client_id, None)
+        session = self._open.pop(client_id, None)
+        self._over.pop(client_id, None)
+        if session is not None and session is not barred:
+            self._over[client_id] = session
+            if len(self._over) > _REMEMBERED:
+                del self._over[next(iter(self._over))]
+        return session
 
 
 def claimant_of(session: Session) -> Caller | None:

@@ -14,6 +14,7 @@ from bridge.mqtt.topics import Table
 from bridge.mqtt.wire import BrokerAddress
 from functions.domain.callers import Caller
 from functions.domain.faults import Denied, Unavailable
+from functions.domain.sessions import SessionMark
 
 _FIRST_DELAY = 0.1
 _LONGEST_DELAY = 5.0
@@ -90,6 +91,10 @@ class Lane:
     def claimant(self, client_id: str) -> Caller | None:
         """Who asks for an identity, as the listener knows; nobody where there is none."""
         return self._listener.claimant(client_id) if self._listener else None
+
+    def sent_in(self, device: str) -> SessionMark | None:
+        """Which session of a device a message came in, as the listener knows; None where there is none."""
+        return self._listener.sent_in(device) if self._listener else None
 
     async def run(self) -> None:
         """Keep the session open until it is stopped."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bridge.mqtt.session import Incoming
 from bridge.mqtt.topics import Target
 from functions.domain.callers import Caller
+from functions.domain.sessions import SessionMark
 
 # Acknowledgements that a broker had not read when its connection ended are
 # what lies in a socket's buffers; older ones need no remembering.
@@ -22,7 +23,8 @@ class Entry:
     """A message taken in: where it leads, its place in the order, and the newest copy of it.
 
     ``reply`` is set once it is answered: the topics and the payload, empty
-    if there is nothing to say. ``timeouts`` and ``answered_before`` serve to
+    if there is nothing to say. ``session`` is known where its row asks for it.
+    ``timeouts`` and ``answered_before`` serve to
     recognise a message that no function survives.
     """
 
@@ -32,6 +34,7 @@ class Entry:
     order: str
     call: str
     taken_at: float
+    session: SessionMark | None = None
     reply: tuple[tuple[str, ...], bytes] | None = None
     timeouts: int = 0
     answered_before: int = 0

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from bridge.mqtt.session import Incoming, Receipt
 from functions.domain.callers import Caller
+from functions.domain.sessions import SessionMark
 
 
 class Broker(Protocol):
@@ -58,6 +59,14 @@ class Identities(Protocol):
         ``claim:NAME`` for a claim certificate, ``device:ID`` for the device
         of that very id, None for anybody else. Asked when a message comes in,
         after every connect line that came before it.
+        """
+        ...
+
+    def sent_in(self, device: str) -> SessionMark | None:
+        """The session in which a device sent a message that has just come; None if that is not known.
+
+        It is the newest that the broker had let in by then, open or already
+        over: a device may send one message and go.
         """
         ...
 

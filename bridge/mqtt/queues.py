@@ -147,6 +147,8 @@ class Queues:
         caller = self._caller(target)
         self._number += 1
         entry = Entry(incoming, target, caller, f"{self._order}{self._number}", secrets.token_hex(8), self._loop.time())
+        if target.row.in_session:
+            entry.session = self._identities.sent_in(target.names[0])
         self.ledger.hold(entry)
         objection = self._objection(entry)
         if objection is None:
@@ -210,6 +212,9 @@ class Queues:
         size, row = len(entry.incoming.payload), entry.target.row
         if entry.caller is None:
             return Denied(detail="The session that sent this may not ask for a certificate of this name.")
+        if row.in_session and entry.session is None:
+            # Not tried again here: in a while it could be another session that is found.
+            return Unavailable(detail="The hub does not know yet in which session this was sent. Send it again.")
         if size > row.limit_bytes:
             return Malformed(Reason.TOO_LARGE, f"The payload has {size} bytes; {row.limit_bytes} are accepted.")
         queue = self._queues.get(entry.target.queue)
@@ -294,6 +299,8 @@ class Queues:
         if caller is None:
             raise Denied()
         headers = {subjects.CALL: entry.call, subjects.ORDER: entry.order}
+        if entry.session is not None:
+            headers[subjects.SESSION] = str(entry.session)
         if row.answers:
             return await self._functions.request(subject, payload, caller=caller, within=row.within, headers=headers)
         await self._functions.publish(subject, payload, headers={**headers, subjects.CALLER: str(caller)})

@@ -52,6 +52,7 @@ class Row:
         at_once: how many messages of one queue run at the same time; 1 keeps their order.
         echo: fields of the payload that a refusal repeats.
         limit_bytes: largest payload.
+        in_session: whether it matters which of its sessions a device sent it in.
     """
 
     path: str
@@ -63,6 +64,7 @@ class Row:
     at_once: int = 1
     echo: tuple[str, ...] = ()
     limit_bytes: int = LIMIT_BYTES
+    in_session: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,23 @@ ROWS = (
         accepts=True,
         within=5.0,
         sender=Sender.CLAIMANT,
+    ),
+    Row(
+        "devices/+/certificates/renew",
+        Lane.CONTROL,
+        "devices/+/certificates/renew",
+        accepts=True,
+        within=5.0,
+        echo=("requestId",),
+        in_session=True,
+    ),
+    Row(
+        "devices/+/certificates/renew/confirm",
+        Lane.CONTROL,
+        "devices/+/certificates/renew/confirm",
+        accepts=True,
+        within=5.0,
+        in_session=True,
     ),
     Row("devices/+/twin/get", Lane.CONTROL, "devices/+/twin/update", accepts=True, echo=("clientToken",)),
     Row("devices/+/twin/update", Lane.CONTROL, "devices/+/twin/update", accepts=True, echo=("clientToken",)),

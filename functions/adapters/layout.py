@@ -236,6 +236,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "presence": Bucket("hub-presence", Presence, shards=4),
     "sessions": Bucket("hub-sessions", Session, shards=4),
     "names": Bucket("hub-names", Reservation),
+    "renewals": Bucket("hub-renewals", Claim),
     "claims": Bucket("hub-claims", Claim, recalled=True),
     "certificates": Bucket("hub-certificates", Certificate, shards=4),
     "claim_certificates": Bucket("hub-claim-certificates", ClaimCertificate),

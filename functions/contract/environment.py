@@ -6,6 +6,8 @@ Names start with ``HUB_`` and carry their unit; secrets come as paths of files.
 from collections.abc import Mapping
 from pathlib import Path
 
+from functions.domain.enrolment import RENEWAL_GRACE
+
 
 class SettingsError(Exception):
     """One or more settings are missing or wrong; the message names each, a line apiece."""
@@ -78,3 +80,9 @@ class Environment:
         """
         if self._faults:
             raise SettingsError("\n".join(self._faults))
+
+
+def grace_seconds(env: Environment) -> int:
+    """How long a device that was given a new certificate may keep the old one without confirming: 7 days if not set."""
+    default = int(RENEWAL_GRACE.total_seconds())
+    return env.number("HUB_RENEWAL_GRACE_SECONDS", default, least=10, most=365 * 24 * 3600)

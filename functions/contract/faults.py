@@ -55,6 +55,17 @@ CATALOGUE: Mapping[Reason, Entry] = {
     Reason.NO_CLAIM_IN_PROGRESS: Entry(
         Conflict, 409, "No claim is in progress for this UUID. Send a request without a CSR first."
     ),
+    Reason.NO_RENEWAL_IN_PROGRESS: Entry(
+        Conflict,
+        409,
+        "No renewal of this device's certificate waits to be confirmed. Ask for one on certificates/renew.",
+    ),
+    Reason.SESSION_TOO_OLD: Entry(
+        Conflict,
+        409,
+        "This session was not opened with the new certificate. Connect again with that, then confirm it.",
+        retry=True,
+    ),
     Reason.DEVICE_EXISTS: Entry(
         Conflict, 409, "A device with this id exists, and the request does not prove to be it."
     ),

@@ -139,6 +139,26 @@ class OnboardingStep(Message):
     timestamp: datetime
 
 
+class Renew(FromDevice):
+    """``certificates/renew``: answered with ``CertificateCreated``."""
+
+    csr_pem: Pem
+    request_id: RequestId | None = None
+
+
+class RenewConfirm(FromDevice):
+    """``certificates/renew/confirm``, from a session opened with the new certificate."""
+
+    certificate_id: Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]
+
+
+class RenewConfirmed(Message):
+    """``certificates/renew/confirm/accepted``: what the device held before is revoked."""
+
+    device_id: str
+    certificate_id: str
+
+
 # --- Twin ---------------------------------------------------------------------
 
 

@@ -23,6 +23,8 @@ ORIGIN = "Hub-Origin"
 DEADLINE = "Hub-Deadline"
 # Place of a device's message, see functions.domain.order.
 ORDER = "Hub-Order"
+# Which session a device's message came in, see functions.domain.sessions.SessionMark.
+SESSION = "Hub-Session"
 # Of a message in a stream: an event's type, and milliseconds since 1970 by the hub's and by the device's clock.
 TYPE = "Hub-Type"
 TIME = "Hub-Time"

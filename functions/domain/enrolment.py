@@ -15,8 +15,11 @@ from typing import Any
 from functions.domain.callers import ANY_CLAIM, CLAIM, DEVICE, Caller
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Conflict, Denied, Malformed, Reason, Unavailable
+from functions.domain.sessions import SessionMark
 
 CLAIM_LIFETIME = timedelta(minutes=15)
+# How long a device that was given a new certificate may keep the old one without confirming, unless set otherwise.
+RENEWAL_GRACE = timedelta(days=7)
 # A claimer that asks with ever new keys must not fill the register.
 _MAX_SUPERSEDED = 8
 # How exactly the last use of a whitelist entry is kept: several messages of
@@ -70,6 +73,9 @@ class Claim:
     perhaps not signed yet. ``supersedes`` are the serials that the device held
     before, oldest first; they are revoked when the claim ends, but for the
     one that the registry still names as the device's own.
+
+    A renewal is a claim too, of a device on its own id; ``asked_in`` is the
+    newest session in which it was asked for.
     """
 
     uuid_hash: str
@@ -79,6 +85,7 @@ class Claim:
     csr_digest: str | None = None
     certificate: str | None = None
     supersedes: tuple[str, ...] = ()
+    asked_in: SessionMark | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +243,14 @@ def begin_claim(claim: Claim | None, fresh: Claim, now: datetime) -> Claim:
     return claim
 
 
-def decide_certificate(claim: Claim, device: Device | None, digest: str, serial: str, now: datetime) -> Claim:
+def decide_certificate(
+    claim: Claim,
+    device: Device | None,
+    digest: str,
+    serial: str,
+    now: datetime,
+    lifetime: timedelta = CLAIM_LIFETIME,
+) -> Claim:
     """The claim with a serial decided on for a CSR; the same CSR leads to the same one.
 
     A new certificate begins the claim's time anew: the reply may be lost, and
@@ -251,9 +265,11 @@ def decide_certificate(claim: Claim, device: Device | None, digest: str, serial:
     supersedes = tuple(dict.fromkeys(serial for serial in held if serial is not None))
     if len(supersedes) > _MAX_SUPERSEDED:
         raise Unavailable(
-            Reason.RATE_LIMITED, "Too many different CSRs in one claim. Wait a quarter of an hour, then start again."
+            Reason.RATE_LIMITED,
+            "Too many different CSRs one after the other. Use the certificate that was given last, or ask again after"
+            f" {claim.expires_at:%Y-%m-%dT%H:%M:%SZ}.",
         )
-    return replace(claim, csr_digest=digest, certificate=serial, supersedes=supersedes, expires_at=now + CLAIM_LIFETIME)
+    return replace(claim, csr_digest=digest, certificate=serial, supersedes=supersedes, expires_at=now + lifetime)
 
 
 def settle_certificate(device: Device, claim: Claim, was: Lifecycle, at: datetime) -> Device:

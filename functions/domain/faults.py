@@ -31,6 +31,8 @@ class Reason(StrEnum):
     UNKNOWN_DEVICE = "unknown_device"
     NOT_KEPT = "not_kept"
     NO_CLAIM_IN_PROGRESS = "no_claim_in_progress"
+    NO_RENEWAL_IN_PROGRESS = "no_renewal_in_progress"
+    SESSION_TOO_OLD = "session_too_old"
     DEVICE_EXISTS = "device_exists"
     NAME_TAKEN = "name_taken"
     NO_BUNDLE = "no_bundle"

@@ -1,4 +1,4 @@
-"""Issuing a device's certificate: what both handshakes, ``create-from-csr`` and operators have in common.
+"""Issuing a device's certificate: what both handshakes, ``create-from-csr``, operators and renewals have in common.
 
 The order of writes makes every step safe to repeat: the id and the UUID are
 reserved, the claim decides on a serial number, the certificate is signed and
@@ -11,7 +11,7 @@ calls at the same time hand out the same one.
 All is read at once before, and each write is over what was read: a joining
 costs one round of reads and three to five writes one after the other.
 
-Writes     names, claims, certificates, devices, whitelist
+Writes     names, claims or renewals, certificates, devices, whitelist
 """
 
 import asyncio
@@ -48,7 +48,7 @@ from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.joining import Joining
 from functions.handlers.lapsing import live_claim
 from functions.handlers.rewriting import Written, amend, rewrite, value_of
-from functions.ports import Hub, Kept
+from functions.ports import Hub, Kept, Store
 
 _SECOND_DEVICE = "This hardware UUID has a device already, under another id."
 
@@ -58,7 +58,8 @@ class Application:
     """A request for a device's certificate whose CSR has been read and judged.
 
     ``gate`` is where it came in; ``name`` and ``metadata`` replace what the
-    registry has, where given; ``joins`` asks for a live claim, begun before.
+    registry has, where given; ``joins`` asks for a live claim, begun before;
+    ``renews`` is a device's own wish for a newer certificate.
     """
 
     applicant: Applicant
@@ -69,10 +70,13 @@ class Application:
     name: str = ""
     metadata: dict[str, Any] | None = None
     lifetime: timedelta = DEVICE_LIFETIME
+    renews: bool = False
 
     @property
     def claim_key(self) -> str:
         """Where its claim is kept; without a UUID, all that makes two requests the same is the CSR."""
+        if self.renews:
+            return self.applicant.device
         return self.applicant.uuid_hash or f"csr-{self.digest}"
 
 
@@ -118,7 +122,7 @@ async def issue(application: Application, steps: Joining, hub: Hub) -> Certifica
     if given is not None:
         return given
     if not seen.has_decided(application):
-        if not applicant.as_staff:
+        if not applicant.as_staff and not application.renews:
             await pass_gates(gates, applicant.uuid_hash, hub)
             await steps.tell("admitted", changes=False)
         _check_claim(application, seen)
@@ -167,7 +171,7 @@ async def _look(application: Application, hub: Hub) -> _Seen:
             return _Seen(begun, None, is_begun=True)
     return _Seen(
         *await asyncio.gather(
-            live_claim(hub, application.claim_key),
+            live_claim(hub, _claims_for(application, hub), application.claim_key),
             hub.devices.get(applicant.device),
             hub.names.get(id_key(applicant.device)),
             _bound(applicant.uuid_hash, hub),
@@ -190,6 +194,10 @@ def _begun(application: Application, hub: Hub) -> Kept[Claim] | None:
     return Kept(claim, revision, now) if is_fresh and claim.device == application.applicant.device else None
 
 
+def _claims_for(application: Application, hub: Hub) -> Store[Claim]:
+    return hub.renewals if application.renews else hub.claims
+
+
 async def _bound(uuid_hash: str | None, hub: Hub) -> Kept[Reservation] | None:
     return await hub.names.get(uuid_key(uuid_hash)) if uuid_hash is not None else None
 
@@ -199,7 +207,9 @@ async def _given_before(application: Application, seen: _Seen, hub: Hub) -> Cert
 
     That is the device's certificate, unless a claim begun since asks for a
     new one; and in a claim, what was given for an earlier CSR: a message that
-    comes late must not put that in the place of the latest.
+    comes late must not put that in the place of the latest. A device that
+    renews may come with its old CSR again, as some keys make only one: after
+    a while that is no repeat.
     """
     claim, device = value_of(seen.claim), value_of(seen.device)
     serials = list(reversed(claim.supersedes)) if claim is not None and claim.csr_digest != application.digest else []
@@ -207,11 +217,17 @@ async def _given_before(application: Application, seen: _Seen, hub: Hub) -> Cert
         serials.insert(0, device.certificate)
     for serial in serials:
         kept = await hub.certificates.get(serial)
-        if kept is not None and kept.value.csr_digest == application.digest and is_usable(kept.value, hub.clock.now()):
+        if kept is not None and _is_repeat(application, kept.value, hub):
             if device is not None and device.lifecycle is Lifecycle.SUSPENDED:
                 raise Denied(Reason.DEVICE_SUSPENDED)
             return kept.value
     return None
+
+
+def _is_repeat(application: Application, certificate: Certificate, hub: Hub) -> bool:
+    now = hub.clock.now()
+    is_recent = not application.renews or now - certificate.issued_at < hub.renewal_grace
+    return certificate.csr_digest == application.digest and is_usable(certificate, now) and is_recent
 
 
 def _check_claim(application: Application, seen: _Seen) -> None:
@@ -250,7 +266,7 @@ async def _reserve(applicant: Applicant, seen: _Seen, hub: Hub) -> None:
 
 async def _refuse_second_device(hub: Hub, bound: Reservation) -> None:
     """A UUID has one device; but a name that was kept and never used, or a retired device, gives it free."""
-    claim = await live_claim(hub, bound.uuid_hash) if bound.uuid_hash is not None else None
+    claim = await live_claim(hub, hub.claims, bound.uuid_hash) if bound.uuid_hash is not None else None
     if claim is not None and claim.value.device == bound.device:
         raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
     device = await hub.devices.get(bound.device)
@@ -262,11 +278,12 @@ async def _decide(application: Application, seen: _Seen, hub: Hub) -> Written[Cl
     applicant = application.applicant
     now = hub.clock.now()
     serial = hub.authority.new_serial()
+    lifetime = hub.renewal_grace if application.renews else CLAIM_LIFETIME
     fresh = Claim(
         uuid_hash=applicant.uuid_hash or "",
         device=applicant.device,
         claim_certificate=str(applicant.caller),
-        expires_at=now + CLAIM_LIFETIME,
+        expires_at=now + lifetime,
     )
 
     def decide(claim: Claim | None) -> Claim:
@@ -276,9 +293,9 @@ async def _decide(application: Application, seen: _Seen, hub: Hub) -> Written[Cl
             claim = fresh
         elif claim.device != applicant.device:
             raise Conflict(Reason.DEVICE_EXISTS, _SECOND_DEVICE)
-        return decide_certificate(claim, value_of(seen.device), application.digest, serial, now)
+        return decide_certificate(claim, value_of(seen.device), application.digest, serial, now, lifetime)
 
-    return await rewrite(hub.claims, application.claim_key, decide, seen.claim)
+    return await rewrite(_claims_for(application, hub), application.claim_key, decide, seen.claim)
 
 
 async def _register(application: Application, decided: Written[Claim], steps: Joining, hub: Hub) -> Certificate:
@@ -354,7 +371,8 @@ async def _settle(
 
     written = await rewrite(hub.devices, applicant.device, settle, seen.device)
     if written.value.certificate != claim.certificate:
-        await amend(hub.claims, application.claim_key, lambda found: abandon(found) if found == claim else found)
+        store = _claims_for(application, hub)
+        await amend(store, application.claim_key, lambda found: abandon(found) if found == claim else found)
         raise Unavailable(detail="Another request for this device came first. Ask again.")
     return written
 

@@ -85,7 +85,7 @@ async def finish_claims(hub: Hub) -> None:
     now = hub.clock.now()
     # Read to the end first: what is done to a claim changes the store.
     over = [(key, kept) async for key, kept in hub.claims.entries() if not is_live(kept.value, now)]
-    changed = [kept.value.device for key, kept in over if await finish_claim(hub, key, kept)]
+    changed = [kept.value.device for key, kept in over if await finish_claim(hub, hub.claims, key, kept)]
     if changed:
         await spread(hub, changed)
 
@@ -137,7 +137,7 @@ async def _keep_name(call: Call[ProvisionRequest], steps: Joining, hub: Hub) -> 
     # Taken before, so that a claim found live is live by it.
     now = hub.clock.now()
     gates, bound, seen = await asyncio.gather(
-        look_at_gates(call.caller, hub), hub.names.get(uuid_key(uuid_hash)), live_claim(hub, uuid_hash)
+        look_at_gates(call.caller, hub), hub.names.get(uuid_key(uuid_hash)), live_claim(hub, hub.claims, uuid_hash)
     )
     admit_claimer(gates, call.caller, hub)
     await pass_gates(gates, uuid_hash, hub)

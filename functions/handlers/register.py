@@ -117,8 +117,7 @@ async def revoke(call: Call[CertificateRevoke], hub: Hub) -> CertificateRevoked:
         # After the deed, which takes along what the records name at that moment.
         follows = consequence(certificate, await _device(certificate, hub), await _claim(certificate, hub))
         if follows is Consequence.DEVICE_RETIRED:
-            ended = await end_claims(hub, name)
-            decided += await revoke_serials(hub, name, [one for one in ended if one is not None], reason)
+            decided += await end_claims(hub, name, reason)
             await lift(hub, name)
         await spread(hub, [name])
     entry = value_of(await hub.revoked.get(serial))

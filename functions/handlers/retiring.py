@@ -1,6 +1,6 @@
 """The operation that retires a device: it takes part no more, its certificates are revoked, its role is free.
 
-Writes     devices, names, claims, revoked, certificates, revocations, suspensions
+Writes     devices, names, claims, renewals, revoked, certificates, revocations, suspensions
 Publishes  devicehub.broker.access.changed
 """
 
@@ -48,23 +48,32 @@ async def end_certificates(hub: Hub, before: Device) -> None:
         before: the record as it was before.
     """
     device = value_of(await hub.devices.get(before.id))
-    serials = {before.certificate}
-    if device is not None and device.lifecycle is Lifecycle.RETIRED:
-        serials |= {device.certificate} | await end_claims(hub, before.id)
+    is_retired = device is not None and device.lifecycle is Lifecycle.RETIRED
+    serials = {before.certificate} | ({device.certificate} if device is not None and is_retired else set())
     await revoke(hub, before.id, sorted(serial for serial in serials if serial is not None), _REASON)
+    if is_retired:
+        await end_claims(hub, before.id, _REASON)
     await lift(hub, before.id)
     await spread(hub, [before.id])
 
 
-async def end_claims(hub: Hub, name: str) -> set[str | None]:
-    """Forget the claims of a device, and give the serials they led to. Only claims of the last minutes are kept."""
-    serials: set[str | None] = set()
-    for key, kept in [(key, kept) async for key, kept in hub.claims.entries() if kept.value.device == name]:
-        serials |= {kept.value.certificate, *kept.value.supersedes}
+async def end_claims(hub: Hub, name: str, reason: RevocationReason | None = None) -> list[str]:
+    """Revoke all that the claims and the renewal of a retired device led to, then forget them; gives the serials.
+
+    Only claims of the last minutes are kept.
+    """
+    found = [(hub.claims, key, kept) async for key, kept in hub.claims.entries() if kept.value.device == name]
+    renewal = await hub.renewals.get(name)
+    if renewal is not None:
+        found.append((hub.renewals, name, renewal))
+    decided: list[str] = []
+    for store, key, kept in found:
+        serials = dict.fromkeys((kept.value.certificate, *kept.value.supersedes))
+        decided += await revoke(hub, name, [serial for serial in serials if serial is not None], reason)
         try:
-            await hub.claims.remove(key, expect=kept.revision)
+            await store.remove(key, expect=kept.revision)
         except Conflict:
             # The device is joining anew at this moment: its record, retired
             # by now, decides whether it may.
             continue
-    return serials
+    return decided

@@ -158,6 +158,19 @@ async def _complete(hub: Hub, serial: str, entry: Revoked) -> None:
 
     marked = await amend(hub.certificates, serial, mark)
     if marked is None or marked.value.purpose is Purpose.DEVICE:
-        await amend(hub.devices, entry.common_name, lose)
+        written = await amend(hub.devices, entry.common_name, lose)
+        if written is not None and written.value.certificate == serial:
+            await _end_renewal(hub, entry)
     elif marked.value.purpose is Purpose.CLAIM:
         await amend(hub.claim_certificates, entry.common_name.removeprefix(CLAIM_PREFIX), close)
+
+
+async def _end_renewal(hub: Hub, entry: Revoked) -> None:
+    """Revoke what a device that is retired held beside its current certificate, as it had not confirmed that yet.
+
+    The renewal itself is forgotten when its time is over.
+    """
+    renewal = value_of(await hub.renewals.get(entry.common_name))
+    for serial in renewal.supersedes if renewal is not None else ():
+        if await hub.revoked.get(serial) is None:
+            await revoke(hub, entry.common_name, [serial], entry.reason)

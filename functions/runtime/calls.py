@@ -31,6 +31,7 @@ from functions.runtime.decoding import (
     origin_of,
     parse,
     scopes_of,
+    session_of,
 )
 
 log = structlog.get_logger("functions")
@@ -66,8 +67,8 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
         admit(route, caller, names, scopes_of(headers))
         values = parse(route, payload)
         told = echo(route, values)
-        origin = origin_of(headers, caller)
-        call = Call(decode(route, values), caller, call_id, names, order_of(headers), payload, origin)
+        order, origin, session = order_of(headers), origin_of(headers, caller), session_of(headers, caller)
+        call = Call(decode(route, values), caller, call_id, names, order, payload, origin, session)
         remaining = deadline_of(headers, arrived, route.within) - arrived
         if remaining <= 0:
             raise Unavailable(Reason.TIMEOUT)

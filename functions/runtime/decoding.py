@@ -19,6 +19,7 @@ from functions.domain.documents import check_keys_once
 from functions.domain.faults import Denied, Malformed, Reason
 from functions.domain.names import is_token
 from functions.domain.order import Order
+from functions.domain.sessions import SessionMark
 from functions.domain.tokens import allows
 from functions.route import Route
 
@@ -180,6 +181,18 @@ def order_of(headers: Mapping[str, str]) -> Order | None:
     """
     text = headers.get(subjects.ORDER)
     return Order.parse(text) if text else None
+
+
+def session_of(headers: Mapping[str, str], caller: Caller) -> SessionMark | None:
+    """Which of its sessions a device's message came in, on the word of its bridge; None where that does not say.
+
+    Raises:
+        Malformed: the header has another form.
+    """
+    text = headers.get(subjects.SESSION)
+    if text is None or caller.kind is not DEVICE:
+        return None
+    return SessionMark.parse(text)
 
 
 def deadline_of(headers: Mapping[str, str], arrived: float, within: float) -> float:

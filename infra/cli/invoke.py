@@ -136,12 +136,14 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.roster import EmptyRoster
     from functions.contract.subjects import MQTT_PREFIX
     from functions.domain.bundles import Site
+    from functions.domain.enrolment import RENEWAL_GRACE
     from functions.ports import Hub
 
     clock, shown, secret = SystemClock(), _Shown(), _uuid_key(state)
     database = _open_state(state)
     stores = open_tables(database, clock)
     return Hub(
+        renewal_grace=RENEWAL_GRACE,
         clock=clock,
         authority=_open_authority(state),
         hasher=HmacHasher(secret),

@@ -51,6 +51,7 @@ _DEVICE_LINES = (
     "write {prefix}/devices/%u/status",
     "write {prefix}/devices/%u/methods/+/response",
     "write {prefix}/devices/%u/certificates/renew",
+    "write {prefix}/devices/%u/certificates/renew/confirm",
     "read {prefix}/devices/%u/#",
     "write {prefix}/devices/%c/provision/request",
     "read {prefix}/devices/%c/provision/+",

@@ -56,6 +56,7 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
         "HUB_DEVICE_HOST": device_host(settings),
         "HUB_MQTT_PORT": str(settings.mqtt_listen.port),
         "HUB_TOPIC_PREFIXES": ",".join(settings.topic_prefixes),
+        "HUB_RENEWAL_GRACE_SECONDS": str(settings.renewal_grace_seconds),
     }
     bridge = common | {
         "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("bridge")),

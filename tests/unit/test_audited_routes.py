@@ -16,7 +16,7 @@ from functions.domain.alarms import Alarm, Severity
 from functions.domain.audit import AuditEntry
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device
-from functions.domain.enrolment import Enrolment
+from functions.domain.enrolment import Claim, Enrolment
 from functions.route import Route
 from functions.routes import ROUTES
 from functions.runtime.calls import Reply, answer
@@ -98,6 +98,11 @@ class Act:
 OPEN = Call("enrolment.open")
 SERIAL = "ab12"
 ALARM = Alarm("clock-skew", "the broker", Severity.WARNING, "", START, START)
+END = START + timedelta(days=1)
+RENEWED = Certificate(
+    "cd34", Purpose.DEVICE, "pump-0002", "f2", START, END, START, "renewal", "device:pump-0002", "0", "PEM"
+)
+RENEWAL = Claim("", "pump-0002", "device:pump-0002", END, "0", "cd34", ("cd12",))
 SUSPEND = Call("registry.devices.pump-0001.suspend")
 TOKEN = Call("tokens.create", _body(name="dashboard", scopes=["devices:read"]))
 CLAIM = Call("claims.create", lambda: {"name": "fleet", "csrPem": csr("fleet")})
@@ -114,6 +119,16 @@ ACTS = {
         "onboarding.accepted",
         "pump-0007",
         (OPEN, CLAIM),
+    ),
+    "devices.*.certificates.renew": Act(
+        Call("devices.pump-0002.certificates.renew", _csr("pump-0002"), "device:pump-0002"),
+        "device.renewed",
+        "pump-0002",
+    ),
+    "devices.*.certificates.renew.confirm": Act(
+        Call("devices.pump-0002.certificates.renew.confirm", _body(certificateId=RENEWED.serial), "device:pump-0002"),
+        "device.renewal-confirmed",
+        "pump-0002",
     ),
     "twins.*.desire": Act(
         Call("twins.pump-0001.desire", _body(desired={"led": "on"}), "app:dashboard"), "twin.desired", "pump-0001"
@@ -150,14 +165,17 @@ ACTS = {
 
 
 def _hub() -> MemoryHub:
-    until = START + timedelta(days=1)
     old = Certificate(
-        SERIAL, Purpose.DEVICE, "pump-0001", "f1", START, until, START, "provision", "claim:fleet", "0", "PEM"
+        SERIAL, Purpose.DEVICE, "pump-0001", "f1", START, END, START, "provision", "claim:fleet", "0", "PEM"
     )
     return memory_hub(
-        devices={name: Device(name, START, START) for name in ("pump-0001", "pump-0002")},
-        certificates={SERIAL: old},
         alarms={ALARM.id: ALARM},
+        devices={
+            "pump-0001": Device("pump-0001", START, START),
+            "pump-0002": Device("pump-0002", START, START, certificate=RENEWED.serial),
+        },
+        certificates={SERIAL: old, RENEWED.serial: RENEWED},
+        renewals={"pump-0002": RENEWAL},
         enrolment={"enrolment": Enrolment(is_open=False)},
     )
 
@@ -177,6 +195,7 @@ async def _do(hub: MemoryHub, asked: Call) -> Reply:
         "Hub-Call": "c0ffee",
         "Hub-Origin": "http:192.0.2.7",
         "Hub-Scopes": "admin",
+        "Hub-Session": f"{int(START.timestamp()) + 1}/192.0.2.7:50001",
     }
     return await answer(_route(asked.subject), hub, f"devicehub.{asked.subject}", orjson.dumps(asked.body()), headers)
 

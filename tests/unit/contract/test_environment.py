@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.contract.environment import Environment, SettingsError
+from functions.contract.environment import Environment, SettingsError, grace_seconds
 
 
 def test_settings_are_read_by_their_kind(tmp_path: Path) -> None:
@@ -69,3 +69,20 @@ def test_a_secret_is_never_in_a_fault(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as told:
         env.done()
     assert "hunter2" not in str(told.value)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 7 * 24 * 3600), ("10", 10), ("31536000", 31_536_000)])
+def test_a_renewal_may_wait_for_its_confirmation_as_long_as_is_set(text: str, seconds: int) -> None:
+    env = Environment({"HUB_RENEWAL_GRACE_SECONDS": text})
+
+    assert grace_seconds(env) == seconds
+    env.done()
+
+
+@pytest.mark.parametrize("text", ["9", "0", "-1", "7d", "31536001", "1e5"])
+def test_a_wrong_time_to_confirm_is_named(text: str) -> None:
+    env = Environment({"HUB_RENEWAL_GRACE_SECONDS": text})
+    grace_seconds(env)
+
+    with pytest.raises(SettingsError, match="HUB_RENEWAL_GRACE_SECONDS is"):
+        env.done()

@@ -14,7 +14,18 @@ from functions.domain.order import Order
 from functions.domain.tokens import Scope
 from functions.handlers import twins
 from functions.route import Route
-from functions.runtime.decoding import admit, caller_of, deadline_of, decode, echo, names_in, order_of, origin_of, parse
+from functions.runtime.decoding import (
+    admit,
+    caller_of,
+    deadline_of,
+    decode,
+    echo,
+    names_in,
+    order_of,
+    origin_of,
+    parse,
+    session_of,
+)
 from functions.testing import refused
 
 UPDATE = Route("devices.*.twin.update", twins.update, TwinReport, DEVICE, 2.0, ("clientToken",))
@@ -260,6 +271,18 @@ def test_a_call_comes_from_where_the_edge_says(headers: dict[str, str], caller: 
 def test_an_origin_of_another_form_is_refused(origin: str) -> None:
     with refused(Malformed):
         origin_of({"Hub-Origin": origin}, Caller(APP, "dashboard"))
+
+
+def test_only_of_a_device_it_is_told_which_session_a_message_came_in() -> None:
+    headers = {"Hub-Session": "2051222400/127.0.0.1:7"}
+
+    mark = session_of(headers, Caller(DEVICE, "EDGB-0001"))
+    assert mark is not None
+    assert str(mark) == headers["Hub-Session"]
+    assert session_of({}, Caller(DEVICE, "EDGB-0001")) is None
+    assert session_of(headers, Caller(APP, "dashboard")) is None
+    with refused(Malformed):
+        session_of({"Hub-Session": "now"}, Caller(DEVICE, "EDGB-0001"))
 
 
 def test_the_deadline_is_the_callers_or_the_routes_whichever_is_earlier() -> None:

@@ -23,6 +23,8 @@ STAFF, READERS = OPERATOR | SYSTEM, OPERATOR | APP | SYSTEM
 WHO: dict[str, tuple[Kind, Scope | None]] = {
     "certificates.create-from-csr": (CLAIM, None),
     "devices.*.provision.request": (CLAIM | DEVICE, None),
+    "devices.*.certificates.renew": (DEVICE, None),
+    "devices.*.certificates.renew.confirm": (DEVICE, None),
     "devices.*.twin.get": (DEVICE, None),
     "devices.*.twin.update": (DEVICE, None),
     "devices.*.telemetry": (DEVICE, None),

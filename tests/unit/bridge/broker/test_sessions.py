@@ -5,7 +5,7 @@ from datetime import timedelta
 from bridge.broker.lines import Connected
 from bridge.broker.sessions import Sessions
 from functions.domain.callers import CLAIM, DEVICE, Caller
-from functions.domain.sessions import Session
+from functions.domain.sessions import Session, SessionMark
 from tests.unit.bridge.broker.memory import NOW
 
 
@@ -99,3 +99,36 @@ def test_a_restart_of_the_broker_ends_all_sessions_and_those_known_from_before()
 
     assert [session.client_id for session in gone] == ["EDGB-0001"]
     assert list(sessions.all()) == ["EDGB-0003"]
+
+
+def test_a_message_came_in_the_newest_session_also_when_that_is_over() -> None:
+    sessions = Sessions("local")
+    assert sessions.mark("EDGB-0001") is None
+    sessions.connected(connected("EDGB-0001"))
+    assert sessions.mark("EDGB-0001") == SessionMark(NOW, "127.0.0.1:5")
+    sessions.ended("EDGB-0001")
+    assert sessions.mark("EDGB-0001") == SessionMark(NOW, "127.0.0.1:5")
+    sessions.connected(connected("EDGB-0001", second=3))
+    assert sessions.mark("EDGB-0001") == SessionMark(NOW + timedelta(seconds=3), "127.0.0.1:5")
+
+
+def test_a_session_under_another_name_is_none_of_the_devices() -> None:
+    sessions = Sessions("local")
+    sessions.connected(connected("EDGB-0001", "EDGB-0002"))
+    assert sessions.mark("EDGB-0001") is None
+    assert sessions.mark("EDGB-0002") is None
+    session, _ = sessions.connected(connected("EDGB-0003"))
+    sessions.bar(session)
+    assert sessions.mark("EDGB-0003") is None
+    sessions.ended("EDGB-0003")
+    assert sessions.mark("EDGB-0003") is None
+
+
+def test_sessions_that_are_over_are_remembered_within_bounds() -> None:
+    sessions = Sessions("local")
+    for number in range(2000):
+        sessions.connected(connected(f"EDGB-{number:04d}"))
+        sessions.ended(f"EDGB-{number:04d}")
+
+    assert sessions.mark("EDGB-0000") is None
+    assert sum(sessions.mark(f"EDGB-{number:04d}") is not None for number in range(2000)) == 1024

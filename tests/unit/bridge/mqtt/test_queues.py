@@ -423,3 +423,32 @@ def _raising(fault: Callable[[], Fault]) -> Callable[[str, bytes], bytes]:
         raise fault()
 
     return respond
+
+
+@pytest.mark.parametrize("path", ["certificates/renew", "certificates/renew/confirm"])
+async def test_a_renewal_is_passed_on_with_the_session_it_came_in(
+    make: MakeQueues, broker: MemoryBroker, functions: MemoryFunctions, path: str
+) -> None:
+    queues = make()
+    queues.take(broker.message(f"devices/EDGB-0001/{path}"))
+    queues.take(broker.message("devices/EDGB-0001/twin/get"))
+    await settled(queues)
+
+    renewal, other = functions.calls
+    assert renewal.headers[subjects.SESSION] == "2051222400/127.0.0.1:7"
+    assert subjects.SESSION not in other.headers
+    assert broker.topics[0] == f"devices/EDGB-0001/{path}/accepted"
+
+
+async def test_a_renewal_in_an_unknown_session_is_refused_at_once(
+    make: MakeQueues, broker: MemoryBroker, functions: MemoryFunctions
+) -> None:
+    """To try until the session is known could find another one."""
+    queues = make()
+    queues.take(broker.message("devices/D1/certificates/renew", b'{"requestId":"r1"}'))
+
+    assert functions.calls == []
+    ((topic, payload, _),) = broker.sent
+    assert topic == "$devicehub/devices/D1/certificates/renew/rejected"
+    told = json.loads(payload)
+    assert (told["error"], told["code"], told["requestId"]) == ("unavailable", 503, "r1")

@@ -18,7 +18,7 @@ def test_every_function_is_listed_with_its_terms() -> None:
     assert done.exit_code == 0, done.output
     listed = json.loads(done.stdout)
     assert [entry["subject"] for entry in listed] == [route.full_subject for route in ROUTES]
-    assert listed[2] == {
+    assert listed[4] == {
         "subject": "devicehub.devices.*.twin.get",
         "handler": "functions.handlers.twins.get",
         "body": "TwinGet",

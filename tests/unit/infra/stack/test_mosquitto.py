@@ -24,6 +24,7 @@ pattern write $devicehub/devices/%u/heartbeat
 pattern write $devicehub/devices/%u/status
 pattern write $devicehub/devices/%u/methods/+/response
 pattern write $devicehub/devices/%u/certificates/renew
+pattern write $devicehub/devices/%u/certificates/renew/confirm
 pattern read $devicehub/devices/%u/#
 pattern write $devicehub/devices/%c/provision/request
 pattern read $devicehub/devices/%c/provision/+
@@ -48,7 +49,7 @@ def test_every_prefix_has_the_same_rows() -> None:
 
     ours = [line for line in lines if "$devicehub" in line]
     assert [line.replace("$devicehub", "$fleethub") for line in ours] == [line for line in lines if "$fleethub" in line]
-    assert len(ours) == 13
+    assert len(ours) == 14
 
 
 def test_no_pattern_lets_a_device_write_a_whole_subtree() -> None:
