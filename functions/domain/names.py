@@ -16,6 +16,8 @@ ClaimName = NewType("ClaimName", str)
 # subject over 4,096 bytes makes a NATS server close the connection for good.
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DEVICE_ID = re.compile(r"(?!(?:claim|hub)-)[A-Za-z0-9][A-Za-z0-9_-]{3,63}", re.IGNORECASE | re.ASCII)
+# Every device id has the form of a role too.
+_ROLE = re.compile(r"(?!(?:claim|hub)-)[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.IGNORECASE | re.ASCII)
 _CLAIM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,57}", re.ASCII)
 _UUID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{3,63}", re.ASCII)
 
@@ -30,6 +32,11 @@ def is_token(text: str) -> bool:
 def is_device_id(text: str) -> bool:
     """Whether a text has the form of a device id."""
     return _DEVICE_ID.fullmatch(text) is not None
+
+
+def is_role(text: str) -> bool:
+    """Whether a text has the form of a role, and may so be what a device is addressed by."""
+    return _ROLE.fullmatch(text) is not None
 
 
 def device_id(text: str) -> DeviceId:

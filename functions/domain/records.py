@@ -8,7 +8,7 @@ from typing import Any
 
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Conflict, Denied, Malformed, Reason
-from functions.domain.names import is_token
+from functions.domain.names import is_role, is_token
 
 MAX_NAME_CHARACTERS = 128
 MAX_NOTES_CHARACTERS = 4096
@@ -18,7 +18,6 @@ MAX_TAG_CHARACTERS = 256
 
 _SHOWN = ("lifecycle", "name", "role", "groups", "tags", "notes", "replaces", "replaced_by")
 
-_ROLE = re.compile(r"(?!(?:claim|hub)-)[A-Za-z0-9][A-Za-z0-9_-]{0,63}", re.IGNORECASE | re.ASCII)
 _TAG_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Notes have lines; nothing else in them may steer a terminal.
@@ -50,7 +49,7 @@ def check_patch(patch: RecordPatch) -> None:
     wrong: dict[str, str] = {}
     if patch.name is not None and (len(patch.name) > MAX_NAME_CHARACTERS or _CONTROL.search(patch.name)):
         wrong["displayName"] = f"must be at most {MAX_NAME_CHARACTERS} characters, none of them a control character"
-    if patch.role and _ROLE.fullmatch(patch.role) is None:
+    if patch.role and not is_role(patch.role):
         wrong["role"] = (
             "must be 1 to 64 letters, digits, '_' or '-', begin with a letter or digit, and not with 'claim-' or 'hub-'"
         )

@@ -4,21 +4,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.cli import record
 from infra.cli.connection import ask, data_directory, node_of, plain
 from infra.cli.console import say, say_json
-from infra.cli.options import AsJson, Data, Days, Device, Out
+from infra.cli.options import AsJson, Data, Days, Device, NewDevice, Out
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from functions.contract.messages import DeviceView
 
-app = typer.Typer(no_args_is_help=True, help="Devices: register, list, look at, suspend and revoke them.")
+app = typer.Typer(no_args_is_help=True, help="Devices: register, list, show, change, suspend, replace and retire.")
+record.register(app)
 
 
 @app.command(epilog="Example: devicehub device create pump-0007 --out ./pump-0007")
 def create(
-    device: Device,
+    device: NewDevice,
     out: Out,
     days: Days = None,
     data: Data = None,
@@ -82,14 +83,15 @@ def list_(
 @app.command(epilog="Example: devicehub device show pump-0007 --json")
 def show(device: Device, as_json: AsJson = False, data: Data = None) -> None:
     """Show what the registry keeps of a device."""
-    from functions.contract.messages import DeviceView, Nothing
+    from functions.contract.messages import DeviceRecord, Nothing
+    from infra.cli.record import facts_of
     from infra.cli.tables import show_facts
 
-    view = ask(data, f"devicehub.registry.devices.{device}.get", Nothing(), DeviceView)
+    view = ask(data, f"devicehub.registry.devices.{device}.get", Nothing(), DeviceRecord)
     if as_json:
         say_json(plain(view))
     else:
-        show_facts(_facts(view))
+        show_facts(facts_of(view))
 
 
 @app.command(epilog="Example: devicehub device revoke pump-0007")
@@ -122,30 +124,6 @@ def resume(device: Device, data: Data = None) -> None:
 
 
 def _turn(data: "Path | None", device: str, verb: str) -> None:
-    from functions.contract.messages import DeviceView, Nothing
+    from functions.contract.messages import DeviceRecord, Nothing
 
-    ask(data, f"devicehub.registry.devices.{device}.{verb}", Nothing(), DeviceView)
-
-
-def _facts(view: "DeviceView") -> list[tuple[str, str]]:
-    from infra.cli.tables import moment
-
-    certificate = view.certificate
-    evidence = str((view.presence or {}).get("evidence", ""))
-    return [
-        ("Device", view.device_name),
-        ("Name", view.display_name),
-        ("Role", view.role or ""),
-        ("Status", f"{view.status} ({evidence})" if evidence else view.status),
-        ("Last seen", moment(view.last_seen)),
-        ("Lifecycle", view.lifecycle),
-        ("Groups", ", ".join(view.groups)),
-        ("Tags", ", ".join(f"{name}={value}" for name, value in view.tags.items())),
-        ("Model", view.model),
-        ("Firmware", view.firmware),
-        ("Certificate", certificate.serial if certificate else ""),
-        ("Fingerprint", (certificate.fingerprint or "") if certificate else ""),
-        ("Valid until", moment(certificate.not_after) if certificate else ""),
-        ("Created", moment(view.created_at)),
-        ("Updated", moment(view.updated_at)),
-    ]
+    ask(data, f"devicehub.registry.devices.{device}.{verb}", Nothing(), DeviceRecord)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from functions.domain.faults import Malformed
-from functions.domain.names import claim_name, device_id
+from functions.domain.names import claim_name, device_id, is_role
 
 
 def _checked(check: Callable[[str], str]) -> Callable[[str], str]:
@@ -20,6 +20,15 @@ def _checked(check: Callable[[str], str]) -> Callable[[str], str]:
             raise typer.BadParameter(fault.detail) from fault
 
     return parse
+
+
+def _id_or_role(text: str) -> str:
+    if not is_role(text):
+        raise Malformed(
+            detail="A device is named by its id or role: 1 to 64 letters, digits, '_' or '-', beginning with a letter"
+            " or digit, and not with 'claim-' or 'hub-'."
+        )
+    return text
 
 
 Data = Annotated[
@@ -36,7 +45,10 @@ Data = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write the bundle.")]
 Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, help="How long the certificate is valid.")]
-Device = Annotated[str, typer.Argument(metavar="ID", parser=_checked(device_id), help="The device id.")]
+Device = Annotated[
+    str, typer.Argument(metavar="ID", parser=_checked(_id_or_role), help="The id of a device, or the role it has.")
+]
+NewDevice = Annotated[str, typer.Argument(metavar="ID", parser=_checked(device_id), help="The device id.")]
 Claim = Annotated[
     str, typer.Argument(metavar="NAME", parser=_checked(claim_name), help="The name, without 'claim-' before it.")
 ]

@@ -255,6 +255,43 @@ def test_an_interrupted_create_ends_with_the_certificate_that_was_signed(hub: Hu
     assert not (tmp_path / "pump-0003.csr").exists()
 
 
+def test_a_record_is_changed_and_addressed_by_its_role(hub: Hub, tmp_path: Path) -> None:
+    hub.do("device", "create", "crane-0001", "--out", str(tmp_path / "crane"))
+
+    told = hub.do(
+        "device", "update", "crane-0001", "--name", "North crane", "--role", "crane-north", "--group", "yard",
+        "--tag", "site=A", "--tag", "lift=yes", "--notes", "painted",
+    )  # fmt: skip
+    assert "crane-north" in told
+    shown = hub.json("device", "update", "crane-north", "--untag", "lift")
+    assert (shown["displayName"], shown["groups"], shown["tags"]) == ("North crane", ["yard"], {"site": "A"})
+    assert (shown["deviceId"], shown["notes"]) == ("crane-north", "painted")
+    assert hub.json("twin", "get", "crane-north")["deviceId"] == "crane-0001"
+
+    stale = hub.run("device", "update", "crane-0001", "--notes", "x", "--expected-version", "1")
+    assert (stale.exit_code, "version" in stale.stderr) == (1, True)
+    assert hub.run("device", "update", "crane-0001").exit_code == 2
+    assert hub.run("device", "update", "crane-0001", "--tag", "site").exit_code == 2
+    assert hub.json("device", "update", "crane-0001", "--role", "")["role"] is None
+
+
+def test_a_device_is_replaced_and_retired(hub: Hub, tmp_path: Path) -> None:
+    for name in ("drill-0001", "drill-0002"):
+        hub.do("device", "create", name, "--out", str(tmp_path / name))
+    hub.do("device", "update", "drill-0001", "--role", "drill", "--group", "yard")
+    hub.do("twin", "set", "drill-0001", '{"rate": 4}')
+
+    told = hub.do("device", "swap", "drill", "drill-0002")
+
+    assert "drill-0002 takes the place of drill-0001 and has the role drill" in told
+    assert hub.json("device", "show", "drill")["deviceName"] == "drill-0002"
+    assert hub.json("twin", "get", "drill")["desired"] == {"rate": 4}
+    assert hub.json("device", "show", "drill-0001")["replacedBy"] == "drill-0002"
+    assert hub.run("device", "swap", "drill-0001", "drill-0002").exit_code == 0
+    assert "drill-0002 is retired" in hub.do("device", "retire", "drill")
+    assert hub.run("device", "show", "drill").exit_code == 1
+
+
 def test_an_unknown_device_is_told(hub: Hub) -> None:
     for words in (("device", "show"), ("device", "revoke"), ("twin", "get")):
         done = hub.run(*words, "nobody-1")
@@ -262,7 +299,7 @@ def test_an_unknown_device_is_told(hub: Hub) -> None:
         assert "no such device" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["a", "a.b", "a*b", "claim-x", "hub-1", "-x", "a b", "a/b"])
+@pytest.mark.parametrize("name", ["", "a.b", "a*b", "claim-x", "hub-1", "-x", "a b", "a/b"])
 def test_a_name_that_no_device_can_have_is_wrong_usage(hub: Hub, name: str) -> None:
     assert hub.run("device", "show", "--", name).exit_code == 2
 
