@@ -5,12 +5,9 @@ The only place of this part that names ``os.environ``.
 
 import asyncio
 import os
-import secrets
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
 from importlib.metadata import version
-from typing import Final
 
 import structlog
 import uvloop
@@ -27,12 +24,12 @@ from functions.adapters.layout import open_stores
 from functions.adapters.register_index import SqliteRegister
 from functions.adapters.roster import BucketRoster
 from functions.adapters.streams import JetStreamStreams
+from functions.chores import start_chores
 from functions.contract import bus
 from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
 from functions.domain.faults import Fault
-from functions.handlers import intents, provisioning, renewing, suspending
 from functions.plugins import PluginError, load_routes
 from functions.ports import Hub
 from functions.route import Role
@@ -43,10 +40,6 @@ from functions.settings import Settings
 log = structlog.get_logger("functions")
 
 _SERVICE_NAMES = {Role.WORKER: "functions", Role.INDEX: "index"}
-_CHORES_EVERY_SECONDS = 60
-_QUICK_CHORES_EVERY_SECONDS = 5
-
-Chore = Callable[[Hub], Awaitable[None]]
 
 
 def main() -> None:
@@ -92,7 +85,7 @@ async def serve(settings: Settings) -> bool:
     runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"))
     await runtime.start()
     log.info("serving", role=settings.role, routes=len(routes))
-    chores = _start_chores(hub) if settings.role is Role.WORKER else []
+    chores = start_chores(hub) if settings.role is Role.WORKER else []
     await stop.wait()
     for chore in chores:
         chore.cancel()
@@ -143,40 +136,6 @@ def make_hub(
         roster=roster,
         **open_stores(client),
     )
-
-
-def _start_chores(hub: Hub) -> list[asyncio.Task[None]]:
-    return [
-        asyncio.create_task(_do_chores(hub, _CHORES, _CHORES_EVERY_SECONDS)),
-        # A renewal's end may be put off by no more than half the time it has.
-        asyncio.create_task(
-            _do_chores(hub, _RENEWALS, min(_CHORES_EVERY_SECONDS, hub.renewal_grace.total_seconds() / 2))
-        ),
-        asyncio.create_task(_do_chores(hub, _QUICK_CHORES, _QUICK_CHORES_EVERY_SECONDS)),
-    ]
-
-
-async def _do_chores(hub: Hub, chores: Iterable[Chore], every_seconds: float) -> None:
-    """Finish now and then what calls left unfinished; every worker may, as each step is safe to repeat."""
-    while True:
-        for chore in chores:
-            try:
-                await chore(hub)
-            except Fault as fault:
-                log.warning("chore put off", chore=chore.__name__, reason=fault.reason, cause=repr(fault.__cause__))
-        # Spread, so that workers started together do not do the same at once.
-        await asyncio.sleep(every_seconds * (0.5 + secrets.randbelow(1000) / 1000))
-
-
-async def _catch_up_audit(hub: Hub) -> None:
-    await hub.audit.catch_up()
-
-
-# Each is tried whatever becomes of those before it.
-_CHORES: Final[Sequence[Chore]] = (provisioning.finish_claims, suspending.finish_suspensions, _catch_up_audit)
-_RENEWALS: Final[Sequence[Chore]] = (renewing.finish_renewals,)
-# A record that an operation has to itself is closed to others meanwhile, and there is mostly nothing to read.
-_QUICK_CHORES: Final[Sequence[Chore]] = (intents.finish_intents,)
 
 
 async def _tell(problem: Exception) -> None:

@@ -9,7 +9,7 @@ every minute, and whenever it may have missed something.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import structlog
@@ -26,6 +26,7 @@ from bridge.mqtt.session import Incoming
 from functions.contract.messages import Access, AccessChanged, BrokerName, Message, Nothing, SessionList
 from functions.contract.subjects import subject
 from functions.domain.callers import Caller
+from functions.domain.certificates import crl_is_overdue
 from functions.domain.faults import Denied, Fault, Unavailable
 from functions.domain.names import CLAIM_PREFIX
 from functions.domain.sessions import SessionMark
@@ -44,6 +45,10 @@ M = TypeVar("M", bound=Message)
 log = structlog.get_logger("bridge.broker")
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 class Keeper:
     """Listens on a lane (``bridge.mqtt.ports.Listener``) and keeps its broker.
 
@@ -60,6 +65,8 @@ class Keeper:
         peers: the addresses connected to the broker's port, or None if this host cannot tell.
         pauses: how long is waited between tries.
         subscribes_within: seconds that a device is given to subscribe before it is told its delta again.
+        every: seconds between two rounds when nothing calls for one.
+        now: the time of day.
     """
 
     def __init__(
@@ -75,6 +82,8 @@ class Keeper:
         peers: Callable[[], frozenset[str] | None],
         pauses: Pauses = PAUSES,
         subscribes_within: float = SUBSCRIBES_WITHIN_SECONDS,
+        every: float = _EVERY_SECONDS,
+        now: Callable[[], datetime] = _now,
     ) -> None:
         self._admin = admin
         self._sessions = sessions
@@ -84,6 +93,8 @@ class Keeper:
         self._alarms = alarms
         self._peers = peers
         self._pauses = pauses
+        self._every = every
+        self._now = now
         self._reports = Reports(functions, alarms, pauses)
         self._follower = Follower(
             sessions,
@@ -107,6 +118,8 @@ class Keeper:
         self._rounds = 0
         # When each common name was cut for the last time that we know to be done; None before the first access state.
         self._cut: dict[str, datetime] | None = None
+        # When the list ends that the broker is known to have.
+        self._crl_ends: datetime | None = None
         self.ready = asyncio.Event()
 
     # --- for the lane -----------------------------------------------------------
@@ -139,7 +152,7 @@ class Keeper:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._admin.follow_log())
-                for work in (self._catch_up, self._keep_access, self._end_wrong, self._keep_saved):
+                for work in (self._catch_up, self._keep_access, self._end_wrong, self._keep_saved, self._watch_crl):
                     tasks.create_task(work())
         finally:
             await self._reports.stop()
@@ -213,7 +226,7 @@ class Keeper:
             await self._until_done("access", self._fetch_and_apply, hurry=self._asked)
             self._is_applying = False
             self.ready.set()
-            await _pause(_EVERY_SECONDS, self._asked)
+            await _pause(self._every, self._asked)
 
     async def _fetch_and_apply(self) -> None:
         self._asked.clear()
@@ -241,6 +254,8 @@ class Keeper:
         ending = named | self._freshly_cut(cuts)
         faults: list[Fault] = []
         is_loaded = await _try(faults, self._admin.apply_crl(access.crl_pem))
+        if is_loaded:
+            self._crl_ends = access.crl_next_update
         denied = set(access.suspended) | (set() if is_loaded else ending)
         await _try(faults, self._admin.apply_access(access.claims, denied))
         if ending and await _try(faults, self._admin.end_sessions(sorted(ending))):
@@ -248,6 +263,14 @@ class Keeper:
         if faults:
             raise faults[0]
         self._cut = cuts
+
+    async def _watch_crl(self) -> None:
+        """Tell while the list grows old: past its end the broker lets nobody in, and whoever renews it may be away."""
+        while True:
+            if self._crl_ends is not None and crl_is_overdue(self._crl_ends, self._now()):
+                until = self._crl_ends.isoformat(timespec="minutes")
+                self._alarms.tell("crl-not-renewed", detail=f"At {until} it lapses, and the broker lets nobody in.")
+            await asyncio.sleep(self._every)
 
     def _freshly_cut(self, cuts: dict[str, datetime]) -> set[str]:
         """The common names whose cut is not known to be made.

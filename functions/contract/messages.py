@@ -437,6 +437,7 @@ class Access(Message):
     suspended: list[str]
     crl_number: int
     crl_pem: str
+    crl_next_update: datetime | None = None
     cut: list[Cut]
 
 

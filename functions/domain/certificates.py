@@ -24,6 +24,8 @@ CLAIM_CERTIFICATE_LIFETIME = timedelta(days=5 * 365)
 CRL_LIFETIME = timedelta(days=30)
 _CRL_RENEWED_AFTER = timedelta(days=1)
 _CRL_RENEWED_BEFORE = timedelta(days=7)
+# Four weeks are left then to see what keeps it from being renewed.
+_CRL_MISSED_AFTER = timedelta(days=2)
 # Workers' clocks differ a little; more than this, and the CRL was made by a
 # clock that has been set back since.
 _CLOCKS_DIFFER = timedelta(minutes=1)
@@ -138,6 +140,11 @@ def revoke(certificate: Certificate, at: datetime, reason: RevocationReason | No
 def crl_is_due(made: datetime, next_update: datetime, now: datetime) -> bool:
     """Whether a revocation list must be made anew although nothing was revoked."""
     return now - made >= _CRL_RENEWED_AFTER or next_update - now <= _CRL_RENEWED_BEFORE or made - now > _CLOCKS_DIFFER
+
+
+def crl_is_overdue(next_update: datetime, now: datetime) -> bool:
+    """Whether a revocation list should have been renewed some time ago, so that a person must look why it was not."""
+    return next_update - now <= CRL_LIFETIME - _CRL_MISSED_AFTER
 
 
 def judge_request(request: SigningRequest) -> None:

@@ -33,6 +33,7 @@ async def read(call: Call[Nothing], hub: Hub) -> Access:
         suspended=sorted(suspended),
         crl_number=revocations.number,
         crl_pem=revocations.crl_pem,
+        crl_next_update=revocations.next_update,
         cut=_cut([entry for entry in revoked.values() if now - entry.at < CUT_FOR]),
     )
 

@@ -84,6 +84,22 @@ async def tell(hub: Hub, common_names: Iterable[str] = ()) -> None:
     await hub.events.publish(ACCESS_CHANGED, AccessChanged(end=sorted(set(common_names))))
 
 
+async def keep_fresh(hub: Hub) -> None:
+    """Renew the list if its time has come; for a timer, in as many processes as there are.
+
+    The keeper of a broker has the list renewed whenever it asks; this is for
+    a hub whose keeper cannot, and costs one read.
+
+    Raises:
+        Conflict: others made a new list at every one of five attempts.
+        Unavailable: the storage, or the CA certificate is over.
+    """
+    kept = value_of(await hub.revocations.get(CRL))
+    if kept is None or rules.crl_is_due(kept.this_update, kept.next_update, hub.clock.now()):
+        await renew(hub)
+        await tell(hub)
+
+
 async def renew(hub: Hub) -> tuple[Revocations, dict[str, Revoked]]:
     """The list as it must now be, made anew if need be, and what is revoked.
 

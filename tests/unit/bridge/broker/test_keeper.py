@@ -5,16 +5,22 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.keeper import Keeper
 from bridge.broker.logfile import LogFile, LogLine
-from bridge.broker.port import Pauses
+from bridge.broker.port import M, Pauses
 from bridge.broker.sessions import Sessions
-from functions.contract.messages import SessionFact
+from functions.contract.messages import Message, Nothing, SessionFact
+from functions.domain.callers import Caller
+from functions.domain.certificates import CRL_LIFETIME
 from functions.domain.faults import Conflict, Denied, Fault, Malformed, Unavailable
+from functions.handlers import access
+from functions.testing import MemoryHub, call, memory_hub
 from tests.unit.bridge.broker.memory import (
     NOW,
     MemoryBroker,
@@ -29,11 +35,11 @@ OWN = "@bridge"
 
 
 class Rig:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, functions: MemoryFunctions | None = None, **facts: Any) -> None:
         self.log = folder / "broker.log"
         self.log.touch()
         self.log_file = LogFile(self.log)
-        self.functions = MemoryFunctions()
+        self.functions = functions or MemoryFunctions()
         self.broker = MemoryBroker(self.log_file)
         self.link = MemoryLink()
         self.lane = MemoryLane()
@@ -50,6 +56,7 @@ class Rig:
             alarms=self.alarms,
             peers=lambda: self.peers,
             pauses=Pauses(0.001, 0.004),
+            **facts,
         )
         self.task: asyncio.Task[None] | None = None
 
@@ -344,3 +351,76 @@ async def test_counts_are_visible(rig: Rig) -> None:
     await rig.broker.until(lambda: rig.broker.done("save"))
 
     assert rig.keeper.to_json() == {"sessions": 1, "reports": 1, "saves": 1, "rounds": 1, "alarms": {}}
+
+
+class HubFunctions(MemoryFunctions):
+    """The access state of a hub in memory, by the function itself."""
+
+    def __init__(self, hub: MemoryHub) -> None:
+        super().__init__()
+        self.hub = hub
+        self.are_away = False
+
+    async def call(self, subject: str, body: Message, answer: type[M], *, caller: Caller, within: float = 5.0) -> M:
+        if subject.endswith("access.get"):
+            if self.are_away:
+                raise Conflict
+            self.access = await access.read(call(Nothing(), caller=str(caller)), self.hub)
+        return await super().call(subject, body, answer, caller=caller, within=within)
+
+
+@pytest.fixture
+async def aging(tmp_path: Path) -> AsyncIterator[Rig]:
+    """A keeper of a hub whose clock can be moved, with its own timer, which is quick."""
+    hub = memory_hub()
+    made = Rig(tmp_path, HubFunctions(hub), every=0.001, now=hub.clock.now)
+    yield made
+    await made.stop()
+
+
+async def a_round(rig: Rig) -> None:
+    """Wait until the keeper's timer has begun and ended a round from now on."""
+    begun = rig.keeper.to_json()["rounds"]
+    async with asyncio.timeout(5):
+        while rig.keeper.to_json()["rounds"] < begun + 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+async def test_a_broker_whose_hub_nobody_touches_for_a_year_never_has_an_old_list(aging: Rig) -> None:
+    assert isinstance(aging.functions, HubFunctions)
+    clock = aging.functions.hub.clock
+    await aging.start()
+    for _ in range(53):
+        clock.advance(timedelta(days=7))
+        await a_round(aging)
+
+        ends = x509.load_pem_x509_crl(aging.broker.done("crl")[-1].encode()).next_update_utc
+        assert ends is not None
+        # A week later, when the timer comes next, two thirds are left of it.
+        assert ends - clock.now() - timedelta(days=7) > CRL_LIFETIME / 3
+
+    assert len(set(aging.broker.done("crl"))) == 54
+    assert not aging.alarms.counts
+
+
+async def test_a_list_that_is_not_renewed_is_an_alarm_four_weeks_before_it_lapses(aging: Rig) -> None:
+    assert isinstance(aging.functions, HubFunctions)
+    clock = aging.functions.hub.clock
+    await aging.start()
+    aging.functions.are_away = True
+
+    clock.advance(timedelta(days=1, hours=23))
+    await a_round(aging)
+    assert "crl-not-renewed" not in aging.alarms.counts
+    clock.advance(timedelta(hours=1))
+    await a_round(aging)
+    async with asyncio.timeout(5):
+        while not aging.alarms.counts["crl-not-renewed"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+    aging.functions.are_away = False
+    await a_round(aging)
+    told = aging.alarms.counts["crl-not-renewed"]
+    await a_round(aging)
+    await a_round(aging)
+    assert aging.alarms.counts["crl-not-renewed"] == told

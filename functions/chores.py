@@ -1,0 +1,71 @@
+"""What function workers do of themselves: finish what calls left unfinished, and renew what would grow old.
+
+Every worker does all of it, as each step is safe to repeat.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from functions.domain.faults import Fault
+from functions.handlers import intents, provisioning, renewing, revoking, suspending
+from functions.ports import Hub
+
+_EVERY_SECONDS: Final = 60
+_QUICKLY_EVERY_SECONDS: Final = 5
+
+Chore = Callable[[Hub], Awaitable[None]]
+
+log = structlog.get_logger("functions")
+
+
+async def _catch_up_audit(hub: Hub) -> None:
+    await hub.audit.catch_up()
+
+
+CHORES: Final[Sequence[Chore]] = (
+    provisioning.finish_claims,
+    suspending.finish_suspensions,
+    revoking.keep_fresh,
+    _catch_up_audit,
+)
+_RENEWALS: Final[Sequence[Chore]] = (renewing.finish_renewals,)
+# A record that an operation has to itself is closed to others meanwhile, and there is mostly nothing to read.
+_QUICK_CHORES: Final[Sequence[Chore]] = (intents.finish_intents,)
+
+
+def start_chores(hub: Hub) -> list[asyncio.Task[None]]:
+    """Begin with all of them, until the tasks are cancelled."""
+    return [
+        asyncio.create_task(do_chores(hub, CHORES, _EVERY_SECONDS)),
+        # A renewal's end may be put off by no more than half the time it has.
+        asyncio.create_task(do_chores(hub, _RENEWALS, min(_EVERY_SECONDS, hub.renewal_grace.total_seconds() / 2))),
+        asyncio.create_task(do_chores(hub, _QUICK_CHORES, _QUICKLY_EVERY_SECONDS)),
+    ]
+
+
+async def do_chores(
+    hub: Hub,
+    chores: Iterable[Chore],
+    every_seconds: float,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Do some of them now and again and again, each whatever becomes of those before it.
+
+    Args:
+        hub: the ports.
+        chores: which.
+        every_seconds: in the mean.
+        sleep: waits for so many seconds.
+    """
+    while True:
+        for chore in chores:
+            try:
+                await chore(hub)
+            except Fault as fault:
+                log.warning("chore put off", chore=chore.__name__, reason=fault.reason, cause=repr(fault.__cause__))
+        # Spread, so that workers started together do not do the same at once.
+        await sleep(every_seconds * (0.5 + secrets.randbelow(1000) / 1000))

@@ -1,0 +1,113 @@
+"""What workers do of themselves, with a clock that is moved: above all, that the revocation list never grows old."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+import pytest
+import structlog
+from cryptography import x509
+
+from functions.adapters.authority import LocalAuthority, make_root
+from functions.chores import CHORES, do_chores
+from functions.domain.certificates import CRL_LIFETIME
+from functions.domain.faults import Unavailable
+from functions.testing import START, MemoryHub, memory_hub
+from tests.unit.handlers.onboarding import create_device
+
+WEEK = timedelta(days=7)
+
+
+class Over(Exception):
+    """Enough rounds were made."""
+
+
+async def rounds(hub: MemoryHub, number: int, between: Callable[[], Awaitable[None]]) -> None:
+    """Let the real loop make so many rounds, with something else instead of sleeping between them."""
+    left = number
+
+    async def sleep(seconds: float) -> None:
+        nonlocal left
+        assert 30 <= seconds <= 90
+        left -= 1
+        if left == 0:
+            raise Over
+        await between()
+
+    with pytest.raises(Over):
+        await do_chores(hub, CHORES, 60, sleep)
+
+
+async def crl(hub: MemoryHub) -> x509.CertificateRevocationList:
+    kept = await hub.revocations.get("crl")
+    assert kept is not None
+    return x509.load_pem_x509_crl(kept.value.crl_pem.encode())
+
+
+def end_of(found: x509.CertificateRevocationList) -> datetime:
+    assert found.next_update_utc is not None
+    return found.next_update_utc
+
+
+@pytest.mark.parametrize("step", [timedelta(minutes=1), timedelta(hours=1), timedelta(days=1), WEEK])
+async def test_a_list_that_nobody_touches_for_a_year_never_comes_into_its_last_third(step: timedelta) -> None:
+    hub = memory_hub()
+    least = CRL_LIFETIME
+
+    async def later() -> None:
+        nonlocal least
+        least = min(least, end_of(await crl(hub)) - hub.clock.now())
+        hub.clock.advance(step)
+        least = min(least, end_of(await crl(hub)) - hub.clock.now())
+
+    span = timedelta(days=365) if step >= timedelta(hours=1) else timedelta(days=3)
+    await rounds(hub, span // step + 2, later)
+
+    assert hub.clock.now() - START >= span
+    assert least > CRL_LIFETIME / 3
+    # By the timer alone, and no oftener than once a day.
+    kept = await hub.revocations.get("crl")
+    assert kept is not None
+    assert kept.value.number <= span / max(step, timedelta(days=1)) + 2
+
+
+async def test_a_hub_that_stood_still_for_weeks_renews_at_once() -> None:
+    hub = memory_hub()
+    await rounds(hub, 1, _nothing)
+    hub.clock.advance(timedelta(days=29))
+
+    await rounds(hub, 1, _nothing)
+
+    assert end_of(await crl(hub)) == hub.clock.now() + CRL_LIFETIME
+    assert hub.events.on("devicehub.broker.access.changed")
+
+
+async def test_what_cannot_be_signed_now_is_told_and_tried_again() -> None:
+    hub = memory_hub()
+    ill = memory_hub(clock=hub.clock, authority=Failing(*make_root(), hub.clock))
+    with structlog.testing.capture_logs() as logs:
+        await rounds(ill, 3, _nothing)
+
+    told = [line for line in logs if line["event"] == "chore put off"]
+    assert [line["chore"] for line in told] == ["keep_fresh"] * 3
+
+
+async def test_the_timer_writes_nothing_where_nothing_is_due() -> None:
+    hub = memory_hub()
+    await create_device(hub, "pump-7")
+    await rounds(hub, 1, _nothing)
+    before = await hub.revocations.get("crl")
+
+    await rounds(hub, 3, _nothing)
+
+    assert await hub.revocations.get("crl") == before
+
+
+async def _nothing() -> None:
+    return
+
+
+class Failing(LocalAuthority):
+    """A CA that signs no list now."""
+
+    async def sign_crl(self, *_: object, **__: object) -> str:
+        raise Unavailable
