@@ -33,7 +33,7 @@ ROOT_DAYS = 20 * 365
 # A device whose clock runs behind, or a broker that starts a second early,
 # must not find a certificate or CRL from the future: one such CRL locks out
 # every device.
-_BACK_DATED = timedelta(hours=1)
+BACK_DATED = timedelta(hours=1)
 # A client cannot be a device of this name, see functions.domain.names.
 _BROKER_NAME = "hub-broker"
 # Exactly one block and nothing beside it: the library would take the first of
@@ -64,7 +64,7 @@ def make_root(common_name: str = "Device Hub Root CA", days: int = ROOT_DAYS) ->
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(_random_serial())
-        .not_valid_before(now - _BACK_DATED)
+        .not_valid_before(now - BACK_DATED)
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(ca=True), critical=True)
@@ -169,7 +169,7 @@ class LocalAuthority:
             # Not with add_revoked_certificate, which copies the list for each entry.
             x509.CertificateRevocationListBuilder(revoked_certificates=entries)
             .issuer_name(self._certificate.subject)
-            .last_update(self._clock.now() - _BACK_DATED)
+            .last_update(self._clock.now() - BACK_DATED)
             .next_update(next_update)
             .add_extension(x509.CRLNumber(number), critical=False)
             .add_extension(self._key_identifier, critical=False)
@@ -187,7 +187,7 @@ class LocalAuthority:
         now = self._clock.now().replace(microsecond=0)
         if not self._certificate.not_valid_before_utc <= now < self._certificate.not_valid_after_utc:
             raise Unavailable(detail="The hub's CA certificate is not valid at this time, so nothing can be signed.")
-        begins = max(now - _BACK_DATED, self._certificate.not_valid_before_utc)
+        begins = max(now - BACK_DATED, self._certificate.not_valid_before_utc)
         ends = min(not_after.replace(microsecond=0), self._certificate.not_valid_after_utc)
         builder = (
             x509.CertificateBuilder()

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.x509.oid import NameOID
 
-from functions.adapters.authority import LocalAuthority, make_request, make_root
+from functions.adapters.authority import BACK_DATED, LocalAuthority, make_request, make_root
 from functions.adapters.clock import SystemClock
+from functions.domain.certificates import Certificate, Gate, Purpose
 from functions.domain.faults import Fault
 from infra.problem import Problem
 from infra.stack.paths import Paths
@@ -19,6 +21,8 @@ _SERVER_VALID = timedelta(days=5 * 365)
 _SERVER_RENEWED_BEFORE = timedelta(days=365)
 # The bridge publishes the hub's own list within seconds of the first start.
 _FIRST_CRL_VALID = timedelta(days=7)
+# Who asked for what ``devicehub up`` signs.
+_ISSUED_TO = "system:up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,7 @@ async def gather_server(paths: Paths, root: Root, names: Sequence[str], now: dat
         key = (paths.broker / "server.key").read_text(encoding="ascii")
     except (FileNotFoundError, UnicodeDecodeError):
         certificate = key = ""
-    if is_fit(certificate, key, root, names, now):
+    if is_fit(certificate, key, root, names, now) and not _is_revoked(certificate, paths):
         return certificate, key
     csr, key = make_request("hub-broker")
     try:
@@ -104,6 +108,35 @@ def is_fit(certificate_pem: str, key_pem: str, root: Root, names: Sequence[str],
     lasts = certificate.not_valid_after_utc >= min(now + _SERVER_RENEWED_BEFORE, root_ends)
     began = certificate.not_valid_before_utc <= now
     return certificate.public_key() == key.public_key() and told == set(names) and lasts and began
+
+
+def server_entry(certificate_pem: str) -> Certificate:
+    """The register's entry of the broker's certificate, as far as the certificate itself tells."""
+    certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return Certificate(
+        serial=f"{certificate.serial_number:x}",
+        purpose=Purpose.SERVER,
+        common_name=str(names[0].value),
+        fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        issued_at=certificate.not_valid_before_utc + BACK_DATED,
+        gate=Gate.SYSTEM,
+        issued_to=_ISSUED_TO,
+        csr_digest="",
+        pem=certificate_pem,
+    )
+
+
+def _is_revoked(certificate_pem: str, paths: Paths) -> bool:
+    """Whether the list that the broker had last names a certificate."""
+    serial = x509.load_pem_x509_certificate(certificate_pem.encode()).serial_number
+    try:
+        crl = x509.load_pem_x509_crl(paths.broker_crl.read_bytes())
+    except (ValueError, OSError):
+        return False
+    return crl.get_revoked_certificate_by_serial_number(serial) is not None
 
 
 async def gather_crl(paths: Paths, root: Root, now: datetime) -> str:

@@ -4,15 +4,19 @@ import asyncio
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from nats.aio.client import Client
 
-from functions.adapters.layout import LayoutError, prepare
-from functions.domain.faults import Unavailable
+from functions.adapters.jetstream import JetStreamStore
+from functions.adapters.layout import BUCKETS, LayoutError, prepare
+from functions.domain.certificates import Certificate
+from functions.domain.faults import Conflict, Unavailable
 from infra.problem import Problem
 from infra.settings import Address
 from infra.stack import leftovers, readiness, sockets
+from infra.stack.certificates import server_entry
 from infra.stack.paths import Paths
 from infra.stack.plan import Plan
 from infra.stack.supervision import NotRunning, Process, Supervisor, is_alive, launch
@@ -109,6 +113,7 @@ async def _start(plan: Plan, watch: "_Watch") -> None:
     async with readiness.bus_connection(node.nats_url, "admin", password, mend=mend) as client:
         try:
             await prepare(client)
+            await _register_server(client, paths)
         except (LayoutError, Unavailable) as problem:
             raise watch.problem("nats", f"cannot keep the hub's data: {problem}") from problem
         while not await readiness.accepts(broker, context):
@@ -118,6 +123,18 @@ async def _start(plan: Plan, watch: "_Watch") -> None:
         wanted = {part.name: part.processes for part in plan.parts}
         while late := await _late(client, wanted):
             await watch.pause(late)
+
+
+async def _register_server(client: Client, paths: Paths) -> None:
+    """Have the register know the broker's certificate, which was signed before there was anyone to tell.
+
+    At each start, so that one cut short in between is made up for.
+    """
+    bucket = BUCKETS["certificates"]
+    store: JetStreamStore[Certificate] = JetStreamStore(client, bucket.names, bucket.codec())
+    entry = server_entry((paths.broker / "server.crt").read_text(encoding="ascii"))
+    with suppress(Conflict):
+        await store.create(entry.serial, entry)
 
 
 async def _late(client: Client, wanted: Mapping[str, int]) -> str:

@@ -5,8 +5,9 @@ import pytest
 from cryptography import x509
 
 from functions.adapters.authority import make_root
+from functions.domain.certificates import Gate, Purpose
 from infra.problem import Problem
-from infra.stack.certificates import Root, gather_crl, gather_root, gather_server, is_fit
+from infra.stack.certificates import Root, gather_crl, gather_root, gather_server, is_fit, server_entry
 from infra.stack.paths import Paths
 
 NAMES = ("hub.example", "127.0.0.1", "2001:db8::1")
@@ -120,6 +121,34 @@ async def test_a_certificate_of_another_root_or_key_is_replaced(paths: Paths, ro
     assert not is_fit(certificate, other_key, root, NAMES, now())
     assert not is_fit("", "", root, NAMES, now())
     assert not is_fit(certificate[:-40], key, root, NAMES, now())
+
+
+async def test_a_revoked_certificate_is_replaced(paths: Paths, root: Root) -> None:
+    pair = await gather_server(paths, root, NAMES, now())
+    keep_server(paths, pair)
+    entry = (server_entry(pair[0]).serial, now(), None)
+
+    paths.broker_crl.write_text(await gather_crl(paths, root, now()))
+    assert await gather_server(paths, root, NAMES, now()) == pair
+    authority, ends = root.authority(), now() + timedelta(days=1)
+    paths.broker_crl.write_text(await authority.sign_crl([entry], number=1, next_update=ends))
+    assert await gather_server(paths, root, NAMES, now()) != pair
+
+
+async def test_the_register_is_told_what_the_certificate_says(paths: Paths, root: Root) -> None:
+    certificate, _ = await gather_server(paths, root, NAMES, now())
+
+    entry = server_entry(certificate)
+
+    assert (entry.purpose, entry.common_name, entry.gate, entry.issued_to) == (
+        Purpose.SERVER,
+        "hub-broker",
+        Gate.SYSTEM,
+        "system:up",
+    )
+    assert timedelta(0) <= now() - entry.issued_at < timedelta(minutes=1)
+    assert entry.not_after - now() > timedelta(days=4 * 365)
+    assert entry.pem == certificate
 
 
 async def test_the_first_list_is_empty_and_valid(paths: Paths, root: Root) -> None:
