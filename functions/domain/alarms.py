@@ -179,6 +179,11 @@ SORTS: Mapping[str, AlarmSort] = {
         "The broker was given a revocation list that is over: no device can connect.",
         "Set the clocks right, and look whether the functions run: 'devicehub doctor'.",
     ),
+    "crl-not-renewed": AlarmSort(
+        Severity.CRITICAL,
+        "The broker's revocation list is growing old. When it lapses, no device can connect.",
+        "Look whether the functions run and can sign: 'devicehub status', 'devicehub doctor'.",
+    ),
     "report-failed": AlarmSort(
         Severity.WARNING,
         "The functions did not take what the broker's log told of a session.",

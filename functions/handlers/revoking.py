@@ -5,7 +5,7 @@ from it can be done again at any time by anyone, and is: the mark in the
 certificate's record, the device or claim it belonged to, and the revocation
 list. Whoever makes the list completes what a call cut short had left.
 
-Writes     revoked, certificates, devices, claim_certificates, revocations
+Writes     revoked, certificates, devices, claim_certificates, revocations, alarms
 Publishes  devicehub.broker.access.changed
 """
 
@@ -19,8 +19,9 @@ from functions.domain import certificates as rules
 from functions.domain.certificates import CRL_LIFETIME, DEVICE_LIFETIME, Certificate, Purpose, RevocationReason
 from functions.domain.devices import Device, retire
 from functions.domain.enrolment import ClaimCertificate, close_claim
-from functions.domain.faults import Conflict
+from functions.domain.faults import Conflict, Fault
 from functions.domain.names import CLAIM_PREFIX
+from functions.handlers.alarming import close_alarm, open_alarm
 from functions.handlers.rewriting import amend, value_of
 from functions.ports import Hub, Kept, Revocations, Revoked
 
@@ -28,6 +29,7 @@ ACCESS_CHANGED = subject("broker", "access", "changed")
 # Where the list is kept.
 CRL = "crl"
 
+_ALARM = "crl-age"
 _ATTEMPTS = 5
 # A broker whose clock is behind may still take a certificate that is over by
 # ours, so the list names it for a day longer.
@@ -88,16 +90,25 @@ async def keep_fresh(hub: Hub) -> None:
     """Renew the list if its time has come; for a timer, in as many processes as there are.
 
     The keeper of a broker has the list renewed whenever it asks; this is for
-    a hub whose keeper cannot, and costs one read.
+    a hub whose keeper cannot, and costs two reads. An alarm is open from when
+    the list should have been renewed a day ago until it is.
 
     Raises:
         Conflict: others made a new list at every one of five attempts.
-        Unavailable: the storage, or the CA certificate is over.
+        Unavailable: the storage, or the CA cannot sign.
     """
     kept = value_of(await hub.revocations.get(CRL))
-    if kept is None or rules.crl_is_due(kept.this_update, kept.next_update, hub.clock.now()):
-        await renew(hub)
+    now = hub.clock.now()
+    if kept is None or rules.crl_is_due(kept.this_update, kept.next_update, now):
+        try:
+            await renew(hub)
+        except Fault as fault:
+            if kept is None or rules.crl_is_overdue(kept.next_update, now):
+                until = "never made" if kept is None else f"good until {kept.next_update:%Y-%m-%d %H:%M} UTC"
+                await open_alarm(hub, _ALARM, "", detail=f"It is {until}: {fault.detail or fault.reason}.")
+            raise
         await tell(hub)
+    await close_alarm(hub, _ALARM, "")
 
 
 async def renew(hub: Hub) -> tuple[Revocations, dict[str, Revoked]]:

@@ -1,6 +1,7 @@
 """What workers do of themselves, with a clock that is moved: above all, that the revocation list never grows old."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -9,9 +10,12 @@ from cryptography import x509
 
 from functions.adapters.authority import LocalAuthority, make_root
 from functions.chores import CHORES, do_chores
+from functions.contract.messages import Nothing
+from functions.domain.alarms import Alarm, AlarmState, Severity
 from functions.domain.certificates import CRL_LIFETIME
 from functions.domain.faults import Unavailable
-from functions.testing import START, MemoryHub, memory_hub
+from functions.handlers import access
+from functions.testing import START, MemoryHub, call, collect, memory_hub
 from tests.unit.handlers.onboarding import create_device
 
 WEEK = timedelta(days=7)
@@ -91,6 +95,40 @@ async def test_what_cannot_be_signed_now_is_told_and_tried_again() -> None:
     assert [line["chore"] for line in told] == ["keep_fresh"] * 3
 
 
+async def test_an_alarm_is_open_from_when_a_renewal_was_missed_until_it_is_made() -> None:
+    hub = memory_hub()
+    ill = replace(hub, authority=Failing(*make_root(), hub.clock))
+    await rounds(hub, 1, _nothing)
+
+    hub.clock.advance(timedelta(days=1, hours=23))
+    await rounds(ill, 1, _nothing)
+    assert await alarms(hub) == []
+    hub.clock.advance(timedelta(hours=1))
+    await rounds(ill, 3, _nothing)
+    (alarm,) = await alarms(hub)
+    assert (alarm.kind, alarm.severity, alarm.state) == ("crl-age", Severity.CRITICAL, AlarmState.OPEN)
+    assert "good until 2035-01-31 12:00 UTC" in alarm.detail
+    # Four weeks are left to mend it.
+    assert end_of(await crl(hub)) - hub.clock.now() == timedelta(days=28)
+
+    await rounds(hub, 1, _nothing)
+    (alarm,) = await alarms(hub)
+    assert alarm.state is AlarmState.CLOSED
+
+
+async def test_an_alarm_closes_also_when_the_keeper_had_the_list_renewed() -> None:
+    hub = memory_hub()
+    ill = replace(hub, authority=Failing(*make_root(), hub.clock))
+    await rounds(ill, 1, _nothing)
+    (alarm,) = await alarms(hub)
+    assert "never made" in alarm.detail
+
+    await access.read(call(Nothing(), caller="system:bridge"), hub)
+    await rounds(hub, 1, _nothing)
+
+    assert [alarm.state for alarm in await alarms(hub)] == [AlarmState.CLOSED]
+
+
 async def test_the_timer_writes_nothing_where_nothing_is_due() -> None:
     hub = memory_hub()
     await create_device(hub, "pump-7")
@@ -100,6 +138,10 @@ async def test_the_timer_writes_nothing_where_nothing_is_due() -> None:
     await rounds(hub, 3, _nothing)
 
     assert await hub.revocations.get("crl") == before
+
+
+async def alarms(hub: MemoryHub) -> list[Alarm]:
+    return [kept.value for kept in (await collect(hub.alarms.entries())).values()]
 
 
 async def _nothing() -> None:
