@@ -24,6 +24,7 @@ from functions.adapters.layout import open_stores
 from functions.adapters.register_index import SqliteRegister
 from functions.adapters.roster import BucketRoster
 from functions.adapters.streams import JetStreamStreams
+from functions.adapters.trails import SqliteTrails
 from functions.chores import start_chores
 from functions.contract import bus
 from functions.contract.environment import SettingsError
@@ -74,11 +75,14 @@ async def serve(settings: Settings) -> bool:
     if client is None:
         return False
     index, register, roster = SqliteIndex(client), SqliteRegister(client), BucketRoster(client)
-    hub = make_hub(settings, client, index, register, roster)
+    trails = SqliteTrails(client, settings.index_dir)
+    hub = make_hub(settings, client, index, register, trails, roster)
     if settings.role is Role.INDEX:
         for one in (index, register):
             await one.start()
         await asyncio.gather(index.ready(), register.ready())
+        # Who asks for it before it is read is told so; nothing else waits for that.
+        await trails.start()
     else:
         await roster.start()
     settle_memory()
@@ -116,7 +120,12 @@ async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
 
 
 def make_hub(
-    settings: Settings, client: Client, index: SqliteIndex, register: SqliteRegister, roster: BucketRoster
+    settings: Settings,
+    client: Client,
+    index: SqliteIndex,
+    register: SqliteRegister,
+    trails: SqliteTrails,
+    roster: BucketRoster,
 ) -> Hub:
     """The ports made real over one connection."""
     clock = SystemClock()
@@ -131,6 +140,7 @@ def make_hub(
         events=NatsEvents(client),
         streams=JetStreamStreams(client),
         audit=JetStreamAudit(client),
+        trails=trails,
         index=index,
         register=register,
         roster=roster,

@@ -7,15 +7,16 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from functions.domain.audit import AuditEntry, Trail
+from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.faults import Conflict, Malformed
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.twins import Half
-from functions.ports import Audit, Store, Streams
+from functions.ports import Audit, AuditPage, Store, Streams
 from functions.testing import START, collect, refused
 
 Read = Callable[[str, DeviceId], Awaitable[list[tuple[bytes, Mapping[str, str]]]]]
+Find = Callable[[AuditWanted], Awaitable[AuditPage]]
 Recorded = Callable[[Trail], Awaitable[list[AuditEntry]]]
 
 
@@ -284,6 +285,64 @@ class AuditChecks:
         assert await recorded(Trail.CHANGES) == []
 
 
+class TrailsChecks:
+    """What every ``Trails`` must do. Subclass it in a test module, with two fixtures.
+
+    ``audit`` is an empty ``Audit``, ``find`` asks the ``Trails`` that follows
+    it, once that has all that was written.
+    """
+
+    async def test_the_newest_come_first(self, audit: Audit, find: Find) -> None:
+        """In the order of their ids, whatever trail they are in; turned round where asked."""
+        await fill(audit)
+
+        found = await find(AuditWanted())
+        assert [one.id for one in found.entries] == sorted((one.id for one in found.entries), reverse=True)
+        assert found.total == len(found.entries) == 12
+        turned = await find(AuditWanted(oldest_first=True))
+        assert turned.entries == list(reversed(found.entries))
+
+    async def test_an_entry_comes_back_exactly(self, audit: Audit, find: Find) -> None:
+        """Every field equal."""
+        await audit.append([audit_entry(1)])
+
+        assert (await find(AuditWanted())).entries == [audit_entry(1)]
+
+    async def test_a_page_is_a_part_with_the_number_of_all(self, audit: Audit, find: Find) -> None:
+        """Also beyond the end."""
+        await fill(audit)
+        everything = (await find(AuditWanted())).entries
+
+        page = await find(AuditWanted(limit=5, offset=3))
+        assert (page.entries, page.total) == (everything[3:8], 12)
+        beyond = await find(AuditWanted(limit=5, offset=12))
+        assert (beyond.entries, beyond.total) == ([], 12)
+
+    async def test_what_is_asked_for_must_all_hold(self, audit: Audit, find: Find) -> None:
+        """Actor, action or its first word, kind, target, and time."""
+        await fill(audit)
+        for wanted in (
+            AuditWanted(actor="user:anna"),
+            AuditWanted(action="device.suspended"),
+            AuditWanted(action="device"),
+            AuditWanted(action="dev"),
+            AuditWanted(target="EDGB-0001"),
+            AuditWanted(kind="twin", target="EDGB-0001"),
+            AuditWanted(actor="user:anna", action="twin", target="EDGB-0002"),
+            AuditWanted(after=START + timedelta(seconds=3), before=START + timedelta(seconds=7)),
+            AuditWanted(actor="nobody"),
+        ):
+            expected = [one for one in reversed(AUDITED) if wanted.matches(one)]
+            found = await find(wanted)
+            assert (found.entries, found.total) == (expected, len(expected)), wanted
+
+
+async def fill(audit: Audit) -> None:
+    """Write entries of every kind, each in a record of its own."""
+    for one in AUDITED:
+        await audit.append([one])
+
+
 def audit_entry(number: int) -> AuditEntry:
     """An entry with everything that one may hold; those of higher numbers have higher ids."""
     return AuditEntry(
@@ -299,6 +358,23 @@ def audit_entry(number: int) -> AuditEntry:
         after={"lifecycle": "suspended", "n": number},
         cut=("after.note",),
     )
+
+
+def _audited(number: int) -> AuditEntry:
+    kind = ("device", "twin", "onboarding")[number % 3]
+    at = START + timedelta(seconds=number)
+    return replace(
+        audit_entry(number),
+        id=f"{int(at.timestamp() * 1000):012x}-{number:016x}",
+        at=at,
+        action=f"{kind}.{'suspended' if number % 2 else 'resumed'}",
+        kind="device" if kind == "onboarding" else kind,
+        actor=("user:anna", "app:page")[number % 2],
+        target=f"EDGB-000{number % 4}",
+    )
+
+
+AUDITED = [_audited(number) for number in range(12)]
 
 
 async def _value(store: Store[Half], key: str) -> Half:

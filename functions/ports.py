@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar
 
 from functions.domain.alarms import Alarm
-from functions.domain.audit import AuditEntry
+from functions.domain.audit import AuditEntry, AuditWanted
 from functions.domain.bundles import Site
 from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, RevocationReason, Signed, SigningRequest
@@ -231,6 +231,25 @@ class Audit(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Some of the wanted entries, and how many there are in all.
+
+    The number is exact up to 10,000, and beyond that at most a second old.
+    """
+
+    entries: list[AuditEntry]
+    total: int
+
+
+class Trails(Protocol):
+    """The audit trail's index: what was written, a moment later, for who asks."""
+
+    async def find(self, wanted: AuditWanted) -> AuditPage:
+        """A page of the entries that are wanted. Raises Unavailable while they are still being read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """Some of the wanted devices, each as the JSON of its ``DeviceView``, and how many there are in all."""
 
@@ -315,6 +334,7 @@ class Hub:
     events: Events
     streams: Streams
     audit: Audit
+    trails: Trails
     index: Index
     register: Register
     roster: Roster

@@ -11,6 +11,7 @@ from functions.domain.tokens import Scope
 from functions.handlers import (
     access,
     alarms,
+    audit,
     bridges,
     bundles,
     certificates,
@@ -139,6 +140,7 @@ ROUTES = (
     Route("enrolment.files", bundles.served, m.Nothing, SYSTEM, _QUICK),
     Route("alarms.list", alarms.list_, m.AlarmQuery, _READERS, _SLOW, scope=Scope.ADMIN),
     Route("alarms.*.ack", alarms.ack, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
+    Route("audit.query", audit.query, m.AuditQuery, _READERS, _SLOW, role=Role.INDEX, scope=Scope.ADMIN),
     # What any part of the hub tells of what a person must look at.
     Route("alarms.raise", alarms.raise_, m.AlarmRaise, SYSTEM, _QUICK),
     Route("alarms.clear", alarms.clear, m.AlarmClear, SYSTEM, _QUICK),

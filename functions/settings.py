@@ -27,6 +27,7 @@ class Settings:
     renewal_grace: timedelta
     log_level: str
     log_format: str
+    index_dir: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -57,6 +58,7 @@ class Settings:
             renewal_grace=timedelta(seconds=grace_seconds(env)),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
+            index_dir=Path(index_dir) if (index_dir := env.text("HUB_INDEX_DIR", "")) else None,
         )
         env.done()
         return settings

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from tinydb import TinyDB
 from tinydb.storages import MemoryStorage
 
-from functions.adapters.audit import AUDIT_TABLE, TinyAudit
+from functions.adapters.audit import AUDIT_TABLE, TinyAudit, TinyTrails
 from functions.adapters.authority import LocalAuthority, make_root
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import TinyIndex
@@ -121,6 +121,7 @@ def memory_hub(
     for name, values in kept.items():
         for key, value in values.items():
             stores[name].seed(key, value)
+    audit = TinyAudit(database.table(AUDIT_TABLE))
     return MemoryHub(
         renewal_grace=RENEWAL_GRACE,
         clock=clock,
@@ -130,7 +131,8 @@ def memory_hub(
         site=Site("hub.example", 8883, MQTT_PREFIX),
         events=RecordingEvents(),
         streams=MemoryStreams(),
-        audit=TinyAudit(database.table(AUDIT_TABLE)),
+        audit=audit,
+        trails=TinyTrails(audit),
         index=TinyIndex(stores["devices"], stores["presence"]),
         register=TinyRegister(stores["certificates"], stores["devices"]),
         roster=EmptyRoster(),

@@ -17,7 +17,20 @@ from gateway.openapi import Route, operation_id
 from gateway.problems import HANDLERS, on_unforeseen
 from gateway.readiness import Readiness
 from gateway.revocations import RevocationList
-from gateway.routes import alarms, bundles, certificates, claims, devices, enrolment, history, hub, page, records, twins
+from gateway.routes import (
+    alarms,
+    audit,
+    bundles,
+    certificates,
+    claims,
+    devices,
+    enrolment,
+    history,
+    hub,
+    page,
+    records,
+    twins,
+)
 from gateway.settings import Settings
 from gateway.strangers import Strangers
 
@@ -63,6 +76,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         bundles,
         enrolment,
         alarms,
+        audit,
     ):
         resource.add_routes(app)
     # The last one added is the outermost.

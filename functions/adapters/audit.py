@@ -12,8 +12,9 @@ from tinydb.table import Table
 from functions.adapters.codec import Codec
 from functions.adapters.durable import write
 from functions.adapters.layout import TRAILS
-from functions.domain.audit import AuditEntry, AuditRecord
+from functions.domain.audit import AuditEntry, AuditRecord, AuditWanted
 from functions.domain.faults import Unavailable
+from functions.ports import AuditPage
 
 _MESSAGE_ID = "Nats-Msg-Id"
 # Records that wait for the storage, at most: a thousand of the largest are 64 MiB, of the usual ones 1 MiB.
@@ -112,3 +113,17 @@ class TinyAudit:
         """All that is there, in the order of writing."""
         records = [CODEC.decode(to_json(document["record"])) for document in self._table.all()]
         return [entry for record in records for entry in record.entries]
+
+
+class TinyTrails:
+    """The trail in a TinyDB table as what can be asked (``functions.ports.Trails``); it reads all for each question."""
+
+    def __init__(self, audit: TinyAudit) -> None:
+        self._audit = audit
+
+    async def find(self, wanted: AuditWanted) -> AuditPage:
+        """A page of the entries that are wanted."""
+        found = sorted(filter(wanted.matches, self._audit.written), key=lambda one: one.id)
+        if not wanted.oldest_first:
+            found.reverse()
+        return AuditPage(found[wanted.offset : wanted.offset + wanted.limit], len(found))

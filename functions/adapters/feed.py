@@ -78,10 +78,10 @@ class Feed:
 
     async def __aenter__(self) -> Self:
         """Open the consumer. Raises Unavailable."""
-        stream, subjects = f"KV_{self._bucket}", f"$KV.{self._bucket}.>"
+        stream, subjects, begin = self._source()
         config = ConsumerConfig(
             name=token_hex(8),
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE if self._after else DeliverPolicy.LAST_PER_SUBJECT,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE if self._after else begin,
             opt_start_seq=self._after + 1 if self._after else None,
             ack_policy=AckPolicy.NONE,
             filter_subject=subjects,
@@ -128,6 +128,10 @@ class Feed:
                 return changes
             message = self._came.get_nowait()
 
+    def _source(self) -> tuple[str, str | None, DeliverPolicy]:
+        """The stream, its subjects that are read, and where to begin without ``after``."""
+        return f"KV_{self._bucket}", f"$KV.{self._bucket}.>", DeliverPolicy.LAST_PER_SUBJECT
+
     def _count_idle(self, changes: list[Change]) -> None:
         """Give up on a feed that says there is more, and does not hand it over.
 
@@ -163,3 +167,13 @@ class Feed:
         key = message.subject.rpartition(".")[2]
         data = None if is_removal(message) else message.data
         return Change(key, facts.sequence.stream, facts.timestamp, data)
+
+
+class LogFeed(Feed):
+    """Reads a stream that only grows, message by message: all that it holds, oldest first, and then what comes.
+
+    Use it as a ``Feed``, with the stream's name for the bucket's.
+    """
+
+    def _source(self) -> tuple[str, str | None, DeliverPolicy]:
+        return self._bucket, None, DeliverPolicy.ALL

@@ -41,22 +41,34 @@ class Follower:
         bucket: the bucket's name.
         take: is given each change; one that it finds ``Undecodable`` is logged
             and passed over, as it must not hide all that follow.
+        feed: how it is read.
+        after: what is known already, by its revision.
     """
 
-    def __init__(self, client: Client, bucket: str, take: Callable[[Change], None]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        bucket: str,
+        take: Callable[[Change], None],
+        *,
+        feed: type[Feed] = Feed,
+        after: int = 0,
+    ) -> None:
         self._client = client
         self._bucket = bucket
         self._take = take
+        self._feed = feed
+        self._after = after
         self.is_live = False
         self.filled = asyncio.Event()
 
     async def run(self) -> None:
         """Follow until cancelled, each feed from where the last one broke off."""
-        after = 0
+        after = self._after
         is_told = False
         while True:
             try:
-                async with Feed(self._client, self._bucket, after=after) as feed:
+                async with self._feed(self._client, self._bucket, after=after) as feed:
                     is_told = False
                     while True:
                         if feed.caught_up:

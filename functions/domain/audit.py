@@ -199,3 +199,42 @@ def _smallest_first(value: dict[str, Any]) -> Iterator[tuple[str, Any, int]]:
 
 def _size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass"))
+
+
+@dataclass(frozen=True, slots=True)
+class AuditWanted:
+    """A question to the trail; what is given must all hold. The newest come first, unless ``oldest_first``.
+
+    ``action`` is one, or a first word for all of a kind of thing (``device``);
+    ``kind`` and ``target`` are of what it was done to. ``after`` is included,
+    ``before`` is not.
+    """
+
+    actor: str | None = None
+    action: str | None = None
+    kind: str | None = None
+    target: str | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+    oldest_first: bool = False
+    limit: int = 100
+    offset: int = 0
+
+    def matches(self, one: AuditEntry) -> bool:
+        """Whether an entry is wanted."""
+        return (
+            self.actor in (None, one.actor)
+            and self.action in (None, one.action, one.action.partition(".")[0])
+            and self.kind in (None, one.kind)
+            and self.target in (None, one.target)
+            and (self.after is None or one.at >= self.after)
+            and (self.before is None or one.at < self.before)
+        )
+
+
+def parse_target(text: str | None) -> tuple[str | None, str | None]:
+    """Read ``EDGB-0001``, or ``device:EDGB-0001`` where the kind of thing matters, as kind and target."""
+    if not text:
+        return None, None
+    kind, colon, target = text.rpartition(":")
+    return (kind if colon else None), target

@@ -63,15 +63,23 @@ async def record_all(hub: Hub, entries: Sequence[AuditEntry], *, told: bool = Tr
 
 
 def make(
-    hub: Hub, doer: Doer, action: str, target: str, *, kind: str = "", before: Any = None, after: Any = None
+    hub: Hub,
+    doer: Doer,
+    action: str,
+    target: str,
+    *,
+    kind: str = "",
+    before: Any = None,
+    after: Any = None,
+    random: str = "",
 ) -> AuditEntry:
-    """An entry as of now, not yet written."""
+    """An entry as of now, not yet written; ``random`` is for entries of one moment whose order matters."""
     return entry(
         doer,
         action,
         target,
         at=hub.clock.now(),
-        random=secrets.token_hex(8),
+        random=random or secrets.token_hex(8),
         kind=kind,
         before=to_jsonable_python(before),
         after=to_jsonable_python(after),

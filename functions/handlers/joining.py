@@ -10,6 +10,7 @@ Publishes  devicehub.onboarding.<id>
 Appends    the audit trail of onboarding
 """
 
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -39,6 +40,8 @@ class Joining:
         self._topic_id = topic_id
         self._entries: list[AuditEntry] = []
         self._is_changed = False
+        # Of one moment, the entries of a joining sort in the order of its steps.
+        self._random = secrets.token_hex(7)
         self.device = ""
         self.before: Any = None
         self.after: Any = None
@@ -46,7 +49,7 @@ class Joining:
     async def tell(self, step: str, facts: Any = None, *, changes: bool = True) -> None:
         """Say that a step is done; ``changes`` says whether it changed anything that is kept."""
         self._is_changed = self._is_changed or changes
-        self._entries.append(make(self._hub, self._call, f"onboarding.{step}", self.device, kind="device", after=facts))
+        self._entries.append(self._make(step, after=facts))
         await self._publish(step)
 
     def settled(self, before: Any, after: Any) -> None:
@@ -57,22 +60,26 @@ class Joining:
     async def end(self, outcome: str) -> None:
         """Write down what was done, and say how it ended."""
         if self._is_changed:
-            done = f"onboarding.{outcome}"
-            await self._write(make(self._hub, self._call, done, self.device, before=self.before, after=self.after))
+            await self._write(self._make(outcome, before=self.before, after=self.after))
         await self._publish(outcome)
 
     async def refuse(self, fault: Fault) -> None:
         """Write down that it was refused, and say why."""
         facts = {"error": str(fault.reason), "message": fault.detail}
-        await self._write(make(self._hub, self._call, "onboarding.refused", self.device, after=facts))
+        await self._write(self._make("refused", after=facts))
         await self._publish("refused", fault)
+
+    def _make(self, step: str, *, before: Any = None, after: Any = None) -> AuditEntry:
+        random = f"{self._random}{len(self._entries):02x}"
+        action = f"onboarding.{step}"
+        return make(
+            self._hub, self._call, action, self.device, kind="device", before=before, after=after, random=random
+        )
 
     async def _write(self, last: AuditEntry) -> None:
         # By now it may be known whom the first steps were about.
         target = self.device if is_token(self.device) else UNNAMED
-        await record_all(
-            self._hub, [replace(one, kind="device", target=target) for one in (*self._entries, last)], told=False
-        )
+        await record_all(self._hub, [replace(one, target=target) for one in (*self._entries, last)], told=False)
 
     async def _publish(self, step: str, fault: Fault | None = None) -> None:
         told = OnboardingStep(

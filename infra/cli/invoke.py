@@ -126,7 +126,7 @@ class _Shown:
 
 
 def _open_hub(state: Path | None) -> "Hub":
-    from functions.adapters.audit import AUDIT_TABLE, TinyAudit
+    from functions.adapters.audit import AUDIT_TABLE, TinyAudit, TinyTrails
     from functions.adapters.clock import SystemClock
     from functions.adapters.hasher import HmacHasher
     from functions.adapters.index import TinyIndex
@@ -142,6 +142,7 @@ def _open_hub(state: Path | None) -> "Hub":
     clock, shown, secret = SystemClock(), _Shown(), _uuid_key(state)
     database = _open_state(state)
     stores = open_tables(database, clock)
+    audit = TinyAudit(database.table(AUDIT_TABLE))
     return Hub(
         renewal_grace=RENEWAL_GRACE,
         clock=clock,
@@ -151,7 +152,8 @@ def _open_hub(state: Path | None) -> "Hub":
         site=Site("localhost", 8883, MQTT_PREFIX),
         events=shown,
         streams=shown,
-        audit=TinyAudit(database.table(AUDIT_TABLE)),
+        audit=audit,
+        trails=TinyTrails(audit),
         index=TinyIndex(stores["devices"], stores["presence"]),
         register=TinyRegister(stores["certificates"], stores["devices"]),
         roster=EmptyRoster(),

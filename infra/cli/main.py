@@ -9,6 +9,7 @@ import typer
 
 from infra.cli import (
     alarms,
+    audit,
     certificate,
     claim,
     device,
@@ -45,6 +46,7 @@ app.add_typer(device.app, name="device")
 app.add_typer(twin.app, name="twin")
 app.add_typer(token.app, name="token")
 app.add_typer(alarms.app, name="alarms")
+app.command(epilog="Example: devicehub audit --target pump-0007 --since 2026-11-01")(audit.audit)
 app.command(epilog="Example: devicehub functions --live --json")(functions.functions)
 app.command(epilog="Example: devicehub invoke enrolment.get --state hub.json")(invoke.invoke)
 app.command(epilog="Example: devicehub simulate --devices 100 --rate 50 --for 60")(simulate.simulate)

@@ -78,7 +78,7 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
     run_functions = (*_PYTHON, "functions")
     return (
         Part("functions", run_functions, functions | {"HUB_FUNCTIONS_ROLE": "worker"}, settings.workers),
-        Part("index", run_functions, functions | {"HUB_FUNCTIONS_ROLE": "index"}),
+        Part("index", run_functions, functions | {"HUB_FUNCTIONS_ROLE": "index", "HUB_INDEX_DIR": str(paths.index)}),
         Part("bridge", (*_PYTHON, "bridge"), bridge),
         Part("gateway", (*_PYTHON, "gateway"), gateway),
     )

@@ -118,6 +118,11 @@ class Paths:
         return self.run / "supervisor.pid"
 
     @property
+    def index(self) -> Path:
+        """What is made from the storage to be asked, and can be made again."""
+        return self.data / "index"
+
+    @property
     def logs(self) -> Path:
         """Directory of one log a part."""
         return self.data / "log"

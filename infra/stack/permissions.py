@@ -49,6 +49,7 @@ _STAFF = (
     "certificates.*.revoke",
     "crl.get",
     "alarms.list",
+    "audit.query",
     "alarms.*.ack",
     "bridge.*.counters",
 )

@@ -149,7 +149,7 @@ def apply(plan: Plan) -> None:
 
 
 def _directories(paths: Paths) -> tuple[Path, ...]:
-    inner = (paths.secrets, paths.ca, paths.broker, paths.nats, paths.logs, paths.default_claim.parent)
+    inner = (paths.secrets, paths.ca, paths.broker, paths.nats, paths.index, paths.logs, paths.default_claim.parent)
     return (paths.data, paths.run, *inner)
 
 

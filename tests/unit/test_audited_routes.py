@@ -55,6 +55,7 @@ NEED_NONE = {
     "claims.bundle": READS,
     "enrolment.files": READS,
     "tokens.list": READS,
+    "audit.query": READS,
     "alarms.list": READS,
     "alarms.raise": FACTS,
     "alarms.clear": FACTS,

@@ -6,9 +6,9 @@ import pytest
 from tinydb import TinyDB
 from tinydb.storages import MemoryStorage
 
-from functions.adapters.audit import TinyAudit
+from functions.adapters.audit import TinyAudit, TinyTrails
 from functions.adapters.tinydb_store import FileStorage
-from functions.checks import AuditChecks, Recorded, audit_entry
+from functions.checks import AuditChecks, Find, Recorded, TrailsChecks, audit_entry
 from functions.domain.audit import AuditEntry, Trail
 
 
@@ -31,6 +31,16 @@ class TestInAFile(_Checked):
     @pytest.fixture
     def audit(self, tmp_path: Path) -> TinyAudit:
         return TinyAudit(TinyDB(tmp_path / "hub.json", storage=FileStorage).table("audit"))
+
+
+class TestAsked(TrailsChecks):
+    @pytest.fixture
+    def audit(self) -> TinyAudit:
+        return TinyAudit(TinyDB(storage=MemoryStorage).table("audit"))
+
+    @pytest.fixture
+    def find(self, audit: TinyAudit) -> Find:
+        return TinyTrails(audit).find
 
 
 async def test_a_file_keeps_the_entries(tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "tokens.list": (STAFF, None),
     "tokens.revoke": (STAFF, None),
     "tokens.prove": (SYSTEM, None),
+    "audit.query": (READERS, Scope.ADMIN),
     "alarms.list": (READERS, Scope.ADMIN),
     "alarms.*.ack": (READERS, Scope.ADMIN),
     "alarms.raise": (SYSTEM, None),
