@@ -16,6 +16,8 @@ from functions.ports import Hub
 
 _EVERY_SECONDS: Final = 60
 _QUICKLY_EVERY_SECONDS: Final = 5
+# They have days, and there may be as many as devices.
+_RENEWALS_EVERY_SECONDS: Final = 600
 
 Chore = Callable[[Hub], Awaitable[None]]
 
@@ -42,7 +44,9 @@ def start_chores(hub: Hub) -> list[asyncio.Task[None]]:
     return [
         asyncio.create_task(do_chores(hub, CHORES, _EVERY_SECONDS)),
         # A renewal's end may be put off by no more than half the time it has.
-        asyncio.create_task(do_chores(hub, _RENEWALS, min(_EVERY_SECONDS, hub.renewal_grace.total_seconds() / 2))),
+        asyncio.create_task(
+            do_chores(hub, _RENEWALS, min(_RENEWALS_EVERY_SECONDS, hub.renewal_grace.total_seconds() / 2))
+        ),
         asyncio.create_task(do_chores(hub, _QUICK_CHORES, _QUICKLY_EVERY_SECONDS)),
     ]
 
