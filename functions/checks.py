@@ -273,6 +273,21 @@ class AuditChecks:
 
         assert await recorded(Trail.CHANGES) == [audit_entry(1), audit_entry(2)]
 
+    async def test_what_was_last_done_to_a_thing_is_told_oldest_first(self, audit: Audit) -> None:
+        """Of that thing alone, and in that trail; however much was done to others in between."""
+        for number in range(100):
+            other = replace(audit_entry(1000 + number), target=f"EDGB-{number:04}")
+            await asyncio.gather(audit.append([audit_entry(number)]), audit.append([replace(other, kind="claim")]))
+
+        for most in (1, 7, 99, 100, 1000):
+            told = await audit.about(Trail.CHANGES, "device", "EDGB-0001", most=most)
+            assert told == [audit_entry(number) for number in range(max(0, 100 - most), 100)]
+        assert await audit.about(Trail.CHANGES, "device", "EDGB-0002", most=10) == []
+        assert await audit.about(Trail.TWINS, "device", "EDGB-0001", most=10) == []
+        for name in ("*", ">", "a.b", ""):
+            with refused(Malformed):
+                await audit.about(Trail.CHANGES, "device", name, most=1)
+
     async def test_trails_are_kept_apart(self, audit: Audit, recorded: Recorded) -> None:
         """By what was done."""
         wish = replace(audit_entry(1), action="twin.desired", kind="twin")

@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar
 
 from functions.domain.alarms import Alarm
-from functions.domain.audit import AuditEntry, AuditWanted
+from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.bundles import Site
 from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, RevocationReason, Signed, SigningRequest
@@ -222,6 +222,14 @@ class Audit(Protocol):
 
         Up to 64 of them are kept all or not at all, and however often they
         are written, once. Raises Unavailable; it is tried again later then.
+        """
+        ...
+
+    async def about(self, trail: Trail, kind: str, target: str, *, most: int) -> list[AuditEntry]:
+        """What was last done to one thing, oldest first: as many entries at most, fewer where they are large.
+
+        It reads that thing's records and nothing else. Of calls that did
+        several things, a record lies under the first of them.
         """
         ...
 

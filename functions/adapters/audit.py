@@ -9,10 +9,11 @@ from pydantic_core import from_json, to_json
 from tinydb import where
 from tinydb.table import Table
 
-from functions.adapters.codec import Codec
+from functions.adapters.batches import read_last
+from functions.adapters.codec import Codec, check_key
 from functions.adapters.durable import write
 from functions.adapters.layout import TRAILS
-from functions.domain.audit import AuditEntry, AuditRecord, AuditWanted
+from functions.domain.audit import AuditEntry, AuditRecord, AuditWanted, Trail
 from functions.domain.faults import Unavailable
 from functions.ports import AuditPage
 
@@ -23,6 +24,8 @@ _MOST_LATE = 1000
 # call writes one.
 _MOST_ENTRIES = 64
 _RECORD_BYTES = 900 * 1024
+# With so much read of one thing it is enough: thousands of the usual records, a few dozen of the largest.
+_ENOUGH_BYTES = 4 * 1024 * 1024
 
 log = structlog.get_logger("functions")
 
@@ -63,6 +66,14 @@ class JetStreamAudit:
         if self._late:
             await self.catch_up()
 
+    async def about(self, trail: Trail, kind: str, target: str, *, most: int) -> list[AuditEntry]:
+        """What was last done to one thing, oldest first, within some MiB."""
+        where = TRAILS[trail]
+        subject = where.subject(check_key(kind), check_key(target))
+        messages = await read_last(self._client, where.name, subject, most=most, most_bytes=_ENOUGH_BYTES)
+        entries = [entry for message in messages for entry in CODEC.decode(message.data).entries]
+        return _of(entries, kind, target, most)
+
     async def catch_up(self) -> None:
         """Write what waits; what cannot be written now goes on waiting."""
         while self._late:
@@ -94,6 +105,11 @@ def _records(entries: Sequence[AuditEntry]) -> Iterator[AuditRecord]:
         yield AuditRecord(tuple(entries[begin : begin + _MOST_ENTRIES]))
 
 
+def _of(entries: Sequence[AuditEntry], kind: str, target: str, most: int) -> list[AuditEntry]:
+    """The last of the entries that are about one thing."""
+    return [entry for entry in entries if (entry.kind, entry.target) == (kind, target)][-most:]
+
+
 class TinyAudit:
     """A trail in a TinyDB table, a document a record (``functions.ports.Audit``)."""
 
@@ -104,6 +120,10 @@ class TinyAudit:
         """Keep what one call did."""
         data = CODEC.encode(AuditRecord(tuple(entries)))
         self._table.upsert({"id": entries[0].id, "record": from_json(data)}, where("id") == entries[0].id)
+
+    async def about(self, trail: Trail, kind: str, target: str, *, most: int) -> list[AuditEntry]:
+        """What was last done to one thing, oldest first."""
+        return _of([entry for entry in self.written if entry.trail is trail], check_key(kind), check_key(target), most)
 
     async def catch_up(self) -> None:
         """Nothing waits."""

@@ -10,24 +10,19 @@ With replicas, a read may come from a replica that is a moment behind. That
 costs a writer a lost race, never a lost write.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
-import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from pydantic_core import to_json
 
+from functions.adapters.batches import read_all, sequence_of
 from functions.adapters.codec import Codec, check_key, shard_of
 from functions.adapters.durable import (
     EXPECTED_REVISION,
-    REQUEST_SECONDS,
     ask,
     refusal,
-    release,
-    require_connection,
     status_of,
     write,
 )
@@ -38,10 +33,7 @@ from functions.ports import Kept
 
 T = TypeVar("T")
 
-# Revisions asked for at once: more than any bucket keeps of a key.
-_BATCH = 128
 _NOT_FOUND = "404"
-_END_OF_BATCH = "204"
 _DELETE = {"KV-Operation": "DEL"}
 
 
@@ -86,7 +78,7 @@ class JetStreamStore(Generic[T]):
             last = await self._last(key)
             if last is None or not is_removal(last):
                 raise
-        return await self._keep(key, value, data, _revision(last))
+        return await self._keep(key, value, data, sequence_of(last))
 
     async def replace(self, key: str, value: T, *, expect: int) -> int:
         """Write over revision ``expect`` and give the new one. Raises Conflict if another came first."""
@@ -108,7 +100,8 @@ class JetStreamStore(Generic[T]):
 
     async def history(self, key: str) -> list[Kept[T]]:
         """What was kept under the key, oldest first, removals left out: one request for all revisions."""
-        messages = await self._revisions(key)
+        bucket = self._bucket(key)
+        messages = await read_all(self._client, f"KV_{bucket}", f"$KV.{bucket}.{key}")
         return [self._kept(message) for message in messages if not is_removal(message)]
 
     async def entries(self) -> AsyncIterator[tuple[str, Kept[T]]]:
@@ -153,47 +146,7 @@ class JetStreamStore(Generic[T]):
             return None
         raise refusal(reply)
 
-    async def _revisions(self, key: str) -> list[Msg]:
-        """Every message the bucket has of a key, by a batch of direct gets (ADR-31)."""
-        bucket = self._bucket(key)
-        found: list[Msg] = []
-        inbox = self._client.new_inbox()
-        require_connection(self._client)
-        came: asyncio.Queue[Msg] = asyncio.Queue()
-        subscription = await self._client.subscribe(inbox, cb=came.put)
-        try:
-            pending, start = True, 1
-            while pending:
-                wanted = {"seq": start, "next_by_subj": f"$KV.{bucket}.{key}", "batch": _BATCH}
-                await self._client.publish(f"$JS.API.DIRECT.GET.KV_{bucket}", to_json(wanted), reply=inbox)
-                pending = await self._read_batch(came, found)
-                start = _revision(found[-1]) + 1 if found else 0
-        except (nats.errors.Error, OSError, TimeoutError) as problem:
-            raise Unavailable(detail="The storage did not answer in time.") from problem
-        finally:
-            await release(subscription)
-        return found
-
-    async def _read_batch(self, came: asyncio.Queue[Msg], found: list[Msg]) -> bool:
-        """Add the messages of one batch; whether there are more than it held."""
-        while True:
-            async with asyncio.timeout(REQUEST_SECONDS):
-                message = await came.get()
-            status = status_of(message)
-            if status is None:
-                found.append(message)
-            elif status == _END_OF_BATCH:
-                return (message.headers or {})["Nats-Num-Pending"] != "0"
-            elif status == _NOT_FOUND:
-                return False
-            else:
-                raise refusal(message)
-
     def _kept(self, message: Msg) -> Kept[T]:
         headers = message.headers or {}
         at = datetime.fromisoformat(headers["Nats-Time-Stamp"])
-        return Kept(self._codec.decode(message.data), _revision(message), at)
-
-
-def _revision(message: Msg) -> int:
-    return int((message.headers or {})["Nats-Sequence"])
+        return Kept(self._codec.decode(message.data), sequence_of(message), at)

@@ -18,12 +18,14 @@ from functions.domain.names import is_token
 # Where an entry names nobody and nothing in particular: a batch, or an applicant that told no name.
 UNNAMED = "-"
 
-# The largest desired half of a twin is whole in an entry, so that its history can be read from the trail.
-_TWIN_BYTES = 32 * 1024
+# What a wish changed of the largest half of a twin is whole in an entry, so that its history can be read from the
+# trail: 32 KiB of new content, and a null for each of the many short keys that may have stood in its place.
+_TWIN_BYTES = 96 * 1024
 _VALUE_BYTES = 4 * 1024
 _MOST_CUT = 20
 _SHOWN_CHARACTERS = 64
-_HIDDEN = "(hidden)"
+# Stands in the place of a secret.
+HIDDEN = "(hidden)"
 
 _ACTION = re.compile(r"[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)+")
 _ORIGIN = re.compile(r"[A-Za-z0-9:.%_-]{1,64}")
@@ -163,7 +165,7 @@ def entry(
 def without_secrets(value: Any) -> Any:
     """The value with ``(hidden)`` in the place of every text that holds a private key or an API token."""
     if isinstance(value, str):
-        return _HIDDEN if _SECRET.search(value) else value
+        return HIDDEN if _SECRET.search(value) else value
     if isinstance(value, dict):
         return {name: without_secrets(member) for name, member in value.items()}
     if isinstance(value, list | tuple):

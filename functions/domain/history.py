@@ -19,7 +19,7 @@ from functions.domain.twins import Half
 
 HalfName = Literal["desired", "reported"]
 
-# Revisions of a half that stores keep. 64 changes can be listed: the first of
+# Revisions of a half that stores keep. 64 changes can always be told: the first of
 # them needs the version before it, and the start of a bridge's run may take a
 # revision without changing anything (``functions.domain.twins.apply``).
 KEPT_REVISIONS: Final = 80
@@ -41,19 +41,28 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """Who made a version, and when."""
+
+    version: int
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Difference:
-    """A place at which two versions of a half differ, and the last change of it between them.
+    """A place at which two versions of a half differ, and who changed it last between them.
 
     ``path`` is a JSON Pointer (RFC 6901). ``before`` and ``after`` are
-    ``NOTHING`` where the version has no value there; ``change`` is None where
-    it is too old to be known.
+    ``NOTHING`` where the version has no value there; ``last`` is None where
+    that is too old to be known.
     """
 
     half: HalfName
     path: str
     before: Any
     after: Any
-    change: Change | None
+    last: Author | None
 
 
 class Past:
@@ -62,10 +71,12 @@ class Past:
     Args:
         half: which half it is, for what is told.
         kept: its revisions, oldest first.
+        most: how many changes are told; all that are known where it is None.
     """
 
-    def __init__(self, half: HalfName, kept: Iterable[Half]) -> None:
+    def __init__(self, half: HalfName, kept: Iterable[Half], *, most: int | None = None) -> None:
         self.half: HalfName = half
+        self._most = most
         row: list[Half] = []
         for each in kept:
             if row and each.version == row[-1].version + 1:
@@ -80,9 +91,25 @@ class Past:
             self._times.append(max(at, self._times[-1]) if self._times else at)
 
     @property
+    def oldest(self) -> Half | None:
+        """The first version that is known, if there are older ones that are not."""
+        return None if self._is_whole else self._row[0]
+
+    @property
+    def known(self) -> tuple[Half, ...]:
+        """Every version that is known, oldest first."""
+        return tuple(self._row)
+
+    @property
     def newest(self) -> Half:
         """The half as it now is."""
         return self._row[-1] if self._row else _NEVER_WRITTEN
+
+    def reaches(self, moment: datetime | int) -> bool:
+        """Whether the half is known as it was then, or with that version."""
+        if self._is_whole or moment == 0:
+            return True
+        return self._row[0].version <= moment if isinstance(moment, int) else self._times[0] <= to_millisecond(moment)
 
     def version(self, number: int) -> Half:
         """The half when it had this version; version 0 is the empty one from before the first change.
@@ -112,33 +139,33 @@ class Past:
         raise self._not_kept(f"The {self.half} half of that time")
 
     def changes(self) -> list[Change]:
-        """The changes of the half, newest first: the last 64, as far as they are known."""
-        return list(islice(self._changes(), MAX_CHANGES))
+        """The last changes of the half, newest first, as far as they are known."""
+        return [
+            Change(self.half, half.version, difference(before, half.doc), half.by, at)
+            for half, before, at in islice(self._steps(), self._most)
+        ]
 
     def compare(self, one: Half, other: Half) -> list[Difference]:
         """Where a version differs from a later one of the same half, in the order of the documents."""
         found = list(_places((), one.doc, other.doc))
-        open_places = [path for path, _, _ in found]
-        changes: dict[tuple[str, ...], Change] = {}
-        for change in self._changes():
-            if not open_places or change.version <= one.version:
+        untold = [path for path, _, _ in found]
+        last: dict[tuple[str, ...], Author] = {}
+        for half, before, at in self._steps():
+            if not untold or half.version <= one.version:
                 break
-            if change.version <= other.version:
-                touched = [path for path in open_places if _touches(change.patch, path)]
-                changes |= dict.fromkeys(touched, change)
-                open_places = [path for path in open_places if path not in changes]
-        return [
-            Difference(self.half, _pointer(path), before, after, changes.get(path)) for path, before, after in found
-        ]
+            if half.version <= other.version:
+                author = Author(half.version, half.by, at)
+                last |= {path: author for path in untold if not _same_at(path, before, half.doc)}
+                untold = [path for path in untold if path not in last]
+        return [Difference(self.half, _pointer(path), before, after, last.get(path)) for path, before, after in found]
 
-    def _changes(self) -> Iterator[Change]:
-        """Every change that is known, newest first."""
+    def _steps(self) -> Iterator[tuple[Half, dict[str, Any], datetime]]:
+        """Every version of which the one before is known, newest first: with the document before, and its time."""
         for place in range(len(self._row) - 1, -1, -1):
             half = self._row[place]
             if place == 0 and not self._is_whole:
                 return
-            before = self._row[place - 1].doc if place else {}
-            yield Change(self.half, half.version, difference(before, half.doc), half.by, self._times[place])
+            yield half, self._row[place - 1].doc if place else {}, self._times[place]
 
     @property
     def _is_whole(self) -> bool:
@@ -194,15 +221,12 @@ def _places(path: tuple[str, ...], before: dict[str, Any], after: dict[str, Any]
             yield (*path, key), old, new
 
 
-def _touches(patch: Any, path: tuple[str, ...]) -> bool:
-    """Whether a patch changes the value at a path, something within it, or what holds it."""
+def _same_at(path: tuple[str, ...], one: Any, other: Any) -> bool:
+    """Whether two documents have the same at a path, or both nothing."""
     for step in path:
-        if not isinstance(patch, dict):
-            return True
-        if step not in patch:
-            return False
-        patch = patch[step]
-    return True
+        one = one.get(step, NOTHING) if isinstance(one, dict) else NOTHING
+        other = other.get(step, NOTHING) if isinstance(other, dict) else NOTHING
+    return one is other or (NOTHING not in (one, other) and same(one, other))
 
 
 def _pointer(path: tuple[str, ...]) -> str:

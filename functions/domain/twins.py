@@ -69,7 +69,7 @@ def apply(
     if doc is half.doc:
         return replace(half, order=order) if _begins_run(order, half.order) else half
     _check_size(doc)
-    times = _restamp(half.times, half.doc, doc, patch, (at - _EPOCH) // _MILLISECOND)
+    times = restamp(half.times, half.doc, doc, patch, to_milliseconds(at))
     return Half(half.version + 1, doc, times, at, by, order, digest)
 
 
@@ -102,6 +102,26 @@ def merge(target: Any, patch: Any) -> Any:
     return after
 
 
+def restamp(
+    times: dict[str, Any], before: dict[str, Any], after: dict[str, Any], patch: dict[str, Any], at: int
+) -> dict[str, Any]:
+    """The times of a merged document: ``at`` (milliseconds) where the patch changed a leaf, as they were elsewhere."""
+    stamped = times.copy()
+    for key, wish in patch.items():
+        old, new = before.get(key, NOTHING), after.get(key, NOTHING)
+        if new is old:
+            continue
+        if new is NOTHING:
+            del stamped[key]
+        elif isinstance(new, dict) and new:
+            inner = old if isinstance(old, dict) else {}
+            # An empty object is a leaf: it has a time, not a tree of them.
+            stamped[key] = restamp(times[key] if inner else {}, inner, new, wish, at)
+        else:
+            stamped[key] = at
+    return stamped
+
+
 def delta(desired: dict[str, Any], reported: dict[str, Any]) -> dict[str, Any]:
     """All of ``desired`` that differs from or is missing in ``reported``, at every depth; ``{}`` if none.
 
@@ -123,7 +143,7 @@ def metadata(doc: dict[str, Any], times: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         doc: a document, or a part of it that keeps its shape.
-        times: the times of the whole document.
+        times: the times of the whole document; None where one is not known, which is then left out.
     """
     texts: dict[int, str] = {}
 
@@ -131,6 +151,8 @@ def metadata(doc: dict[str, Any], times: dict[str, Any]) -> dict[str, Any]:
         tree: dict[str, Any] = {}
         for key, value in doc.items():
             at = times[key]
+            if at is None:
+                continue
             if isinstance(at, dict):
                 tree[key] = mirror(value, at)
                 continue
@@ -176,24 +198,9 @@ def _check_size(doc: dict[str, Any]) -> None:
         )
 
 
-def _restamp(
-    times: dict[str, Any], before: dict[str, Any], after: dict[str, Any], patch: dict[str, Any], at: int
-) -> dict[str, Any]:
-    """The times of a merged document: ``at`` where the patch changed a leaf, as they were elsewhere."""
-    stamped = times.copy()
-    for key, wish in patch.items():
-        old, new = before.get(key, NOTHING), after.get(key, NOTHING)
-        if new is old:
-            continue
-        if new is NOTHING:
-            del stamped[key]
-        elif isinstance(new, dict) and new:
-            inner = old if isinstance(old, dict) else {}
-            # An empty object is a leaf: it has a time, not a tree of them.
-            stamped[key] = _restamp(times[key] if inner else {}, inner, new, wish, at)
-        else:
-            stamped[key] = at
-    return stamped
+def to_milliseconds(moment: datetime) -> int:
+    """Milliseconds since 1970."""
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def _iso(milliseconds: int) -> str:

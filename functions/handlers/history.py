@@ -1,7 +1,7 @@
 """Twin history: what a twin was, what changed it and who did, and where two of its versions differ.
 
 Subjects   devicehub.twins.<device>.history, .at, .compare
-Reads      devices, and the kept revisions of desired and reported
+Reads      devices, the kept revisions of desired and reported, and of wishes older than these the audit trail
 """
 
 import asyncio
@@ -19,26 +19,36 @@ from functions.contract.messages import (
     TwinVersions,
     TwinView,
 )
+from functions.domain.audit import Trail
 from functions.domain.documents import NOTHING
 from functions.domain.faults import Malformed
-from functions.domain.history import Change, Difference, Past, check_order, order_changes
+from functions.domain.history import MAX_CHANGES, Change, Difference, Past, check_order, order_changes
 from functions.domain.names import DeviceId
 from functions.domain.twins import Half
+from functions.domain.wishes import read_wish, recall
 from functions.handlers.rewriting import value_of
 from functions.handlers.twins import Twin, registered, view_of
 from functions.ports import Call, Hub, Kept
 
+# A time, or the versions of both halves.
+_Moment = datetime | tuple[int, int]
+
+# Read from the audit trail for one question.
+_MOST_WISHES = 1000
 _ASKED_FOR = "'time', or 'desired' and 'reported'"
 
 
 async def list_(call: Call[TwinHistoryQuery], hub: Hub) -> TwinHistory:
-    """A page of the changes of a twin, newest first: up to 64 of each half.
+    """A page of the changes of a twin, newest first: 64 of reports, and of wishes what the audit trail has.
 
     Raises:
         NotFound: no such device.
     """
     asked = call.body
-    pasts = [past for past in await _read(call.device, hub) if asked.half in (past.half, None)]
+    desired, reported = await _read(call.device, hub)
+    if desired.oldest is not None and asked.half != "reported":
+        desired = await _recall(desired, call.device, hub)
+    pasts = [past for past in (desired, reported) if asked.half in (past.half, None)]
     changes = order_changes(*(past.changes() for past in pasts))
     page = changes[asked.offset : asked.offset + asked.limit]
     return TwinHistory.model_construct(total=len(changes), changes=[_change(each) for each in page])
@@ -56,7 +66,7 @@ async def at(call: Call[TwinMoment], hub: Hub) -> TwinView:
     moment = _moment("", asked.time, asked.desired, asked.reported, hub.clock.now())
     if moment is None:
         raise Malformed(detail=f"Say which twin: {_ASKED_FOR}.")
-    desired, reported = await _read(call.device, hub)
+    desired, reported = await _read(call.device, hub, moment)
     return view_of(call.device, Twin(*_as_it_was(moment, desired, reported)))
 
 
@@ -72,7 +82,7 @@ async def compare(call: Call[TwinCompare], hub: Hub) -> TwinComparison:
     last = _moment("to", asked.to_time, asked.to_desired, asked.to_reported, now)
     if first is None:
         raise Malformed(detail="Say which twin to begin with: 'fromTime', or 'fromDesired' and 'fromReported'.")
-    desired, reported = await _read(call.device, hub)
+    desired, reported = await _read(call.device, hub, first, *([] if last is None else [last]))
     before = _as_it_was(first, desired, reported)
     after = (desired.newest, reported.newest) if last is None else _as_it_was(last, desired, reported)
     check_order(before, after)
@@ -86,8 +96,8 @@ async def compare(call: Call[TwinCompare], hub: Hub) -> TwinComparison:
     )
 
 
-async def _read(device: DeviceId, hub: Hub) -> tuple[Past, Past]:
-    """What is kept of both halves of a registered device.
+async def _read(device: DeviceId, hub: Hub, *moments: _Moment) -> tuple[Past, Past]:
+    """What is kept of both halves of a registered device, and of wishes as much more as the moments need.
 
     Raises:
         NotFound: no such device.
@@ -96,12 +106,24 @@ async def _read(device: DeviceId, hub: Hub) -> tuple[Past, Past]:
         hub.devices.get(device), hub.desired.history(device), hub.reported.history(device)
     )
     registered(value_of(record))
-    return Past("desired", _halves(desired)), Past("reported", _halves(reported))
+    wished = Past("desired", _halves(desired))
+    if not all(wished.reaches(moment if isinstance(moment, datetime) else moment[0]) for moment in moments):
+        wished = await _recall(wished, device, hub)
+    return wished, Past("reported", _halves(reported), most=MAX_CHANGES)
+
+
+async def _recall(desired: Past, device: DeviceId, hub: Hub) -> Past:
+    """The desired half with its older versions, as far as the audit trail knows them."""
+    if desired.oldest is None:
+        return desired
+    entries = await hub.audit.about(Trail.TWINS, "twin", device, most=_MOST_WISHES)
+    wishes = [wish for wish in map(read_wish, entries) if wish is not None]
+    return Past("desired", [*recall(desired.oldest, wishes), *desired.known])
 
 
 def _moment(
     prefix: str, time: datetime | None, desired: int | None, reported: int | None, now: datetime
-) -> datetime | tuple[int, int] | None:
+) -> _Moment | None:
     """A time, or the versions of both halves; None where nothing is given.
 
     Raises:
@@ -121,7 +143,7 @@ def _moment(
     raise Malformed(detail=f"Of one twin, {wrong}.", fields=dict.fromkeys(sorted(given), wrong))
 
 
-def _as_it_was(moment: datetime | tuple[int, int], desired: Past, reported: Past) -> tuple[Half, Half]:
+def _as_it_was(moment: _Moment, desired: Past, reported: Past) -> tuple[Half, Half]:
     if isinstance(moment, datetime):
         return desired.at(moment), reported.at(moment)
     return desired.version(moment[0]), reported.version(moment[1])
@@ -139,8 +161,8 @@ def _difference(found: Difference) -> TwinDifference:
         told["before"] = found.before
     if found.after is not NOTHING:
         told["after"] = found.after
-    if found.change is not None:
-        told |= {"version": found.change.version, "by": found.change.by, "timestamp": found.change.at}
+    if found.last is not None:
+        told |= {"version": found.last.version, "by": found.last.by, "timestamp": found.last.at}
     # What is not set is not sent.
     return TwinDifference.model_construct(**told)
 

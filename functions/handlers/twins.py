@@ -35,6 +35,7 @@ from functions.contract.messages import (
 from functions.contract.subjects import subject
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reason
+from functions.domain.history import difference
 from functions.domain.names import DeviceId
 from functions.domain.twins import Half, apply, check_client_token, delta, metadata
 from functions.handlers.admission import admit_device
@@ -193,14 +194,17 @@ async def _change_recalled(
 
 
 async def _record_wish(call: Call[TwinDesire], hub: Hub, before: Half, after: Half) -> None:
-    """What the wish changed: of the document before what is not in the one after, and the other way round."""
+    """What the wish changed: the patches from the one version to the other and back, so that the trail is a history.
+
+    In both, null says that the version has nothing there.
+    """
     await record(
         hub,
         call,
         "twin.desired",
         call.device,
-        before={"version": before.version, "doc": delta(before.doc, after.doc)},
-        after={"version": after.version, "doc": delta(after.doc, before.doc)},
+        before={"version": before.version, "doc": difference(after.doc, before.doc)},
+        after={"version": after.version, "at": after.at, "doc": difference(before.doc, after.doc)},
     )
 
 

@@ -61,7 +61,7 @@ def history(
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
-    """List what changed a twin, newest first, and who did it: up to 64 changes of each half."""
+    """List what changed a twin, newest first, and who did it: 64 reports, and more wishes."""
     from functions.contract.messages import TwinHistory, TwinHistoryQuery
 
     asked = TwinHistoryQuery(half=half, limit=limit, offset=offset)

@@ -188,6 +188,25 @@ async def test_fifty_writers_on_one_twin_and_each_accepted_change_is_in_history_
     assert twin["desired"] == replayed
 
 
+async def test_wishes_that_are_no_longer_kept_are_told_from_the_audit_trail(hub: RunningHub, tmp_path: Path) -> None:
+    device = hub.device(f"twin-{uuid.uuid4().hex[:8]}", tmp_path)
+    token = hub.cli("token", "create", device.name, "--scope", "twins:read", "--scope", "twins:write").stdout.strip()
+    path = f"/api/devices/{device.name}/twin"
+    async with httpx.AsyncClient(
+        base_url=f"http://127.0.0.1:{hub.http_port}", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    ) as client:
+        for number in range(1, 121):
+            patch = {"n": number, f"k{number % 5}": None if number % 2 else {"at": number}}
+            assert (await client.patch(path, json={"desired": patch})).status_code == 200
+        changes = (await client.get(f"{path}/history", params={"limit": 1000})).json()
+        then = (await client.get(f"{path}/at", params={"desired": 2, "reported": 0})).json()
+        by_time = (await client.get(f"{path}/at", params={"time": changes[-2]["timestamp"]})).json()
+
+    assert [each["version"] for each in changes] == list(range(120, 0, -1))
+    assert (then["desired"], then["desiredVersion"]) == ({"n": 2, "k2": {"at": 2}}, 2)
+    assert then == by_time
+
+
 def test_the_hub_comes_back_from_a_restart_with_everything(own_hub: RunningHub, tmp_path: Path) -> None:
     device = own_hub.device("keeps-1", tmp_path)
     report(own_hub, device, {"reported": {"n": 1}})

@@ -98,11 +98,11 @@ def test_a_half_that_was_never_written_has_no_changes() -> None:
 
 
 def test_the_last_64_changes_are_known_of_as_many_versions_and_the_one_before() -> None:
-    changes = Past("desired", counted(100, first=36)).changes()
+    changes = Past("reported", counted(100, first=36), most=MAX_CHANGES).changes()
 
     assert [change.version for change in changes] == list(range(100, 36, -1))
     assert len(changes) == MAX_CHANGES
-    assert len(Past("desired", counted(100, first=21)).changes()) == MAX_CHANGES
+    assert len(Past("reported", counted(100, first=21), most=MAX_CHANGES).changes()) == MAX_CHANGES
 
 
 def test_what_made_the_oldest_version_kept_is_not_guessed() -> None:
@@ -227,12 +227,12 @@ def test_a_comparison_names_each_place_that_differs_and_who_changed_it_last(
         for step in reversed(path):
             patch = {step: patch}
         rebuilt = merge(rebuilt, patch)
-        assert each.change is not None
-        assert first < each.change.version <= last
+        assert each.last is not None
+        assert first < each.last.version <= last
         values = [lookup(past.version(number).doc, path) for number in range(first, last + 1)]
         changed = [first + step for step, (old, new) in enumerate(pairwise(values), 1) if not same_value(old, new)]
-        assert each.change.version == changed[-1]
-        assert each.change.by == past.version(each.change.version).by
+        assert each.last.version == changed[-1]
+        assert each.last.by == past.version(each.last.version).by
         assert same_value(values[0], each.before)
         assert same_value(values[-1], each.after)
     assert same(rebuilt, other.doc)
@@ -261,7 +261,7 @@ def test_a_place_is_a_json_pointer() -> None:
 def test_who_changed_a_place_is_left_open_where_that_is_not_kept_any_more() -> None:
     past = Past("desired", made_of([{"a": 1}, {"b": 1}, {"c": 1}, {"b": 2}])[2:])
 
-    found = {each.path: each.change and each.change.by for each in past.compare(Half(), past.newest)}
+    found = {each.path: each.last and each.last.by for each in past.compare(Half(), past.newest)}
 
     assert found == {"/a": None, "/b": "user:u3", "/c": None}
 

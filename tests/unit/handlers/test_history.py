@@ -18,6 +18,7 @@ from functions.contract.messages import (
     TwinMoment,
     TwinReport,
 )
+from functions.domain.audit import Trail
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.documents import same
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
@@ -106,17 +107,49 @@ async def test_a_page_is_of_the_half_and_the_size_that_is_asked_for(hub: MemoryH
     assert [(each["half"], each["version"]) for each in answer["changes"]] == [("reported", 4), ("reported", 3)]
 
 
-async def test_64_changes_of_each_half_are_kept_and_the_replay_of_all_gives_the_twin(hub: MemoryHub) -> None:
+async def test_64_reports_are_told_and_every_wish_that_the_audit_trail_has(hub: MemoryHub) -> None:
     for number in range(90):
         await wish(hub, {"n": number, f"k{number % 7}": number})
         await report(hub, {"n": -number})
 
     answer = await told(history.list_(asked(TwinHistoryQuery(limit=1000)), hub))
 
-    assert answer["total"] == 128
-    for half in ("desired", "reported"):
+    assert answer["total"] == 154
+    for half, oldest in (("desired", 1), ("reported", 27)):
         versions = [each["version"] for each in answer["changes"] if each["half"] == half]
-        assert versions == list(range(90, 26, -1))
+        assert versions == list(range(90, oldest - 1, -1))
+
+
+async def test_a_wish_that_is_older_than_what_is_kept_comes_from_the_audit_trail(hub: MemoryHub) -> None:
+    wished: list[dict[str, Any]] = [{}]
+    for number in range(1, 101):
+        deep = {f"k{number % 9}": None if number % 2 else {"x": number}}
+        await wish(hub, {"n": number, "deep": deep}, f"user:u{number}")
+        wished.append((await twins.view(asked_nothing(), hub)).desired)
+    assert len(await hub.desired.history(ID)) == 80
+
+    for version in range(101):
+        then = await history.at(asked(TwinMoment(desired=version, reported=0)), hub)
+        assert same(then.desired, wished[version])
+    by_time = await history.at(asked(TwinMoment(time=moment("2035-01-01T12:00:05.999Z"))), hub)
+    assert same(by_time.desired, wished[5])
+    (oldest,) = await listed(hub, half="desired", limit=1, offset=99)
+    assert (oldest["version"], oldest["by"], oldest["timestamp"]) == (1, "user:u1", "2035-01-01T12:00:01Z")
+    found = await history.compare(asked(TwinCompare(from_desired=3, from_reported=0, to_desired=5, to_reported=0)), hub)
+    assert [(each.path, each.by) for each in found.differences if each.path == "/n"] == [("/n", "user:u5")]
+
+
+async def test_where_the_audit_trail_has_a_gap_what_is_older_is_refused(hub: MemoryHub) -> None:
+    for number in range(100):
+        desired = {"secret": "dh_" + "x" * 43} if number == 4 else {"n": number}
+        await wish(hub, desired)
+
+    with pytest.raises(NotFound) as refused:
+        await history.at(asked(TwinMoment(desired=4, reported=0)), hub)
+
+    assert refused.value.reason is Reason.NOT_KEPT
+    assert "known from version 6 on" in refused.value.detail
+    assert (await history.at(asked(TwinMoment(desired=6, reported=0)), hub)).desired["n"] == 5
 
 
 @given(st.lists(st.tuples(st.booleans(), PATCHES), max_size=25))
@@ -174,6 +207,7 @@ async def test_what_is_older_than_what_is_kept_says_from_when_on_it_is_known(hub
     for number in range(100):
         await report(hub, {"n": number})
 
+    assert await hub.audit.about(Trail.TWINS, "twin", ID, most=1) == []
     for named in (TwinMoment(time=moment("2035-01-01T12:00:01Z")), TwinMoment(desired=0, reported=1)):
         with pytest.raises(NotFound) as refused:
             await history.at(asked(named), hub)
