@@ -9,11 +9,14 @@ does not fit what it leads from, the row ends: nothing is told that was not so.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from functions.domain.audit import HIDDEN, AuditEntry
 from functions.domain.documents import same
+from functions.domain.history import difference
 from functions.domain.twins import Half, merge, restamp, to_milliseconds
+
+WISHED: Final = "twin.desired"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,16 @@ class Wish:
     by: str
     patch: dict[str, Any]
     undo: dict[str, Any]
+
+
+def wished(before: Half, after: Half) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the entry of a change says as ``before`` and ``after``; in their documents null stands for nothing there.
+
+    Whoever writes a desired half records it so, under ``WISHED``, or what is
+    older can be told no more.
+    """
+    undo = {"version": before.version, "doc": difference(after.doc, before.doc)}
+    return undo, {"version": after.version, "at": after.at, "doc": difference(before.doc, after.doc)}
 
 
 def read_wish(entry: AuditEntry) -> Wish | None:

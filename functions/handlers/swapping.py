@@ -14,14 +14,21 @@ Publishes  devicehub.devices.<old>.swapped, .twin.update.delta of the replacemen
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
+
+from pydantic_core import to_jsonable_python
 
 from functions.contract.messages import DeviceSwapped
 from functions.contract.subjects import subject
+from functions.domain.audit import Agent, entry
+from functions.domain.callers import parse_caller
 from functions.domain.devices import Device
 from functions.domain.faults import Conflict
 from functions.domain.intents import Intent, Moved, admit_swap, hand_over, take_over, what_moves
 from functions.domain.names import DeviceId
 from functions.domain.twins import Half, put
+from functions.domain.wishes import WISHED, wished
+from functions.handlers.auditing import record_all
 from functions.handlers.locking import lock, write_locked
 from functions.handlers.names import move_role, release_role
 from functions.handlers.retiring import end_certificates
@@ -64,11 +71,11 @@ async def finish(hub: Hub, key: str, intent: Intent) -> None:
 async def _move_desired(hub: Hub, key: str, intent: Intent, moved: Moved) -> None:
     """Put the desired half with the replacement, and empty the old device's; both keep their history."""
     change = partial(put, at=intent.at, by=intent.by, digest=key)
-    await _put(hub, key, _replacement(intent), lambda half: change(half, doc=moved.doc, times=moved.times))
-    await _put(hub, key, intent.device, lambda half: change(half, doc={}, times={}))
+    await _put(hub, key, intent, _replacement(intent), lambda half: change(half, doc=moved.doc, times=moved.times))
+    await _put(hub, key, intent, intent.device, lambda half: change(half, doc={}, times={}))
 
 
-async def _put(hub: Hub, key: str, device: str, change: Callable[[Half], Half]) -> None:
+async def _put(hub: Hub, key: str, intent: Intent, device: str, change: Callable[[Half], Half]) -> None:
     """Change a half once, as long as the operation has the device's record."""
     lost: Conflict | None = None
     for _ in range(_ATTEMPTS):
@@ -80,6 +87,7 @@ async def _put(hub: Hub, key: str, device: str, change: Callable[[Half], Half]) 
             return
         before = kept.value if kept is not None else Half()
         if before.digest == key:
+            await _record(hub, key, intent, device)
             return
         try:
             if kept is None:
@@ -89,8 +97,31 @@ async def _put(hub: Hub, key: str, device: str, change: Callable[[Half], Half]) 
         except Conflict as conflict:
             lost = conflict
             continue
+        await _record(hub, key, intent, device)
         return
     raise Conflict(detail="Others changed the same twin at every attempt. Try again in a moment.") from lost
+
+
+async def _record(hub: Hub, key: str, intent: Intent, device: str) -> None:
+    """Write down what became of a desired half; who does the same steps writes the same entry."""
+    before = Half()
+    for kept in await hub.desired.history(device):
+        if kept.value.digest == key:
+            undo, change = wished(before, kept.value)
+            doer = Agent(parse_caller(intent.by), intent.call, intent.origin)
+            random = sha256(f"{key} {device}".encode()).hexdigest()[:16]
+            made = entry(
+                doer,
+                WISHED,
+                device,
+                at=intent.at,
+                random=random,
+                before=undo,
+                after=to_jsonable_python(change),
+            )
+            await record_all(hub, [made])
+            return
+        before = kept.value
 
 
 async def _tell(hub: Hub, intent: Intent, moved: Moved) -> None:

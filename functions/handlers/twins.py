@@ -35,9 +35,9 @@ from functions.contract.messages import (
 from functions.contract.subjects import subject
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reason
-from functions.domain.history import difference
 from functions.domain.names import DeviceId
 from functions.domain.twins import Half, apply, check_client_token, delta, metadata
+from functions.domain.wishes import WISHED, wished
 from functions.handlers.admission import admit_device
 from functions.handlers.auditing import record
 from functions.handlers.rewriting import value_of
@@ -137,7 +137,8 @@ async def desire(call: Call[TwinDesire], hub: Hub) -> TwinView:
     if after.version != before.version:
         await _tell_reached(call.device, hub, Twin(before, reported), twin)
         await _tell_documents(call, hub, Twin(before, reported), twin)
-        await _record_wish(call, hub, before, after)
+        undo, change = wished(before, after)
+        await record(hub, call, WISHED, call.device, before=undo, after=change)
     return view_of(call.device, twin)
 
 
@@ -191,21 +192,6 @@ async def _change_recalled(
     except (Conflict, Malformed):
         return None
     return before, after
-
-
-async def _record_wish(call: Call[TwinDesire], hub: Hub, before: Half, after: Half) -> None:
-    """What the wish changed: the patches from the one version to the other and back, so that the trail is a history.
-
-    In both, null says that the version has nothing there.
-    """
-    await record(
-        hub,
-        call,
-        "twin.desired",
-        call.device,
-        before={"version": before.version, "doc": difference(after.doc, before.doc)},
-        after={"version": after.version, "at": after.at, "doc": difference(before.doc, after.doc)},
-    )
 
 
 def _merging(call: Call[TwinReport] | Call[TwinDesire], hub: Hub, patch: dict[str, Any]) -> Callable[[Half], Half]:

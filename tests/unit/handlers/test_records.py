@@ -242,8 +242,13 @@ async def test_a_swap_moves_role_groups_tags_and_desired_state_and_retires_the_o
     assert await listed(hub) == {serial}
     assert await holder_of(hub, "cellar") == NEW
     assert await collect(hub.intents.entries()) == {}
-    (entry,) = hub.audit.written[before:]
+    *wishes, entry = hub.audit.written[before:]
     assert (entry.action, entry.actor, entry.target) == ("device.swapped", "user:anna", OLD)
+    assert [(wish.action, wish.actor, wish.target, wish.after["doc"]) for wish in wishes] == [
+        ("twin.desired", "user:anna", NEW, {"mode": None, "rate": 12}),
+        ("twin.desired", "user:anna", OLD, {"rate": None}),
+    ]
+    assert len({wish.id for wish in wishes}) == 2
     assert entry.after["replacement"]["role"] == "cellar"
     (event,) = hub.events.on(f"devicehub.devices.{OLD}.swapped")
     assert (event.previous_name, event.device_name, event.groups) == (OLD, NEW, ["a", "b", "spares"])
@@ -361,4 +366,5 @@ async def test_a_decided_operation_is_finished_by_who_meets_it() -> None:
     shown = await update(hub, NEW, notes="after the swap")
 
     assert (shown.groups, shown.notes, shown.replaces) == (["a"], "after the swap", OLD)
-    assert [entry.action for entry in hub.audit.written] == ["device.swapped", "device.changed"]
+    wishes = ["twin.desired", "twin.desired"]
+    assert [entry.action for entry in hub.audit.written] == [*wishes, "device.swapped", "device.changed"]
