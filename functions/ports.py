@@ -2,7 +2,8 @@
 
 A handler is ``async (call, hub) -> reply``: ``Call`` is decoded and admitted,
 ``Hub`` is a frozen record of the ports below. ``functions/adapters`` makes
-them real; ``functions/checks.py`` has the checks that any adapter must pass.
+them real; ``functions/checks.py`` and ``functions/audit_checks.py`` have the
+checks that any adapter must pass.
 """
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence

@@ -37,6 +37,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
     ),
     "functions.testing": ("functions.adapters", "functions.ports", "functions.contract", "functions.domain"),
     "functions.checks": ("functions.testing", "functions.ports", "functions.domain"),
+    "functions.audit_checks": ("functions.testing", "functions.ports", "functions.domain"),
     "functions.settings": ("functions.route", "functions.contract", "functions.domain"),
     "functions": ("functions",),
     "gateway": ("gateway", "functions.contract", "functions.domain"),

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 from functions.adapters import layout
 from functions.adapters.audit import CODEC, JetStreamAudit
 from functions.adapters.layout import TRAILS
-from functions.checks import AuditChecks, Recorded, audit_entry
+from functions.audit_checks import AuditChecks, Recorded, audit_entry
 from functions.domain.audit import AuditEntry, Trail
 from functions.domain.faults import Unavailable
 from functions.testing import refused
@@ -38,7 +38,7 @@ def recorded(admin: Client) -> Recorded:
 
 
 class TestOnAServer(AuditChecks):
-    """The checks of ``functions.checks``; the fixtures above are theirs."""
+    """The checks of ``functions.audit_checks``; the fixtures above are theirs."""
 
 
 async def test_an_entry_lies_under_what_it_is_about(admin: Client, audit: JetStreamAudit) -> None:

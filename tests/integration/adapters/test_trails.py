@@ -13,7 +13,7 @@ from functions.adapters import layout
 from functions.adapters.audit import JetStreamAudit
 from functions.adapters.layout import TRAILS
 from functions.adapters.trails import SqliteTrails
-from functions.checks import AUDITED, Find, TrailsChecks, audit_entry, fill
+from functions.audit_checks import AUDITED, Find, TrailsChecks, audit_entry, fill
 from functions.domain.audit import AuditWanted, Trail
 from functions.domain.faults import Unavailable
 from functions.ports import AuditPage

@@ -8,7 +8,7 @@ from tinydb.storages import MemoryStorage
 
 from functions.adapters.audit import TinyAudit, TinyTrails
 from functions.adapters.tinydb_store import FileStorage
-from functions.checks import AuditChecks, Find, Recorded, TrailsChecks, audit_entry
+from functions.audit_checks import AuditChecks, Find, Recorded, TrailsChecks, audit_entry
 from functions.domain.audit import AuditEntry, Trail
 
 

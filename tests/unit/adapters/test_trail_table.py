@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.adapters.trail_table import TrailTable
-from functions.checks import audit_entry
+from functions.audit_checks import audit_entry
 from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.testing import START
 
