@@ -10,6 +10,7 @@ from pydantic_core import PydanticSerializationError
 
 from functions.adapters.codec import Codec, Undecodable, check_key, shard_of
 from functions.adapters.layout import BUCKETS
+from functions.domain.alarms import Alarm, Severity
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device, Lifecycle, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
@@ -25,6 +26,7 @@ from functions.ports import BridgeStart, Revocations, Revoked
 AT = datetime(2026, 11, 23, 10, 42, 12, 123456, tzinfo=UTC)
 
 EVERY_TYPE: tuple[Any, ...] = (
+    Alarm("clock-skew", "local", Severity.WARNING, "2 s ahead", AT, AT, 3, 2, AT, "user:anna"),
     Device("EDGB-0001", AT, AT),
     Device(
         "EDGB-0001", AT, AT, Lifecycle.RETIRED, "ab" * 32, "0f", "Tür 1", "gate", ("a", "b"), {"k": "v"}, "n", "m", "f",
