@@ -103,9 +103,10 @@ def is_superseded(certificate: Certificate, current: Certificate | None) -> bool
 
     One that is newer than the current has not: its device is about to change to it.
     """
-    if current is None or certificate.purpose is not Purpose.DEVICE or certificate.serial == current.serial:
+    if current is None or certificate.serial == current.serial or certificate.common_name != current.common_name:
         return False
-    return certificate.issued_at <= current.issued_at
+    are_of_a_device = certificate.purpose is Purpose.DEVICE and current.purpose is Purpose.DEVICE
+    return are_of_a_device and certificate.issued_at <= current.issued_at
 
 
 def state_of(entry: Entry, now: datetime) -> State:
