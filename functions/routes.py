@@ -125,8 +125,19 @@ ROUTES = (
     Route(
         "registry.devices.*.swap", records.swap, m.DeviceSwap, _READERS, _SLOW, scope=Scope.DEVICES_WRITE, by_role=True
     ),
-    Route("whitelist.add", whitelist.add, m.WhitelistAdd, _STAFF, 30.0, limit_bytes=1024 * 1024),
-    Route("whitelist.list", whitelist.list_, m.Nothing, _STAFF, _SLOW),
+    Route("whitelist.create", whitelist.create, m.WhitelistCreate, _READERS, _QUICK, scope=Scope.ADMIN),
+    Route(
+        "whitelist.batch",
+        whitelist.batch,
+        m.WhitelistBatch,
+        _READERS,
+        30.0,
+        limit_bytes=1024 * 1024,
+        scope=Scope.ADMIN,
+    ),
+    Route("whitelist.list", whitelist.list_, m.WhitelistQuery, _READERS, _SLOW, scope=Scope.ADMIN),
+    Route("whitelist.entries.*.update", whitelist.update, m.WhitelistUpdate, _READERS, _QUICK, scope=Scope.ADMIN),
+    Route("whitelist.entries.*.remove", whitelist.remove, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("claims.create", claims.create, m.ClaimCreate, _STAFF, _SLOW),
     Route("claims.issue", claims.issue, m.ClaimIssue, _READERS, _SLOW, scope=Scope.ADMIN),
     Route("claims.list", claims.list_, m.ClaimQuery, _READERS, _SLOW, scope=Scope.ADMIN),
@@ -137,13 +148,13 @@ ROUTES = (
     Route("tokens.list", tokens.list_, m.Nothing, _STAFF, _SLOW),
     Route("tokens.revoke", tokens.revoke, m.TokenRevoke, _STAFF, _QUICK),
     # What the gateway asks for devices that have shown nothing of themselves yet.
-    Route("enrolment.files", bundles.served, m.Nothing, SYSTEM, _QUICK),
     Route("alarms.list", alarms.list_, m.AlarmQuery, _READERS, _SLOW, scope=Scope.ADMIN),
     Route("alarms.*.ack", alarms.ack, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("audit.query", audit.query, m.AuditQuery, _READERS, _SLOW, role=Role.INDEX, scope=Scope.ADMIN),
     # What any part of the hub tells of what a person must look at.
     Route("alarms.raise", alarms.raise_, m.AlarmRaise, SYSTEM, _QUICK),
     Route("alarms.clear", alarms.clear, m.AlarmClear, SYSTEM, _QUICK),
+    Route("enrolment.files", bundles.served, m.FileWanted, SYSTEM, _QUICK),
     # What the gateway asks of an application's token.
     Route("tokens.prove", tokens.prove, m.TokenProof, SYSTEM, _QUICK),
     # What the broker's keeper tells and asks.

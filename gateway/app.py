@@ -30,9 +30,26 @@ from gateway.routes import (
     page,
     records,
     twins,
+    whitelist,
 )
 from gateway.settings import Settings
 from gateway.strangers import Strangers
+
+_RESOURCES = (
+    hub,
+    page,
+    devices,
+    records,
+    twins,
+    history,
+    certificates,
+    claims,
+    bundles,
+    enrolment,
+    whitelist,
+    alarms,
+    audit,
+)
 
 
 def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.monotonic) -> FastAPI:
@@ -64,24 +81,13 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         strangers=Strangers(now),
         version=version("devicehub"),
     )
-    for resource in (
-        hub,
-        page,
-        devices,
-        records,
-        twins,
-        history,
-        certificates,
-        claims,
-        bundles,
-        enrolment,
-        alarms,
-        audit,
-    ):
+    for resource in _RESOURCES:
         resource.add_routes(app)
     # The last one added is the outermost.
     app.add_middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen})
-    app.add_middleware(Edge, counters=counters, bounds=settings.bounds)
+    app.add_middleware(
+        Edge, counters=counters, bounds=settings.bounds, larger={whitelist.BATCH: settings.bounds.list_bytes}
+    )
     return app
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -43,12 +44,16 @@ class Edge:
         app: what answers.
         counters: where each answer is noted.
         bounds: what a request may be.
+        larger: paths whose bodies may have more bytes than others'.
     """
 
-    def __init__(self, app: ASGIApp, *, counters: Counters, bounds: Bounds) -> None:
+    def __init__(
+        self, app: ASGIApp, *, counters: Counters, bounds: Bounds, larger: Mapping[str, int] | None = None
+    ) -> None:
         self._app = app
         self._counters = counters
         self._bounds = bounds
+        self._larger = dict(larger or {})
         self._answering = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,27 +65,25 @@ class Edge:
         self._answering += 1
         self._counters.answering(self._answering)
         try:
-            refusal = self._refuse(passage.length)
+            most = self._larger.get(scope["path"], self._bounds.body_bytes)
+            refusal = self._refuse(passage.length, most)
             answer = problem(passage.scope, refusal) if refusal else self._app
-            await answer(passage.scope, self._bounded(receive), passage.send)
+            await answer(passage.scope, self._bounded(receive, most), passage.send)
         finally:
             self._answering -= 1
             self._counters.answering(self._answering)
             self._note(passage)
 
-    def _refuse(self, length: bytes) -> Malformed | Unavailable | None:
+    def _refuse(self, length: bytes, most: int) -> Malformed | Unavailable | None:
         """Why a request is not even begun."""
         if self._answering > self._bounds.requests:
             return Unavailable(detail="The gateway answers as many requests as it can. Try again in a moment.")
         # The server has refused what is no number.
-        if length.isdigit() and int(length[:20]) > self._bounds.body_bytes:
-            return self._too_large()
+        if length.isdigit() and int(length[:20]) > most:
+            return _too_large(most)
         return None
 
-    def _too_large(self) -> Malformed:
-        return Malformed(Reason.TOO_LARGE, f"The body is over {self._bounds.body_bytes} bytes.")
-
-    def _bounded(self, receive: Receive) -> Receive:
+    def _bounded(self, receive: Receive, most: int) -> Receive:
         """Receive no more of a body than is taken, and wait for it no longer than is waited."""
         taken = 0
         until: float | None = None
@@ -96,8 +99,8 @@ class Edge:
                 seconds = f"{self._bounds.body_seconds:g}"
                 raise Refusal(Malformed(detail=f"The body did not come within {seconds} s."), status=408) from late
             taken += len(message.get("body", b""))
-            if taken > self._bounds.body_bytes:
-                raise self._too_large()
+            if taken > most:
+                raise _too_large(most)
             return message
 
         return bounded
@@ -152,6 +155,10 @@ class _Passage:
         elif self.is_head:
             message = {**message, "body": b""}
         await self._send(message)
+
+
+def _too_large(most: int) -> Malformed:
+    return Malformed(Reason.TOO_LARGE, f"The body is over {most} bytes.")
 
 
 def _request_id(given: bytes) -> str:

@@ -203,6 +203,51 @@ AUDIT: Final[dict[str, Any]] = {
     "cut": [],
 }
 
+WHITELIST_ENTRY: Final[dict[str, Any]] = {
+    "id": "5d1e" * 16,
+    "hint": "1c0d",
+    "note": "lot 7",
+    "hardwareVersion": "rev C",
+    "manufacturer": "ACME",
+    "disabled": False,
+    "addedAt": "2035-01-01T12:00:00Z",
+    "firstUsedAt": None,
+    "lastUsedAt": None,
+}
+
+WHITELIST_CREATE: Final[dict[str, Any]] = {
+    "uuid": "9205255d-9a5c-4c5f-8a5e-1d1a3a2b1c0d",
+    "note": "lot 7",
+    "hardwareVersion": "rev C",
+    "manufacturer": "ACME",
+}
+
+WHITELIST_BATCH: Final[dict[str, Any]] = {
+    "entries": [
+        {"uuid": "9205255d-9a5c-4c5f-8a5e-1d1a3a2b1c0d", "note": "bench"},
+        "9205255d-0000-4c5f-8a5e-1d1a3a2b1c0e",
+    ],
+    "note": "lot 7",
+    "manufacturer": "ACME",
+    "dryRun": True,
+}
+
+WHITELIST_CSV: Final = "uuid,note,hardwareVersion,manufacturer\n9205255d-9a5c-4c5f-8a5e-1d1a3a2b1c0d,lot 7,rev C,ACME\n"
+WHITELIST_NDJSON: Final = '{"uuid": "9205255d-9a5c-4c5f-8a5e-1d1a3a2b1c0d", "note": "lot 7"}\n'
+
+WHITELIST_REPORT: Final[dict[str, Any]] = {
+    "dryRun": True,
+    "added": 1,
+    "present": 1,
+    "malformed": 1,
+    "duplicates": 0,
+    "lines": [
+        {"line": 1, "result": "added", "reason": ""},
+        {"line": 2, "result": "present", "reason": "it is disabled"},
+        {"line": 3, "result": "malformed", "reason": "not 4 to 64 letters, digits, '_' or '-'"},
+    ],
+}
+
 HEALTH: Final[dict[str, Any]] = {
     "status": "ok",
     "service": "devicehub",

@@ -89,7 +89,8 @@ def operation(
     is_list: bool = False,
     scope: Scope | None = None,
     faults: tuple[int, ...] = (),
-    body: tuple[type[Message], Any] | None = None,
+    body: tuple[type[Message] | dict[str, Any], Any] | None = None,
+    also_body: Mapping[str, str] | None = None,
     is_body_needed: bool = True,
     parameters: tuple[dict[str, Any], ...] = (),
     headers: Mapping[str, str] | None = None,
@@ -109,7 +110,8 @@ def operation(
         is_list: whether it is an array of those.
         scope: what the token must allow; None where anyone may ask.
         faults: statuses beyond those that any request may be answered.
-        body: message and example of what is sent.
+        body: message (or schema) and example of what is sent.
+        also_body: other media types that it may have, with an example of each.
         is_body_needed: whether it must be sent.
         parameters: of path, query and header.
         headers: of a good answer, with what each says.
@@ -140,7 +142,10 @@ def operation(
         model, sent = body
         extra["requestBody"] = {
             "required": is_body_needed,
-            "content": {_JSON: {"schema": _reference(model), "example": sent}},
+            "content": {
+                _JSON: {"schema": _schema(model), "example": sent},
+                **{other: {"schema": {"type": "string"}, "example": text} for other, text in (also_body or {}).items()},
+            },
         }
     return {
         "tags": [tag],

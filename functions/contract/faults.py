@@ -70,6 +70,7 @@ CATALOGUE: Mapping[Reason, Entry] = {
         Conflict, 409, "A device with this id exists, and the request does not prove to be it."
     ),
     Reason.NAME_TAKEN: Entry(Conflict, 409, "The name is taken."),
+    Reason.ALREADY_WHITELISTED: Entry(Conflict, 409, "The hardware UUID is on the whitelist already."),
     Reason.NO_BUNDLE: Entry(Conflict, 409, "The hub has no bundle of this claim certificate to give."),
     Reason.VERSION_CONFLICT: Entry(
         Conflict, 409, "The record has changed since it was read. Read it again, then decide."

@@ -36,6 +36,7 @@ class Reason(StrEnum):
     DEVICE_EXISTS = "device_exists"
     NAME_TAKEN = "name_taken"
     NO_BUNDLE = "no_bundle"
+    ALREADY_WHITELISTED = "already_whitelisted"
     VERSION_CONFLICT = "version_conflict"
     SWAP_REFUSED = "swap_refused"
     SUPERSEDED = "superseded"

@@ -4,21 +4,17 @@ Subjects   devicehub.claims.bundle, devicehub.enrolment.files, devicehub.registr
 Writes     what the registration of a device writes
 """
 
-from functions.contract.messages import BundleView, ClaimNamed, DeviceRegister, FileContent, Nothing
+from functions.contract.messages import BundleView, ClaimNamed, DeviceRegister, FileContent, FileWanted
 from functions.domain.bundles import CLAIM_FILES, make_bundle
 from functions.domain.certificates import Certificate
 from functions.domain.enrolment import ClaimCertificate, Enrolment, is_open, require_bundle
-from functions.domain.faults import Conflict, Denied, Reason, Unavailable
+from functions.domain.faults import Conflict, Denied, NotFound, Reason, Unavailable
 from functions.domain.names import claim_name, device_id
 from functions.handlers.certificates import register
 from functions.handlers.claims import unknown_claim
 from functions.handlers.gates import ENROLMENT
 from functions.handlers.rewriting import value_of
 from functions.ports import Call, Hub
-
-# One sentence whatever the reason: who asks has shown nothing of themselves,
-# and is not to learn which claim certificates there are.
-_NOT_SERVED = "No claim files are given out now. An operator opens enrolment with file serving when devices need them."
 
 
 async def claim(call: Call[ClaimNamed], hub: Hub) -> BundleView:
@@ -35,22 +31,36 @@ async def claim(call: Call[ClaimNamed], hub: Hub) -> BundleView:
     return await _claim_bundle(found, hub)
 
 
-async def served(call: Call[Nothing], hub: Hub) -> BundleView:
-    """The bundle that any device may fetch now: of the one claim certificate that the open window names.
+async def served(call: Call[FileWanted], hub: Hub) -> FileContent:
+    """A file that any device may fetch now: of the one claim certificate that the open window names.
 
     Raises:
         Denied: ``enrolment_closed``: none may be fetched, for whatever reason.
+        NotFound: a window is open, and there is no such file.
     """
     settings = value_of(await hub.enrolment.get(ENROLMENT)) or Enrolment()
     if not settings.serves or not is_open(settings, hub.clock.now()):
-        raise Denied(Reason.ENROLMENT_CLOSED, _NOT_SERVED)
+        raise _not_served()
     found = value_of(await hub.claim_certificates.get(settings.serves))
     if found is None:
-        raise Denied(Reason.ENROLMENT_CLOSED, _NOT_SERVED)
+        raise _not_served()
     try:
-        return await _claim_bundle(found, hub)
+        bundle = await _claim_bundle(found, hub)
     except Conflict as conflict:
-        raise Denied(Reason.ENROLMENT_CLOSED, _NOT_SERVED) from conflict
+        raise _not_served() from conflict
+    for file in bundle.files:
+        if file.name == call.body.name:
+            return file
+    raise NotFound(detail="There is no such file.")
+
+
+def _not_served() -> Denied:
+    # One sentence whatever the reason: who asks has shown nothing of
+    # themselves, and is not to learn which claim certificates there are.
+    return Denied(
+        Reason.ENROLMENT_CLOSED,
+        "No claim files are given out now. An operator opens enrolment with file serving when devices need them.",
+    )
 
 
 async def register_device(call: Call[DeviceRegister], hub: Hub) -> BundleView:

@@ -1,85 +1,239 @@
 """Whitelist functions: which hardware may join while the whitelist is enforced.
 
-A UUID is kept only as its keyed hash, with its last four characters for a
-reader to recognise it by.
+A UUID is kept only as its keyed hash, which is the entry's id, with its last
+four characters for a reader to recognise it by. Every gate reads the entry
+itself, so one that is disabled or removed lets nobody in from then on.
 
-Subjects   devicehub.whitelist.add, .list
+Subjects   devicehub.whitelist.create, .batch, .list,
+           devicehub.whitelist.entries.<id>.update, .remove
 Writes     whitelist
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from itertools import islice
+from typing import Any
 
-from functions.contract.messages import Nothing, WhitelistAdd, WhitelistAdded, WhitelistFact, WhitelistView
+from functions.contract.messages import (
+    Done,
+    Nothing,
+    WhitelistBatch,
+    WhitelistCreate,
+    WhitelistFact,
+    WhitelistPage,
+    WhitelistQuery,
+    WhitelistReport,
+    WhitelistUpdate,
+)
+from functions.contract.whitelisting import report
 from functions.domain.audit import UNNAMED
-from functions.domain.enrolment import Enrolment, Whitelisted
-from functions.domain.faults import Conflict
+from functions.domain.enrolment import Whitelisted
+from functions.domain.faults import Conflict, Fault, Malformed, NotFound, Reason
+from functions.domain.inventory import parse_sorts
 from functions.domain.names import hardware_uuid
+from functions.domain.whitelist import SORTABLE, Line, Result, Verdict, Wanted, judge, line_of, select
 from functions.handlers.auditing import record
-from functions.handlers.gates import ENROLMENT
+from functions.handlers.rewriting import amend, value_of
 from functions.ports import Call, Hub
 
-# Writes at once. One after the other, 10,000 durable writes of 0.5 ms and more
-# would take most of the time that the call has.
+# Reads or writes at once. One after the other, 10,000 durable writes of 0.5 ms
+# and more would take most of the time that the call has.
 _AT_ONCE = 64
-_HINT_CHARACTERS = 4
+_ATTEMPTS = 5
+_DISABLED = "it is disabled"
 # Of a batch in the audit trail.
 _SHOWN_HINTS = 20
 
 
-async def add(call: Call[WhitelistAdd], hub: Hub) -> WhitelistAdded:
-    """Add hardware UUIDs; one already there, or named twice, is left as it is.
-
-    Safe to repeat: after a fault, the same call adds what is missing.
+async def create(call: Call[WhitelistCreate], hub: Hub) -> WhitelistFact:
+    """Put one hardware UUID on the whitelist; a repeat of the same call is answered as before.
 
     Raises:
-        Malformed: one of them is no hardware UUID; then none is added.
+        Malformed: it is no hardware UUID.
+        Conflict: ``already_whitelisted``: it is there with other facts, or disabled.
     """
-    now = hub.clock.now()
-    entries: dict[str, Whitelisted] = {}
-    for text in call.body.uuids:
-        uuid = hardware_uuid(text)
-        key = hub.hasher.hash(uuid)
-        entries[key] = Whitelisted(key, hint=uuid[-_HINT_CHARACTERS:], added_at=now, note=call.body.note)
-    left = iter(entries.values())
-    added = 0
-    while batch := list(islice(left, _AT_ONCE)):
-        done = await asyncio.gather(*(_add(entry, hub) for entry in batch), return_exceptions=True)
-        for result in done:
-            # Only once all are done, so that none goes on after the reply.
-            if isinstance(result, BaseException):
-                raise result
-            added += result
-    if added:
-        target = next(iter(entries)) if len(entries) == 1 else UNNAMED
-        hints = [entry.hint for entry in islice(entries.values(), _SHOWN_HINTS)]
-        facts = {"added": added, "present": len(entries) - added, "hints": hints, "note": call.body.note}
-        await record(hub, call, "whitelist.added", target, after=facts)
-    return WhitelistAdded(added=added, present=len(call.body.uuids) - added)
-
-
-async def list_(call: Call[Nothing], hub: Hub) -> WhitelistView:
-    """The whole whitelist, the newest entries first."""
-    settings = await hub.enrolment.get(ENROLMENT)
-    enrolment = settings.value if settings is not None else Enrolment()
-    entries = [kept.value async for _, kept in hub.whitelist.entries()]
-    entries.sort(key=lambda entry: (entry.added_at, entry.uuid_hash), reverse=True)
-    return WhitelistView(enforced=enrolment.whitelist_enforced, entries=[_fact(entry) for entry in entries])
-
-
-async def _add(entry: Whitelisted, hub: Hub) -> bool:
+    body = call.body
+    line = Line(1, hardware_uuid(body.uuid), body.note, body.hardware_version, body.manufacturer)
+    entry = _entry(line, hub)
     try:
         await hub.whitelist.create(entry.uuid_hash, entry)
     except Conflict:
-        return False
-    return True
+        kept = value_of(await hub.whitelist.get(entry.uuid_hash))
+        if kept is None or _facts(kept) != _facts(entry):
+            raise Conflict(
+                Reason.ALREADY_WHITELISTED,
+                f"The UUID is on the whitelist already, as the entry {entry.uuid_hash}. Change that one.",
+            ) from None
+        return _view(kept)
+    await record(hub, call, "whitelist.added", entry.uuid_hash, after=_shown(entry))
+    return _view(entry)
 
 
-def _fact(entry: Whitelisted) -> WhitelistFact:
+async def batch(call: Call[WhitelistBatch], hub: Hub) -> WhitelistReport:
+    """Put many on the whitelist, and tell of each line what became of it; with a dry run, what would.
+
+    A line that is wrong, or names a UUID that an earlier one names, keeps none
+    of the others out; an entry that is there is left as it is. Safe to repeat:
+    after a fault, the same call adds what is missing.
+    """
+    judged = judge(line_of(number, cells) for number, cells in enumerate(call.body.lines, start=1))
+
+    async def look(line: Line) -> Verdict:
+        return _verdict(line, value_of(await hub.whitelist.get(hub.hasher.hash(line.uuid))))
+
+    async def add(line: Line) -> Verdict:
+        entry = _entry(line, hub)
+        try:
+            await hub.whitelist.create(entry.uuid_hash, entry)
+        except Conflict:
+            return _verdict(line, value_of(await hub.whitelist.get(entry.uuid_hash)), is_there=True)
+        return Verdict(line.number, Result.ADDED)
+
+    dry_run = call.body.dry_run
+    verdicts = await _each(judged.good, look if dry_run else add)
+    told = report([*judged.others, *verdicts], dry_run=dry_run)
+    if told.added and not dry_run:
+        await _record_batch(call, judged.good, told, hub)
+    return told
+
+
+async def list_(call: Call[WhitelistQuery], hub: Hub) -> WhitelistPage:
+    """A page of the wanted entries, the newest first unless sorted otherwise, and how many there are in all.
+
+    Raises:
+        Malformed: what is to be sorted by is no field, or the UUID none.
+    """
+    query = call.body
+    wanted = Wanted(
+        q=query.q,
+        key=hub.hasher.hash(hardware_uuid(query.uuid)) if query.uuid is not None else None,
+        is_disabled=None if query.state is None else query.state == "disabled",
+        is_used=query.used,
+        sorts=parse_sorts(query.sort, SORTABLE, "The whitelist") if query.sort else (),
+    )
+    if wanted.key is not None:
+        kept = value_of(await hub.whitelist.get(wanted.key))
+        entries = [kept] if kept is not None else []
+    else:
+        entries = [kept.value async for _, kept in hub.whitelist.entries()]
+    found = select(entries, wanted)
+    return WhitelistPage(
+        total=len(found), entries=[_view(entry) for entry in found[query.offset : query.offset + query.limit]]
+    )
+
+
+async def update(call: Call[WhitelistUpdate], hub: Hub) -> WhitelistFact:
+    """Disable or enable an entry, or change what is noted of it; what is not given stays.
+
+    Raises:
+        Malformed: nothing is to be changed.
+        NotFound: there is no such entry.
+    """
+    changes = call.body.model_dump(exclude_none=True)
+    if not changes:
+        raise Malformed(detail="Give 'disabled', 'note', 'hardwareVersion' or 'manufacturer'.")
+    written = await amend(hub.whitelist, call.names[0], lambda entry: replace(entry, **changes))
+    if written is None:
+        raise _unknown()
+    if written.changed and written.before is not None:
+        before = {name: getattr(written.before, name) for name in changes}
+        await record(hub, call, "whitelist.changed", call.names[0], before=before, after=changes)
+    return _view(written.value)
+
+
+async def remove(call: Call[Nothing], hub: Hub) -> Done:
+    """Take an entry off the whitelist. Devices that joined by it stay.
+
+    Raises:
+        NotFound: there is no such entry.
+        Conflict: devices joined by it at every attempt.
+    """
+    lost: Conflict | None = None
+    for _ in range(_ATTEMPTS):
+        kept = await hub.whitelist.get(call.names[0])
+        if kept is None:
+            raise _unknown()
+        try:
+            await hub.whitelist.remove(call.names[0], expect=kept.revision)
+        except Conflict as conflict:
+            lost = conflict
+            continue
+        await record(hub, call, "whitelist.removed", call.names[0], before=_shown(kept.value))
+        return Done()
+    raise Conflict(detail="The entry was used at every attempt to remove it. Try again in a moment.") from lost
+
+
+async def _each(lines: Sequence[Line], do: Callable[[Line], Awaitable[Verdict]]) -> list[Verdict]:
+    """Do the same for every line, so many at once; returns or raises when none is under way any more."""
+    left = iter(lines)
+
+    async def work() -> list[Verdict]:
+        try:
+            return [await do(line) for line in left]
+        except Fault:
+            # Nothing further is begun, by the others either.
+            for _ in left:
+                pass
+            raise
+
+    done = await asyncio.gather(*(work() for _ in range(min(_AT_ONCE, len(lines)))), return_exceptions=True)
+    for result in done:
+        if isinstance(result, BaseException):
+            raise result
+    return [verdict for result in done if isinstance(result, list) for verdict in result]
+
+
+def _verdict(line: Line, kept: Whitelisted | None, *, is_there: bool = False) -> Verdict:
+    if kept is None and not is_there:
+        return Verdict(line.number, Result.ADDED)
+    return Verdict(line.number, Result.PRESENT, _DISABLED if kept is not None and kept.disabled else "")
+
+
+async def _record_batch(call: Call[WhitelistBatch], lines: Sequence[Line], told: WhitelistReport, hub: Hub) -> None:
+    hints = [line.hint for line in islice(lines, _SHOWN_HINTS)]
+    after = {"added": told.added, "present": told.present, "hints": hints}
+    await record(hub, call, "whitelist.added", UNNAMED, after=after)
+
+
+def _entry(line: Line, hub: Hub) -> Whitelisted:
+    return Whitelisted(
+        hub.hasher.hash(line.uuid),
+        hint=line.hint,
+        added_at=hub.clock.now(),
+        note=line.note,
+        hardware_version=line.hardware_version,
+        manufacturer=line.manufacturer,
+    )
+
+
+def _facts(entry: Whitelisted) -> tuple[object, ...]:
+    """What whoever puts an entry there says of it."""
+    return (entry.note, entry.hardware_version, entry.manufacturer, entry.disabled)
+
+
+def _shown(entry: Whitelisted) -> dict[str, Any]:
+    """What the audit trail has of an entry."""
+    return {
+        "hint": entry.hint,
+        "note": entry.note,
+        "hardwareVersion": entry.hardware_version,
+        "manufacturer": entry.manufacturer,
+        "disabled": entry.disabled,
+    }
+
+
+def _unknown() -> NotFound:
+    return NotFound(detail="The whitelist has no such entry.")
+
+
+def _view(entry: Whitelisted) -> WhitelistFact:
     return WhitelistFact(
-        uuid_hash=entry.uuid_hash,
+        id=entry.uuid_hash,
         hint=entry.hint,
         note=entry.note,
+        hardware_version=entry.hardware_version,
+        manufacturer=entry.manufacturer,
         disabled=entry.disabled,
         added_at=entry.added_at,
         first_used_at=entry.first_used_at,

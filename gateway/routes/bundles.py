@@ -6,9 +6,9 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract import subjects
-from functions.contract.messages import BundleView, ClaimNamed, DeviceRegister
+from functions.contract.messages import BundleView, ClaimNamed, DeviceRegister, FileContent, FileWanted
 from functions.domain.bundles import CA, CLAIM_FILES, certificate_file, key_file
-from functions.domain.faults import Denied, NotFound
+from functions.domain.faults import NotFound
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.archives import MEDIA_TYPE, pack
@@ -114,15 +114,13 @@ async def fetch_claim_file(request: Request) -> Response:
         raise NotFound(detail=f"There is no such file; there are {', '.join(_SERVED)}.")
     body = await gateway.bus.request(
         subjects.subject("enrolment", "files"),
-        b"",
+        FileWanted(name=name).encode(),
         caller=GATEWAY,
         within=QUICK_SECONDS,
         headers={subjects.CALL: request.scope[REQUEST_ID], subjects.ORIGIN: origin_of(request.scope)},
     )
-    content = {file.name: file.content for file in BundleView.model_validate_json(body).files}
-    if name not in content:
-        raise Denied
-    return Response(content[name], headers=_attachment(name), media_type=_PEM)
+    file = FileContent.model_validate_json(body)
+    return Response(file.content, headers=_attachment(name), media_type=_PEM)
 
 
 def _archive(bundle: BundleView) -> Response:

@@ -41,7 +41,7 @@ _STAFF = (
     "registry.>",
     "twins.>",
     "enrolment.*",
-    "whitelist.*",
+    "whitelist.>",
     "claims.*",
     # Leaf by leaf: beside them stands what holders of a claim certificate ask.
     "certificates.query",

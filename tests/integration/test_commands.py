@@ -370,32 +370,52 @@ def test_enrolment_is_opened_shown_and_closed(hub: Hub) -> None:
 
 
 def test_the_whitelist_is_filled_and_enforced(hub: Hub) -> None:
-    assert hub.json("whitelist", "add", "board-0001", "board-0002", "--note", "lot 7") == {"added": 2, "present": 0}
-    assert hub.json("whitelist", "add", "BOARD-0002") == {"added": 0, "present": 1}
+    counts = hub.json("whitelist", "add", "board-0001", "board-0002", "board-0001", "--note", "lot 7")
+    assert counts == {"dryRun": False, "added": 2, "present": 0, "duplicates": 1}
+    assert hub.json("whitelist", "add", "BOARD-0002")["present"] == 1
     assert "Only hardware UUIDs on the whitelist" in hub.do("whitelist", "enforce", "on")
-    listed = hub.do("whitelist", "list")
+    listed = hub.do("whitelist", "list", "--q", "lot 7")
     assert "...0002" in listed
-    assert "lot 7" in listed
     assert "It is enforced." in listed
     assert "not enforced" in hub.do("whitelist", "enforce", "off")
+    assert hub.run("whitelist", "add", "no good").exit_code == 2
 
 
-def test_a_long_list_is_imported_in_batches(hub: Hub, tmp_path: Path) -> None:
-    file = tmp_path / "lot.txt"
-    file.write_text("# lot 8\n" + "".join(f"serial-{number:06}\n" for number in range(1_000)))
+def test_an_entry_is_disabled_enabled_and_removed(hub: Hub) -> None:
+    hub.do("whitelist", "add", "board-0101", "--manufacturer", "ACME", "--hardware-version", "rev C")
+    (entry,) = hub.json("whitelist", "list", "--q", "ACME")["entries"]
+
+    hub.do("whitelist", "disable", "BOARD-0101")
+    assert hub.json("whitelist", "list", "--q", "ACME", "--state", "disabled")["total"] == 1
+    hub.do("whitelist", "enable", entry["id"])
+    assert hub.json("whitelist", "list", "--q", "ACME", "--state", "disabled")["total"] == 0
+    hub.do("whitelist", "remove", "board-0101")
+    assert hub.json("whitelist", "list", "--q", "ACME")["total"] == 0
+    for words in (("disable", "board-0101"), ("remove", "board-0101"), ("remove", entry["id"])):
+        assert hub.run("whitelist", *words).exit_code == 1
+
+
+def test_a_long_list_is_imported_at_once(hub: Hub, tmp_path: Path) -> None:
+    file = tmp_path / "lot.csv"
+    file.write_text("# lot 8\nuuid,note\n" + "".join(f"serial-{number:06},lot 8\n" for number in range(600)))
     hub.do("whitelist", "add", "serial-000001")
 
-    assert hub.json("whitelist", "import", str(file)) == {"added": 999, "present": 1}
+    dry = hub.json("whitelist", "import", str(file), "--dry-run")
+    assert (dry["dryRun"], dry["added"], dry["present"]) == (True, 599, 1)
+    assert dry["lines"][1] == {"line": 4, "result": "present", "reason": ""}
+    done = hub.json("whitelist", "import", str(file))
+    assert done == {"dryRun": False, "added": 599, "present": 1, "duplicates": 0}
+    assert "1 to 100 of 599; more with --offset 100" in hub.do("whitelist", "list", "--q", "lot 8")
 
 
-def test_a_list_with_a_wrong_line_adds_nothing(hub: Hub, tmp_path: Path) -> None:
-    before = len(hub.json("whitelist", "list")["entries"])
+def test_a_list_with_a_wrong_line_adds_nothing(hub: Hub) -> None:
+    before = hub.json("whitelist", "list")["total"]
 
     done = hub.run("whitelist", "import", "-", given="fresh-0001\n\nno good\n")
 
     assert done.exit_code == 1
     assert "line 3" in done.stderr
-    assert len(hub.json("whitelist", "list")["entries"]) == before
+    assert hub.json("whitelist", "list")["total"] == before
 
 
 # --- Tokens

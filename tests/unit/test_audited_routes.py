@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
+from functions.adapters.hasher import HmacHasher
 from functions.domain.alarms import Alarm, Severity
 from functions.domain.audit import AuditEntry
 from functions.domain.certificates import Certificate, Purpose
@@ -20,7 +21,7 @@ from functions.domain.enrolment import Claim, Enrolment
 from functions.route import Route
 from functions.routes import ROUTES
 from functions.runtime.calls import Reply, answer
-from functions.testing import START, MemoryHub, memory_hub
+from functions.testing import SECRET, START, MemoryHub, memory_hub
 from tests.unit.handlers.onboarding import csr
 
 STAFF = "user:anna"
@@ -105,6 +106,8 @@ RENEWED = Certificate(
 )
 RENEWAL = Claim("", "pump-0002", "device:pump-0002", END, "0", "cd34", ("cd12",))
 SUSPEND = Call("registry.devices.pump-0001.suspend")
+ENTRY = Call("whitelist.create", _body(uuid="board-0001", note="lot 7"))
+BOARD = HmacHasher(SECRET).hash("board-0001")
 TOKEN = Call("tokens.create", _body(name="dashboard", scopes=["devices:read"]))
 CLAIM = Call("claims.create", lambda: {"name": "fleet", "csrPem": csr("fleet")})
 
@@ -153,7 +156,12 @@ ACTS = {
     "enrolment.open": Act(OPEN, "enrolment.opened", "enrolment"),
     "enrolment.close": Act(Call("enrolment.close"), "enrolment.closed", "enrolment", (OPEN,)),
     "enrolment.enforce": Act(Call("enrolment.enforce", _body(enforced=True)), "enrolment.changed", "enrolment"),
-    "whitelist.add": Act(Call("whitelist.add", _body(uuids=["board-0001", "board-0002"])), "whitelist.added", "-"),
+    "whitelist.create": Act(ENTRY, "whitelist.added", BOARD),
+    "whitelist.batch": Act(Call("whitelist.batch", _body(lines=[["board-2"], ["board-3"]])), "whitelist.added", "-"),
+    "whitelist.entries.*.update": Act(
+        Call(f"whitelist.entries.{BOARD}.update", _body(disabled=True)), "whitelist.changed", BOARD, (ENTRY,)
+    ),
+    "whitelist.entries.*.remove": Act(Call(f"whitelist.entries.{BOARD}.remove"), "whitelist.removed", BOARD, (ENTRY,)),
     "enrolment.change": Act(Call("enrolment.change", _body(isOpen=True)), "enrolment.changed", "enrolment"),
     "registry.create": Act(Call("registry.create", _body(deviceId="pump-0007")), "device.created", "pump-0007"),
     "claims.issue": Act(Call("claims.issue", _body(name="fleet")), "claim.created", "fleet"),

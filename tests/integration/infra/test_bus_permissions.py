@@ -28,7 +28,7 @@ FORBIDDEN = [
     )),
     *(("bridge", "publish", subject) for subject in (
         "devicehub.twins.D1.desire", "devicehub.registry.devices.D1.create", "devicehub.registry.query",
-        "devicehub.enrolment.open", "devicehub.claims.create", "devicehub.whitelist.add", "$KV.hub-devices-0.D1",
+        "devicehub.enrolment.open", "devicehub.claims.create", "devicehub.whitelist.batch", "$KV.hub-devices-0.D1",
         "$JS.API.DIRECT.GET.KV_hub-devices-0", "devicehub.stored.telemetry.0.D1", "devicehub.broker.access.changed",
         "devicehub.devices.D1.twin.update.delta", "devicehub.devices.D1.presence", "$SRV.PING",
         "devicehub.tokens.prove", "devicehub.tokens.create", "devicehub.http.event",

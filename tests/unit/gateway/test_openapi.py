@@ -20,6 +20,9 @@ from functions.contract.messages import (
     TwinComparison,
     TwinDesire,
     TwinView,
+    WhitelistCreate,
+    WhitelistFact,
+    WhitelistReport,
 )
 from gateway import examples
 from tests.unit.gateway.rig import Rig, make_rig
@@ -138,6 +141,9 @@ async def test_every_refusal_is_a_problem_page(document: dict[str, Any]) -> None
         (ClaimView, examples.CLAIM_DETAIL),
         (ClaimIssue, examples.CLAIM_ISSUE),
         (EnrolmentView, examples.ENROLMENT),
+        (WhitelistFact, examples.WHITELIST_ENTRY),
+        (WhitelistCreate, examples.WHITELIST_CREATE),
+        (WhitelistReport, examples.WHITELIST_REPORT),
     ],
 )
 def test_an_example_is_a_message_as_it_is_sent(model: type[Message], example: dict[str, Any]) -> None:

@@ -77,12 +77,12 @@ def test_a_fault_is_json_on_standard_error_with_exit_code_1() -> None:
 def test_what_one_run_keeps_the_next_one_finds(tmp_path: Path) -> None:
     state = str(tmp_path / "state.json")
     answer("enrolment.open", "--state", state)
-    answer("whitelist.add", "--state", state, "--payload", "-", given='{"uuids": ["board-0001"]}')
+    answer("whitelist.batch", "--state", state, "--payload", "-", given='{"lines": [["board-0001"]]}')
 
     assert answer("enrolment.get", "--state", state)["isOpen"] is True
     # The same UUID has the same hash in every run.
-    again = answer("whitelist.add", "--state", state, "--payload", "-", given='{"uuids": ["board-0001"]}')
-    assert again == {"added": 0, "present": 1}
+    again = answer("whitelist.batch", "--state", state, "--payload", "-", given='{"lines": [["board-0001"]]}')
+    assert (again["added"], again["present"]) == (0, 1)
 
 
 def test_the_ca_beside_the_state_signs(tmp_path: Path) -> None:
