@@ -6,22 +6,19 @@ between, the same command takes the request up where it was left, and the hub
 answers a repeated CSR with the same certificate.
 """
 
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from functions.domain.bundles import CA, CONFIG, Site, certificate_file, configuration, encode_configuration, key_file
 from functions.domain.faults import Fault, Unavailable
 from infra.problem import Problem
 
 if TYPE_CHECKING:
-    from functions.contract.messages import Issued
+    from functions.contract.messages import FileContent, Issued
     from infra.node import Node
-
-CA = "ca.crt"
-CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +31,12 @@ class Bundle:
     @property
     def certificate(self) -> Path:
         """The client certificate."""
-        return self.folder / f"{self.name}.crt"
+        return self.folder / certificate_file(self.name)
 
     @property
     def key(self) -> Path:
         """The private key, readable by its owner only."""
-        return self.folder / f"{self.name}.key"
+        return self.folder / key_file(self.name)
 
     @property
     def request(self) -> Path:
@@ -89,7 +86,7 @@ class Bundle:
         try:
             write_file(self.certificate, issued.cert_pem.encode(), mode=0o644)
             write_file(self.folder / CA, issued.ca_chain_pem.encode(), mode=0o644)
-            write_file(self.folder / CONFIG, f"{json.dumps(config, indent=2)}\n".encode(), mode=0o644)
+            write_file(self.folder / CONFIG, encode_configuration(config).encode(), mode=0o644)
             self.request.unlink(missing_ok=True)
         except OSError as problem:
             raise Problem(
@@ -126,21 +123,48 @@ def make_bundle(
     except (Fault, Problem):
         bundle.abandon()
         raise
-    bundle.finish(issued, configuration(node, bundle, device))
+    bundle.finish(issued, configuration(_site(node), bundle.name, device))
     return issued
 
 
-def configuration(node: "Node", bundle: Bundle, device: str | None) -> dict[str, Any]:
-    """What ``config.json`` says: where the broker is, under which prefix, and which files to use."""
-    return {
-        "host": node.mqtt_host,
-        "port": node.mqtt_port,
-        **({"deviceId": device} if device else {}),
-        "topicPrefix": node.topic_prefixes[0],
-        "caFile": CA,
-        "certFile": bundle.certificate.name,
-        "keyFile": bundle.key.name,
-    }
+def refuse_taken(folder: Path, name: str) -> None:
+    """Refuse a directory that holds a file of such a bundle already: no key is ever overwritten.
+
+    Raises:
+        Problem: it does.
+    """
+    names = (CA, certificate_file(name), key_file(name), CONFIG)
+    taken = [file for file in names if os.path.lexists(folder / file)]
+    if taken:
+        raise Problem(
+            f"{folder} holds {', '.join(taken)} already, and no key is ever overwritten.",
+            "Name another directory with --out, or move what lies there away.",
+        )
+
+
+def write_bundle(folder: Path, files: "Iterable[FileContent]") -> None:
+    """Write a bundle that the hub keeps; ``config.json`` comes last, so where it is, all is.
+
+    Raises:
+        Problem: the disk refuses; the hub still has the bundle.
+    """
+    from infra.files import write_file
+
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for file in sorted(files, key=lambda one: (one.name == CONFIG, not one.is_private)):
+            # Its name came over the bus.
+            write_file(folder / Path(file.name).name, file.content.encode(), mode=0o600 if file.is_private else 0o644)
+    except OSError as problem:
+        raise Problem(
+            f"The bundle cannot be written to {folder}: {problem.strerror or problem}.",
+            "Name a directory that you may write to, or make room; 'devicehub claim download' fetches it again.",
+        ) from problem
+
+
+def _site(node: "Node") -> Site:
+    """Where devices reach the hub, as the node says."""
+    return Site(node.mqtt_host, node.mqtt_port, node.topic_prefixes[0])
 
 
 def _create(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from functions.domain.faults import Malformed
 from functions.domain.names import claim_name, device_id, is_role
 
 
-def _checked(check: Callable[[str], str]) -> Callable[[str], str]:
+def checked(check: Callable[[str], str]) -> Callable[[str], str]:
     """The check of a name, as the command line wants it: a wrong name is wrong usage."""
 
     def parse(text: str) -> str:
@@ -46,9 +46,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write the bundle.")]
 Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, help="How long the certificate is valid.")]
 Device = Annotated[
-    str, typer.Argument(metavar="ID", parser=_checked(_id_or_role), help="The id of a device, or the role it has.")
+    str, typer.Argument(metavar="ID", parser=checked(_id_or_role), help="The id of a device, or the role it has.")
 ]
-NewDevice = Annotated[str, typer.Argument(metavar="ID", parser=_checked(device_id), help="The device id.")]
+NewDevice = Annotated[str, typer.Argument(metavar="ID", parser=checked(device_id), help="The device id.")]
 Claim = Annotated[
-    str, typer.Argument(metavar="NAME", parser=_checked(claim_name), help="The name, without 'claim-' before it.")
+    str, typer.Argument(metavar="NAME", parser=checked(claim_name), help="The name, without 'claim-' before it.")
 ]

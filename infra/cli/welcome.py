@@ -3,36 +3,33 @@
 import shlex
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from functions.contract.messages import ClaimCreate, Issued
-from infra.cli.bundles import CA, CONFIG, Bundle, make_bundle
+from functions.contract.messages import BundleView, ClaimIssue, ClaimNamed, ClaimView
+from functions.domain.bundles import CONFIG
+from functions.domain.faults import Conflict
+from infra.cli.bundles import write_bundle
 from infra.cli.connection import ask, data_directory
 from infra.cli.console import say
 from infra.node import write_node
 from infra.stack.plan import Plan
+
+_FIRST_CLAIM = "default"
 
 
 def make_first_claim(plan: Plan) -> None:
     """Make the claim certificate that a new hub comes with, once."""
     if plan.node.claim_made_at:
         return
-    folder = plan.paths.default_claim
-    bundle = Bundle(folder, "provisioning")
-    if not (folder / CONFIG).exists():
-        # Cut off while it was written: the hub answers the same request with the same certificate.
-        for file in (bundle.certificate, folder / CA):
-            file.unlink(missing_ok=True)
-        make_bundle(
-            bundle,
-            "claim-default",
-            plan.node,
-            lambda csr: ask(
-                plan.paths.data, "devicehub.claims.create", ClaimCreate(name="default", csr_pem=csr), Issued
-            ),
-        )
+    if not (plan.paths.default_claim / CONFIG).exists():
+        # Where the last start was cut off, it may be issued already.
+        with suppress(Conflict):
+            ask(plan.paths.data, "devicehub.claims.issue", ClaimIssue(name=_FIRST_CLAIM), ClaimView)
+        bundle = ask(plan.paths.data, "devicehub.claims.bundle", ClaimNamed(name=_FIRST_CLAIM), BundleView)
+        write_bundle(plan.paths.default_claim, bundle.files)
     at = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     write_node(plan.paths.node, replace(plan.node, claim_made_at=at))
 

@@ -337,21 +337,65 @@ def test_a_patch_that_is_no_object_is_wrong_usage(hub: Hub) -> None:
 # --- Claims
 
 
-def test_a_claim_certificate_is_made_listed_and_revoked(hub: Hub, tmp_path: Path) -> None:
-    hub.do("claim", "create", "lot-7", "--out", str(tmp_path))
+def test_a_claim_certificate_is_made_shown_downloaded_and_deleted(hub: Hub, tmp_path: Path) -> None:
+    hub.do("claim", "create", "lot-7", "--out", str(tmp_path / "first"), "--days", "30")
 
-    certificate = x509.load_pem_x509_certificate((tmp_path / "provisioning.crt").read_bytes())
+    certificate = x509.load_pem_x509_certificate((tmp_path / "first" / "provisioning.crt").read_bytes())
     assert certificate.subject.rfc4514_string() == "CN=claim-lot-7"
+    assert stat.S_IMODE((tmp_path / "first" / "provisioning.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "first").stat().st_mode) == 0o700
     assert "lot-7" in hub.do("claim", "list")
-    assert [fact["revokedAt"] for fact in hub.json("claim", "list") if fact["name"] == "lot-7"] == [None]
+    shown = hub.json("claim", "show", "lot-7")
+    assert (shown["serial"], shown["hasBundle"]) == (f"{certificate.serial_number:x}", True)
+    assert "BEGIN CERTIFICATE" in hub.do("claim", "show", "lot-7")
+    hub.do("claim", "download", "lot-7", "--out", str(tmp_path / "second"))
+    for name in ("ca.crt", "provisioning.crt", "provisioning.key", "config.json"):
+        assert (tmp_path / "second" / name).read_bytes() == (tmp_path / "first" / name).read_bytes()
 
-    hub.do("claim", "revoke", "lot-7")
+    hub.do("claim", "delete", "lot-7")
 
     assert [fact["revokedAt"] for fact in hub.json("claim", "list") if fact["name"] == "lot-7"] != [None]
+    for words in (("show", "lot-7"), ("download", "lot-7", "--out", str(tmp_path / "third"))):
+        assert hub.run("claim", *words).exit_code == 1
+    assert not (tmp_path / "third").exists()
 
 
-def test_a_claim_that_does_not_exist_is_told(hub: Hub) -> None:
-    assert hub.run("claim", "revoke", "nobody").exit_code == 1
+def test_a_claim_with_a_key_of_its_own_is_in_its_directory_alone(hub: Hub, tmp_path: Path) -> None:
+    hub.do("claim", "create", "own-1", "--own-key", "--out", str(tmp_path / "own"))
+
+    assert (tmp_path / "own" / "provisioning.key").exists()
+    assert hub.json("claim", "show", "own-1")["hasBundle"] is False
+    done = hub.run("claim", "download", "own-1", "--out", str(tmp_path / "again"))
+    assert done.exit_code == 1
+    assert "made elsewhere" in done.stderr
+    done = hub.run("enrolment", "open", "--serve-files", "own-1")
+    assert done.exit_code == 1
+    assert "made elsewhere" in done.stderr
+    assert hub.run("claim", "create", "own-2", "--own-key").exit_code == 2
+
+
+def test_a_directory_that_holds_a_bundle_is_left_alone(hub: Hub, tmp_path: Path) -> None:
+    (tmp_path / "provisioning.key").write_text("another")
+
+    done = hub.run("claim", "create", "lot-8", "--out", str(tmp_path))
+
+    assert done.exit_code == 1
+    assert "provisioning.key" in done.stderr
+    assert (tmp_path / "provisioning.key").read_text() == "another"
+    assert "lot-8" not in hub.do("claim", "list")
+
+
+def test_a_claim_can_be_made_now_and_its_bundle_fetched_later(hub: Hub, tmp_path: Path) -> None:
+    assert "devicehub claim download lot-9" in hub.do("claim", "create", "lot-9")
+    hub.do("claim", "download", "lot-9", "--out", str(tmp_path))
+    assert (tmp_path / "config.json").exists()
+    assert hub.run("claim", "create", "lot-9", "--out", str(tmp_path / "x")).exit_code == 1
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_claim_that_does_not_exist_is_told(hub: Hub, tmp_path: Path) -> None:
+    for words in (("revoke",), ("delete",), ("show",), ("download", "--out", str(tmp_path / "x"))):
+        assert hub.run("claim", *words, "nobody").exit_code == 1
 
 
 # --- Enrolment and whitelist
@@ -367,6 +411,20 @@ def test_enrolment_is_opened_shown_and_closed(hub: Hub) -> None:
         "serveFiles": None,
     }
     assert "is closed" in hub.do("enrolment", "close")
+    assert hub.json("enrolment", "status") == hub.json("enrolment", "show")
+
+
+def test_a_window_serves_the_files_of_a_claim(hub: Hub) -> None:
+    hub.do("claim", "create", "served-1")
+
+    told = hub.do("enrolment", "open", "--minutes", "5", "--serve-files", "served-1")
+
+    assert "any device may fetch the files of the claim certificate 'served-1'" in told.lower()
+    assert hub.json("enrolment", "show")["serveFiles"] == "served-1"
+    assert hub.run("enrolment", "open", "--serve-files", "nobody").exit_code == 1
+    assert hub.run("enrolment", "open", "--serve-files", "no name").exit_code == 2
+    hub.do("enrolment", "close")
+    assert hub.json("enrolment", "show")["serveFiles"] is None
 
 
 def test_the_whitelist_is_filled_and_enforced(hub: Hub) -> None:
