@@ -1,17 +1,29 @@
 """Claim certificates: made, listed, revoked, and the role that follows them."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from functions.contract.messages import AccessChanged, ClaimCreate, ClaimQuery, ClaimRevoke, Issued, Nothing
+from functions.contract.messages import (
+    AccessChanged,
+    ClaimCreate,
+    ClaimIssue,
+    ClaimNamed,
+    ClaimQuery,
+    ClaimRevoke,
+    ClaimView,
+    Issued,
+    Nothing,
+)
 from functions.domain.certificates import CLAIM_CERTIFICATE_LIFETIME, Purpose
 from functions.domain.faults import Conflict, Fault, Malformed, NotFound, Reason, Unavailable
-from functions.handlers import access, claims
+from functions.handlers import access, bundles, claims
 from functions.ports import Hub
 from functions.testing import START, MemoryHub, call, memory_hub
 from tests.unit.handlers.onboarding import (
@@ -32,6 +44,15 @@ from tests.unit.handlers.onboarding import (
 async def create(hub: Hub, name: str = "fleet", request: str | None = None, **body: Any) -> Issued:
     asked = ClaimCreate(name=name, csr_pem=request or csr("whatever"), **body)
     return await claims.create(call(asked, caller="user:anna"), hub)
+
+
+async def issue(hub: Hub, name: str = "fleet", **body: Any) -> ClaimView:
+    return await claims.issue(call(ClaimIssue(name=name, **body), caller="user:anna"), hub)
+
+
+async def bundle(hub: Hub, name: str = "fleet") -> dict[str, str]:
+    found = await bundles.claim(call(ClaimNamed(name=name)), hub)
+    return {file.name: file.content for file in found.files}
 
 
 async def revoke(hub: Hub, name: str = "fleet") -> None:
@@ -193,3 +214,126 @@ async def test_a_call_cut_short_anywhere_succeeds_when_repeated(done: bool) -> N
             assert (await create(hub)).serial in await registered(hub)
             assert await roles(hub) == ["fleet"]
     assert await taken(hub)
+
+
+# --- With a key that the hub keeps
+
+
+def fits(files: dict[str, str]) -> bool:
+    certificate = x509.load_pem_x509_certificate(files["provisioning.crt"].encode())
+    return load_pem_private_key(files["provisioning.key"].encode(), None).public_key() == certificate.public_key()
+
+
+async def kept_key(hub: Hub, name: str = "fleet") -> str:
+    kept = await hub.claim_certificates.get(name)
+    assert kept is not None
+    return kept.value.sealed_key
+
+
+async def test_an_issued_claim_has_its_role_and_its_bundle_at_once() -> None:
+    hub = memory_hub()
+
+    view = await issue(hub, days=30)
+
+    assert (view.common_name, view.has_bundle) == ("claim-fleet", True)
+    assert view.not_after == START + timedelta(days=30)
+    assert await roles(hub) == ["fleet"]
+    assert hub.events.on(ACCESS_CHANGED) == [AccessChanged(end=[])]
+    files = await bundle(hub)
+    assert fits(files)
+    assert files["provisioning.crt"] == view.cert_pem
+
+
+async def test_the_key_stands_nowhere_but_sealed_in_its_record() -> None:
+    hub = memory_hub()
+    await issue(hub)
+    secret = "".join((await bundle(hub))["provisioning.key"].splitlines()[1:-1])
+
+    told = [repr(hub.events.sent), repr(hub.audit.written), repr(await registered(hub))]
+    told.append(repr([kept async for _, kept in hub.claim_certificates.entries()]))
+    told.append((await claims.list_(call(ClaimQuery()), hub)).model_dump_json())
+    told.append((await claims.read(call(ClaimNamed(name="fleet")), hub)).model_dump_json())
+    told.append(repr(await bundles.claim(call(ClaimNamed(name="fleet")), hub)))
+    sealed = await kept_key(hub)
+    assert all(part not in text for text in told for part in (secret[:40], "PRIVATE", sealed))
+    assert (await kept_key(hub)).startswith("v1:")
+
+
+async def test_the_key_goes_with_the_claim() -> None:
+    hub = memory_hub()
+    await issue(hub)
+
+    await revoke(hub)
+
+    assert await kept_key(hub) == ""
+    with pytest.raises(Conflict) as raised:
+        await bundle(hub)
+    assert raised.value.reason is Reason.NO_BUNDLE
+
+
+async def test_the_key_of_another_claim_opens_nothing() -> None:
+    hub = memory_hub()
+    await issue(hub, "a")
+    await issue(hub, "b")
+    mine, other = await hub.claim_certificates.get("a"), await hub.claim_certificates.get("b")
+    assert mine is not None
+    assert other is not None
+    await hub.claim_certificates.replace(
+        "a", replace(mine.value, sealed_key=other.value.sealed_key), expect=mine.revision
+    )
+
+    with pytest.raises(Conflict) as raised:
+        await bundle(hub, "a")
+    assert raised.value.reason is Reason.NO_BUNDLE
+
+
+async def test_a_name_that_is_issued_is_taken_in_either_way() -> None:
+    hub = memory_hub()
+    await issue(hub)
+
+    assert await taken(hub)
+    with pytest.raises(Conflict):
+        await issue(hub)
+    assert len(await registered(hub)) == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_of_several_who_issue_a_name_at_once_one_gets_it_and_its_own_key(seed: int) -> None:
+    hub = memory_hub()
+    busy = meddled(hub, Shuffle(seed))
+
+    results = await asyncio.gather(*(issue(busy) for _ in range(4)), create(busy), return_exceptions=True)
+
+    won = [result for result in results if not isinstance(result, BaseException)]
+    assert len(won) == 1
+    assert [type(result) for result in results if isinstance(result, Fault)] == [Conflict] * 4
+    if isinstance(won[0], ClaimView):
+        assert fits(await bundle(hub))
+        assert (await bundle(hub))["provisioning.crt"] == won[0].cert_pem
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_an_issue_cut_short_anywhere_leaves_a_claim_with_its_key_or_none(done: bool) -> None:
+    for writes in range(1, 6):
+        hub = memory_hub()
+        try:
+            await issue(meddled(hub, Outage(writes, last_is_done=done)))
+        except Unavailable:
+            if await roles(hub):
+                assert fits(await bundle(hub))
+            else:
+                await issue(hub)
+        assert await roles(hub) == ["fleet"]
+        assert fits(await bundle(hub))
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_a_claim_deleted_while_its_bundle_is_fetched_gives_it_or_refuses(seed: int) -> None:
+    hub = memory_hub()
+    await issue(hub)
+    busy = meddled(hub, Shuffle(seed))
+
+    result, _ = await asyncio.gather(bundle(busy), revoke(busy), return_exceptions=True)
+
+    assert isinstance(result, Conflict) or (isinstance(result, dict) and fits(result))
+    assert await kept_key(hub) == ""
