@@ -1,5 +1,6 @@
 """The register as operators see it, the revocation of one certificate, and the list of the revoked."""
 
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -16,10 +17,11 @@ from functions.contract.messages import (
     CertificateView,
     ClaimCreate,
     Nothing,
+    Provisioned,
 )
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Lifecycle
-from functions.domain.faults import Malformed, NotFound, Unavailable
+from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Unavailable
 from functions.handlers import claims, register
 from functions.handlers.provisioning import finish_claims
 from functions.ports import Hub
@@ -28,6 +30,7 @@ from tests.unit.handlers.onboarding import (
     ACCESS_CHANGED,
     NAME,
     Outage,
+    Shuffle,
     certificate,
     create_device,
     create_from_csr,
@@ -253,6 +256,32 @@ async def test_cut_short_at_any_write_it_is_done_by_the_repeat() -> None:
         if outage.left:
             return
     raise AssertionError("it never came to its end")
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_of_a_revocation_and_a_joining_that_meet_no_revoked_certificate_stays_a_devices(seed: int) -> None:
+    hub = open_hub()
+    first = serial_of(await join(hub, request=csr(NAME)))
+    hub.clock.advance(60)
+    busy = meddled(hub, Shuffle(seed))
+
+    joined, *revoked = await asyncio.gather(
+        join(busy), revoke(busy, first), revoke(busy, first), return_exceptions=True
+    )
+
+    for told in revoked:
+        assert isinstance(told, CertificateRevoked | Unavailable), told
+    assert isinstance(joined, Provisioned | Unavailable | Denied | Conflict), joined
+    # Whatever was cut short by the other is done by whoever comes next.
+    assert (await revoke(hub, first)).serial == first
+    record = await device(hub)
+    assert await listed(hub) >= {first}
+    assert await is_revoked(hub, first)
+    assert record.certificate is not None
+    if await is_revoked(hub, record.certificate):
+        assert record.lifecycle is Lifecycle.RETIRED
+    if isinstance(joined, Provisioned) and record.lifecycle is Lifecycle.ACTIVE:
+        assert record.certificate == serial_of(joined)
 
 
 async def test_a_revocation_is_written_down_once() -> None:
