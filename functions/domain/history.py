@@ -31,13 +31,19 @@ _NEVER_WRITTEN: Final = Half()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One version of a half: ``patch`` (RFC 7396) makes it of the version before."""
+    """One version of a half, and the document of the one before."""
 
     half: HalfName
     version: int
-    patch: dict[str, Any]
+    before: dict[str, Any]
+    after: dict[str, Any]
     by: str
     at: datetime
+
+    @property
+    def patch(self) -> dict[str, Any]:
+        """The merge patch (RFC 7396) that makes the version of the one before; worked out each time it is asked for."""
+        return difference(self.before, self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,7 @@ class Past:
     def changes(self) -> list[Change]:
         """The last changes of the half, newest first, as far as they are known."""
         return [
-            Change(self.half, half.version, difference(before, half.doc), half.by, at)
+            Change(self.half, half.version, before, half.doc, half.by, at)
             for half, before, at in islice(self._steps(), self._most)
         ]
 
