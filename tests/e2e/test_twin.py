@@ -62,20 +62,26 @@ def test_a_wish_made_while_the_device_was_away_reaches_it_when_it_connects(hub: 
     assert heard[1]["delta"] == {"led": "on"}
 
 
-def test_a_device_that_subscribes_long_after_it_connected_hears_its_open_delta(hub: RunningHub, tmp_path: Path) -> None:
-    who = hub.device(f"twin-{uuid.uuid4().hex[:8]}", tmp_path)
-    hub.cli("twin", "set", who.name, '{"led":"on"}')
-    device = Device(hub, who, clean=True).start()
+async def test_a_device_that_subscribes_after_the_hub_knew_of_its_session_hears_its_open_delta(
+    hub: RunningHub, tmp_path: Path
+) -> None:
+    who = await asyncio.to_thread(hub.device, f"twin-{uuid.uuid4().hex[:8]}", tmp_path)
+    await asyncio.to_thread(hub.cli, "twin", "set", who.name, '{"led":"on"}')
+    _, client = await hub.bus("gateway")
+    device = Device(hub, who, clean=True)
     try:
-        while hub.json("device", "show", who.name)["status"] != "online":
-            pass
+        presence = await client.subscribe(f"devicehub.devices.{who.name}.presence")
+        await client.flush()
+        await asyncio.to_thread(device.start)
+        assert json.loads((await presence.next_msg(timeout=15)).data)["online"]
         device.subscribe("twin/update/delta")
 
-        heard, payload = device.messages.get(timeout=15)
+        heard, payload = await asyncio.to_thread(device.messages.get, timeout=15)
         assert heard == device.topic("twin/update/delta")
         assert json.loads(payload)["delta"] == {"led": "on"}
     finally:
         device.stop()
+        await client.close()
 
 
 def test_a_device_that_does_as_wished_has_no_delta_left(hub: RunningHub, tmp_path: Path) -> None:
