@@ -54,6 +54,7 @@ class SqliteTrails:
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         self._table: TrailTable | None = None
         self._reader: TrailReader | None = None
+        self._is_committing = False
         self._totals: dict[AuditWanted, tuple[float, int]] = {}
 
     async def start(self) -> None:
@@ -87,7 +88,9 @@ class SqliteTrails:
         if self._reader is not None:
             await self._on_thread(self._reader.close)
         if self._table is not None:
+            self._table.commit()
             self._table.close()
+            self._table = None
         self._thread.shutdown()
         if self._scratch is not None:
             self._scratch.cleanup()
@@ -125,10 +128,20 @@ class SqliteTrails:
 
     def _taking(self, trail: AuditTrail, table: TrailTable) -> Callable[[Change], None]:
         def take(change: Change) -> None:
-            if change.data is not None:
-                table.put(trail.trail, change.revision, CODEC.decode(change.data).entries)
+            if change.data is None:
+                return
+            table.put(trail.trail, change.revision, CODEC.decode(change.data).entries)
+            if not self._is_committing:
+                # Once for all that is handed over in this turn of the loop.
+                self._is_committing = True
+                asyncio.get_running_loop().call_soon(self._commit, table)
 
         return take
+
+    def _commit(self, table: TrailTable) -> None:
+        self._is_committing = False
+        if self._table is not None:
+            table.commit()
 
     async def _known(self, trail: AuditTrail, table: TrailTable) -> int:
         """After which message to go on; from the first where the file is of another stream than is there now."""

@@ -59,6 +59,7 @@ def table_of(made: list[AuditEntry]) -> Iterator[TrailTable]:
         table = TrailTable(Path(folder) / "audit.sqlite")
         for number, one in enumerate(made, 1):
             table.put(Trail.CHANGES, number, [one])
+        table.commit()
         yield table
         table.close()
 
@@ -78,6 +79,7 @@ def test_the_answers_are_those_of_reading_everything(made: list[AuditEntry], ask
 def test_a_message_that_comes_again_changes_nothing() -> None:
     with table_of([audit_entry(1)]) as table:
         table.put(Trail.CHANGES, 1, [audit_entry(1)])
+        table.commit()
         reader = table.reader()
 
         assert reader.count(AuditWanted(), most=None) == 1
