@@ -25,7 +25,7 @@ from functions.adapters.register_index import SqliteRegister
 from functions.adapters.roster import BucketRoster
 from functions.adapters.streams import JetStreamStreams
 from functions.adapters.trails import SqliteTrails
-from functions.chores import start_chores
+from functions.chores import start_chores, start_watching
 from functions.contract import bus
 from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
@@ -89,7 +89,7 @@ async def serve(settings: Settings) -> bool:
     runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"))
     await runtime.start()
     log.info("serving", role=settings.role, routes=len(routes))
-    chores = start_chores(hub) if settings.role is Role.WORKER else []
+    chores = start_chores(hub) if settings.role is Role.WORKER else start_watching(hub)
     await stop.wait()
     for chore in chores:
         chore.cancel()

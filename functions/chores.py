@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from functions.domain.faults import Fault
-from functions.handlers import intents, provisioning, renewing, revoking, suspending
+from functions.handlers import checks, intents, provisioning, renewing, revoking, suspending
 from functions.ports import Hub
 
 _EVERY_SECONDS: Final = 60
@@ -49,6 +49,11 @@ def start_chores(hub: Hub) -> list[asyncio.Task[None]]:
         ),
         asyncio.create_task(do_chores(hub, _QUICK_CHORES, _QUICKLY_EVERY_SECONDS)),
     ]
+
+
+def start_watching(hub: Hub) -> list[asyncio.Task[None]]:
+    """What a process that has the index does of itself, until the tasks are cancelled."""
+    return [asyncio.create_task(do_chores(hub, (checks.watch,), _EVERY_SECONDS))]
 
 
 async def do_chores(

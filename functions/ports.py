@@ -18,6 +18,7 @@ from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.bundles import Site
 from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, RevocationReason, Signed, SigningRequest
+from functions.domain.checks import Issuer
 from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.intents import Intent
@@ -133,6 +134,10 @@ class Authority(Protocol):
     @property
     def chain_pem(self) -> str:
         """The issuing certificate and those above it, in PEM."""
+        ...
+
+    def issuers(self) -> tuple[Issuer, ...]:
+        """The certificates of the chain, the issuing one first."""
         ...
 
     def inspect(self, csr_pem: str) -> SigningRequest:
@@ -295,6 +300,13 @@ class Register(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """When something was done last, by the clock of who did it."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class BridgeStart:
     """How often a bridge has started: the epoch of the orders it stamps."""
 
@@ -366,3 +378,4 @@ class Hub:
     tokens: Store[Token]  # SHA-256 of the token's text
     intents: Store[Intent]  # a random key, which the records have that it keeps to itself
     alarms: Store[Alarm]  # alarm id
+    marks: Store[Mark]  # what was done

@@ -15,6 +15,7 @@ from functions.handlers import (
     bridges,
     bundles,
     certificates,
+    checks,
     claims,
     enrolment,
     history,
@@ -151,6 +152,7 @@ ROUTES = (
     Route("alarms.list", alarms.list_, m.AlarmQuery, _READERS, _SLOW, scope=Scope.ADMIN),
     Route("alarms.*.ack", alarms.ack, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("audit.query", audit.query, m.AuditQuery, _READERS, _SLOW, role=Role.INDEX, scope=Scope.ADMIN),
+    Route("checks.list", checks.list_, m.Nothing, _READERS, 10.0, role=Role.INDEX, scope=Scope.ADMIN),
     # What any part of the hub tells of what a person must look at.
     Route("alarms.raise", alarms.raise_, m.AlarmRaise, SYSTEM, _QUICK),
     Route("alarms.clear", alarms.clear, m.AlarmClear, SYSTEM, _QUICK),

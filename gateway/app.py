@@ -22,6 +22,7 @@ from gateway.routes import (
     audit,
     bundles,
     certificates,
+    checks,
     claims,
     devices,
     enrolment,
@@ -49,6 +50,7 @@ _RESOURCES = (
     whitelist,
     alarms,
     audit,
+    checks,
 )
 
 

@@ -248,6 +248,21 @@ WHITELIST_REPORT: Final[dict[str, Any]] = {
     ],
 }
 
+CHECK: Final[dict[str, Any]] = {
+    "check": "certificates",
+    "isWell": False,
+    "total": 1,
+    "findings": [
+        {
+            "kind": "certificate-expiring",
+            "subject": "pump-0001",
+            "severity": "warning",
+            "text": "The certificate of pump-0001 ends soon. It ends on 2035-01-20.",
+            "remedy": "Have the device renew it, or make a new one; after its end the broker refuses it.",
+        }
+    ],
+}
+
 HEALTH: Final[dict[str, Any]] = {
     "status": "ok",
     "service": "devicehub",

@@ -24,7 +24,15 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from functions.domain.certificates import MAX_CSR_CHARACTERS, Purpose, RevocationReason, Signed, SigningRequest
+from functions.domain.certificates import (
+    MAX_CSR_CHARACTERS,
+    Purpose,
+    RevocationReason,
+    Signed,
+    SigningRequest,
+    key_name,
+)
+from functions.domain.checks import Issuer
 from functions.domain.faults import Malformed, Reason, Unavailable
 from functions.ports import Clock
 
@@ -104,6 +112,18 @@ class LocalAuthority:
     def chain_pem(self) -> str:
         """The issuing certificate and those above it, in PEM."""
         return self._chain_pem
+
+    def issuers(self) -> tuple[Issuer, ...]:
+        """The certificates of the chain, the issuing one first."""
+        return tuple(
+            Issuer(
+                subject=one.subject.rfc4514_string(),
+                key=key_name(*_describe(one.public_key())),
+                signature_hash=one.signature_hash_algorithm.name if one.signature_hash_algorithm is not None else "",
+                not_after=one.not_valid_after_utc,
+            )
+            for one in x509.load_pem_x509_certificates(self._chain_pem.encode())
+        )
 
     def inspect(self, csr_pem: str) -> SigningRequest:
         """Read a CSR. Raises Malformed (``bad_csr``) when it is none."""
@@ -211,6 +231,7 @@ class LocalAuthority:
             fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
             not_before=begins,
             not_after=ends,
+            key=key_name(*_describe(key)),
         )
 
 

@@ -71,7 +71,7 @@ from functions.domain.intents import Intent
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
-from functions.ports import BridgeStart, Clock, Revocations, Revoked
+from functions.ports import BridgeStart, Clock, Mark, Revocations, Revoked
 
 PUBLISH = (
     "$KV.*.>",
@@ -251,6 +251,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "tokens": Bucket("hub-tokens", Token),
     "intents": Bucket("hub-intents", Intent),
     "alarms": Bucket("hub-alarms", Alarm),
+    "marks": Bucket("hub-marks", Mark),
 }
 
 STREAMS: Mapping[str, Stream] = {

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from string import hexdigits
 from typing import Any, Final
 
-from functions.domain.certificates import Certificate, Purpose, RevocationReason
+from functions.domain.certificates import Certificate, Purpose, RevocationReason, is_weak_key
 from functions.domain.inventory import Sort
 from functions.domain.register import CertificatesWanted, Entry, State
 from functions.ports import RegisterPage
@@ -25,10 +25,11 @@ _SCHEMA: Final = """
     CREATE TABLE certificates (
         n INTEGER PRIMARY KEY, issued INTEGER, ends INTEGER, revoked INTEGER, superseded INTEGER,
         purpose TEXT, gate TEXT, name TEXT COLLATE NOCASE, serial TEXT, issued_to TEXT COLLATE NOCASE,
-        fingerprint TEXT, begins INTEGER, reason TEXT
+        fingerprint TEXT, begins INTEGER, reason TEXT, key TEXT, weak INTEGER
     );
     CREATE UNIQUE INDEX by_serial ON certificates (serial);
     CREATE INDEX by_name ON certificates (name);
+    CREATE INDEX by_weakness ON certificates (n) WHERE weak;
     CREATE INDEX by_state ON certificates (revoked, superseded, ends);
     CREATE INDEX by_end ON certificates (ends, serial);
     CREATE INDEX by_issue ON certificates (issued, serial);
@@ -39,7 +40,7 @@ _SCHEMA: Final = """
 _ALL: Final = "SELECT * FROM certificates"
 _COUNT: Final = "SELECT count(*) FROM certificates"
 _NUMBER: Final = "SELECT n FROM certificates WHERE serial = ?"
-_PUT: Final = "INSERT OR REPLACE INTO certificates VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT: Final = "INSERT OR REPLACE INTO certificates VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _DROP: Final = "DELETE FROM certificates WHERE serial = ?"
 _NAME: Final = "INSERT OR REPLACE INTO devices VALUES (?, ?)"
 _UNNAME: Final = "DELETE FROM devices WHERE id = ?"
@@ -170,6 +171,8 @@ def _columns(certificate: Certificate) -> tuple[object, ...]:
         certificate.fingerprint,
         _microseconds(certificate.not_before),
         certificate.revocation_reason,
+        certificate.key,
+        is_weak_key(certificate.key),
     )
 
 
@@ -185,6 +188,8 @@ def _conditions(wanted: CertificatesWanted) -> Iterator[str]:
         yield "ends > :after"
     if wanted.expires_before is not None:
         yield "ends < :before"
+    if wanted.is_weak is not None:
+        yield "weak" if wanted.is_weak else "NOT weak"
     if wanted.state is not None:
         yield _STATES[wanted.state]
 
@@ -211,7 +216,23 @@ def _order(sorts: tuple[Sort, ...]) -> str:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    _, issued, ends, revoked, superseded, purpose, gate, name, serial, issued_to, fingerprint, begins, reason = row
+    (
+        _,
+        issued,
+        ends,
+        revoked,
+        superseded,
+        purpose,
+        gate,
+        name,
+        serial,
+        issued_to,
+        fingerprint,
+        begins,
+        reason,
+        key,
+        _,
+    ) = row
     return Entry(
         serial=serial,
         purpose=Purpose(purpose),
@@ -225,6 +246,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         revoked_at=None if revoked is None else _moment(revoked),
         revocation_reason=None if reason is None else RevocationReason(reason),
         is_superseded=bool(superseded),
+        key=key,
     )
 
 

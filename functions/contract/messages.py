@@ -1137,3 +1137,32 @@ class AlarmChanged(Message):
     subject: str
     severity: SeverityWord
     state: AlarmWord
+
+
+# --- Checks -------------------------------------------------------------------------------
+
+
+class FindingView(Message):
+    """Something that a check found wrong, and what to do about it."""
+
+    kind: str
+    subject: str
+    severity: SeverityWord
+    text: str
+    remedy: str
+
+
+class CheckView(Message):
+    """A check and what it found; of ``total`` findings at most 100 are here."""
+
+    check: str
+    is_well: bool
+    total: int
+    findings: list[FindingView]
+
+
+class CheckList(Message):
+    """What every check found, at the time ``at``."""
+
+    at: datetime
+    checks: list[CheckView]

@@ -232,11 +232,15 @@ def sight(
     if found.closed_at is not None:
         return replace(fresh, times=found.times + 1)
     is_worse = grave is Severity.CRITICAL and found.severity is Severity.WARNING
-    grain = _SEEN_GRAIN if sort_of(kind).quiet is not None else _STATE_GRAIN
-    if not is_worse and at - found.seen_at < grain:
+    if not is_worse and is_fresh(found, at):
         return found
     seen = replace(found, severity=grave, detail=told, seen_at=max(at, found.seen_at), count=found.count + 1)
     return replace(seen, acknowledged_at=None, acknowledged_by=None) if is_worse else seen
+
+
+def is_fresh(alarm: Alarm, now: datetime) -> bool:
+    """Whether an alarm was seen so short a time ago that seeing it again is no news."""
+    return now - alarm.seen_at < (_SEEN_GRAIN if sort_of(alarm.kind).quiet is not None else _STATE_GRAIN)
 
 
 def subject_of(text: str) -> str:

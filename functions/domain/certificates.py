@@ -99,6 +99,7 @@ class Signed:
     fingerprint: str
     not_before: datetime
     not_after: datetime
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ class Certificate:
 
     ``serial`` and ``fingerprint`` (SHA-256) are lower-case hex; ``gate`` is a
     ``Gate``, or what an earlier version wrote; ``issued_to`` is the caller
-    that asked for it; ``csr_digest`` finds the answer to a repeated request.
+    that asked for it; ``csr_digest`` finds the answer to a repeated request;
+    ``key`` is its ``key_name``, empty where an earlier version wrote none.
     """
 
     serial: str
@@ -123,6 +125,20 @@ class Certificate:
     pem: str
     revoked_at: datetime | None = None
     revocation_reason: RevocationReason | None = None
+    key: str = ""
+
+
+def key_name(kind: str, curve: str, bits: int) -> str:
+    """A kind of key in short: ``ec secp256r1``, ``rsa 2048``, ``ed25519``."""
+    return f"{kind} {curve or bits or ''}".strip()
+
+
+def is_weak_key(name: str) -> bool:
+    """Whether a key is one that the hub would not sign for today; of one that is not known, it cannot be said."""
+    kind, _, rest = name.partition(" ")
+    if kind == "rsa":
+        return not rest.isdigit() or int(rest) < _MIN_RSA_BITS
+    return kind not in ("", "ed25519") and not (kind == "ec" and rest in _CURVES)
 
 
 def is_usable(certificate: Certificate, now: datetime) -> bool:

@@ -57,6 +57,7 @@ class Entry:
     revoked_at: datetime | None
     revocation_reason: RevocationReason | None
     is_superseded: bool
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class CertificatesWanted:
     common_name: str | None = None
     expires_after: datetime | None = None
     expires_before: datetime | None = None
+    is_weak: bool | None = None
     sorts: tuple[Sort, ...] = ()
     limit: int = 100
     offset: int = 0
@@ -95,6 +97,7 @@ def entry_of(certificate: Certificate, *, is_superseded: bool) -> Entry:
         revoked_at=certificate.revoked_at,
         revocation_reason=certificate.revocation_reason,
         is_superseded=is_superseded,
+        key=certificate.key,
     )
 
 

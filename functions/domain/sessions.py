@@ -5,8 +5,8 @@ which is the identity; the client id is the client's own free choice.
 """
 
 import re
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from functions.domain.faults import Malformed
@@ -14,15 +14,34 @@ from functions.domain.faults import Malformed
 _MARK = re.compile(r"([0-9]{1,11})/([^/\x00-\x20\x7f]{1,128})")
 
 
+# A device that moves takes its own session over now and then, one with a poor line often and from the same place; two
+# that share a client id do it all the time.
+_CLASH_WITHIN = timedelta(minutes=10)
+_CLASH_FROM_ELSEWHERE = 3
+_MOST_TAKEOVERS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """That a session took the place of an open one: when, and whether it came from another host."""
+
+    at: datetime
+    from_elsewhere: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open session: client id, common name, ``host:port``, when it began, and the broker that holds it."""
+    """An open session: client id, common name, ``host:port``, when it began, and the broker that holds it.
+
+    ``takeovers`` are the last ten of its client id, within ten minutes.
+    """
 
     client_id: str
     common_name: str
     address: str
     since: datetime
     broker: str
+    takeovers: tuple[Takeover, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +88,27 @@ class Presence:
     at: datetime
     evidence: str
     address: str = ""
+
+
+def follow(before: Session | None, session: Session) -> Session:
+    """The session that is open now that ``session`` was opened, where ``before`` was open under its client id.
+
+    A line that comes late or again changes nothing.
+    """
+    if before is None:
+        return session
+    if before.since > session.since or (before.since, before.address) == (session.since, session.address):
+        return before
+    takeover = Takeover(session.since, _host(before.address) != _host(session.address))
+    recent = [one for one in before.takeovers if session.since - one.at < _CLASH_WITHIN]
+    return replace(session, takeovers=(*recent, takeover)[-_MOST_TAKEOVERS:])
+
+
+def clashes(session: Session, now: datetime) -> bool:
+    """Whether several clients take this client id from each other."""
+    recent = [one for one in session.takeovers if now - one.at < _CLASH_WITHIN]
+    return len(recent) >= _MOST_TAKEOVERS or sum(one.from_elsewhere for one in recent) >= _CLASH_FROM_ELSEWHERE
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0]

@@ -4,6 +4,8 @@ Writes     alarms
 Publishes  devicehub.alarms.changed
 """
 
+from collections.abc import Iterable
+
 from functions.contract.messages import AlarmChanged
 from functions.contract.subjects import subject as subject_on_bus
 from functions.domain.alarms import (
@@ -16,10 +18,12 @@ from functions.domain.alarms import (
     alarm_id,
     close,
     is_forgotten,
+    is_fresh,
     is_over,
     sight,
     subject_of,
 )
+from functions.domain.checks import Finding
 from functions.domain.faults import Conflict
 from functions.handlers.rewriting import Unread, amend, rewrite
 from functions.ports import Hub, Kept
@@ -46,8 +50,14 @@ async def open_alarm(hub: Hub, kind: str, subject: str, *, detail: str = "", sev
     """
     subject = subject_of(subject)
     kept = await hub.alarms.get(alarm_id(kind, subject))
-    if (kept is None or kept.value.closed_at is not None) and await _are_many(kind, hub):
-        return await _see(hub, kind, MORE, detail, severity)
+    if kept is None or kept.value.closed_at is not None:
+        rest = await hub.alarms.get(alarm_id(kind, MORE))
+        # Told a moment ago that there are others: then nobody need be looked for among very many.
+        is_told = rest is not None and rest.value.closed_at is None and is_fresh(rest.value, hub.clock.now())
+        if is_told and rest is not None:
+            return rest.value
+        if await _are_many(kind, hub):
+            return await _see(hub, kind, MORE, "", severity, rest)
     return await _see(hub, kind, subject, detail, severity, kept)
 
 
@@ -60,24 +70,24 @@ async def close_alarm(hub: Hub, kind: str, subject: str) -> None:
     await _close(hub, alarm_id(kind, subject_of(subject)))
 
 
-async def settle(hub: Hub, kind: str, subjects: dict[str, str], *, severity: Severity | None = None) -> None:
-    """Make the open alarms of a kind those of these subjects, each with its detail; all others are closed.
+async def settle(hub: Hub, kind: str, findings: Iterable[Finding]) -> None:
+    """Make the open alarms of a kind those of these findings; all others of the kind are closed.
 
     Raises:
         Conflict: others kept changing one.
     """
-    wanted = {subject_of(subject): detail for subject, detail in subjects.items()}
+    wrong = {subject_of(one.subject): one for one in findings}
     found = {one.value.subject: one async for _, one in hub.alarms.entries() if one.value.kind == kind}
     is_open = {name for name, one in found.items() if one.value.closed_at is None}
     # Those that are open already stay, so that the others do not come and go.
-    order = sorted(wanted, key=lambda name: (name not in is_open, name))
-    told = {name: wanted[name] for name in order[:MOST_OPEN_OF_A_KIND]}
+    order = sorted(wrong, key=lambda name: (name not in is_open, name))
+    told = {name: wrong[name] for name in order[:MOST_OPEN_OF_A_KIND]}
     if left := len(order) - len(told):
-        told[MORE] = f"There are {left} more."
+        told[MORE] = Finding(kind, MORE, f"There are {left} more.")
     for name in sorted(is_open - told.keys()):
         await _close(hub, found[name].value.id)
-    for name, detail in told.items():
-        await _see(hub, kind, name, detail, severity, found.get(name))
+    for name, one in told.items():
+        await _see(hub, kind, name, one.detail, one.severity, found.get(name))
 
 
 async def tidy(hub: Hub) -> None:

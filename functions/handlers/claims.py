@@ -233,6 +233,7 @@ async def _register(
         issued_to=str(call.caller),
         csr_digest=digest,
         pem=signed.pem,
+        key=signed.key,
     )
     await hub.certificates.create(signed.serial, certificate)
     return certificate

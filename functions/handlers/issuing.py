@@ -326,6 +326,7 @@ async def _register(application: Application, decided: Written[Claim], steps: Jo
         issued_to=str(application.applicant.caller),
         csr_digest=application.digest,
         pem=signed.pem,
+        key=signed.key,
     )
     try:
         await hub.certificates.create(signed.serial, certificate)

@@ -34,7 +34,7 @@ from functions.domain.devices import Lifecycle
 from functions.domain.enrolment import CLAIM_LIFETIME
 from functions.domain.faults import Conflict, Denied
 from functions.domain.names import CLAIM_PREFIX, DeviceId, is_device_id
-from functions.domain.sessions import Presence, Session
+from functions.domain.sessions import Presence, Session, follow
 from functions.handlers.rewriting import rewrite
 from functions.handlers.twins import publish_open_delta
 from functions.ports import Call, Hub, Kept
@@ -62,9 +62,9 @@ async def opened(call: Call[SessionOpened], hub: Hub) -> Done:
     written = await rewrite(
         hub.sessions,
         _key(line.broker, line.client_id),
-        lambda kept: session if kept is None or kept.since <= session.since else kept,
+        lambda kept: follow(kept, session),
     )
-    if written.value != session:
+    if (written.value.since, written.value.address) != (session.since, session.address):
         return Done()
     replaced = written.before
     if replaced is not None and replaced.common_name != session.common_name:

@@ -8,6 +8,7 @@ the hub took it, and when the device says it was, in milliseconds since 1970.
 """
 
 import math
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,9 +17,11 @@ from pydantic_core import from_json
 
 from functions.contract.messages import DeviceEvent, Done, Heartbeat, Telemetry
 from functions.contract.subjects import DEVICE_TIME, TIME, TYPE
-from functions.domain.faults import Malformed
+from functions.domain.checks import DEVICE_AHEAD
+from functions.domain.faults import Conflict, Malformed
 from functions.domain.names import is_token
 from functions.handlers.admission import admit_device
+from functions.handlers.alarming import open_alarm
 from functions.ports import Call, Hub
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,6 +47,7 @@ async def telemetry(call: Call[Telemetry], hub: Hub) -> Done:
         if at is None:
             raise Malformed(detail="'timestamp' is neither ISO 8601 nor milliseconds since 1970.")
         headers[DEVICE_TIME] = str(at)
+        await _check_clock(call, at, hub)
     await _append("telemetry", call, hub, call.payload, headers)
     return Done()
 
@@ -106,6 +110,15 @@ async def status(call: Call[DeviceEvent], hub: Hub) -> Done:
     """
     await admit_device(call, hub)
     return Done()
+
+
+async def _check_clock(call: Call[Telemetry], milliseconds: int, hub: Hub) -> None:
+    """Open an alarm where a device's time lies ahead; behind, it may be sending what it measured long ago."""
+    ahead = _EPOCH + milliseconds * _MILLISECOND - hub.clock.now()
+    if ahead > DEVICE_AHEAD:
+        # Others may note the same alarm at the same time; that is no reason to refuse the measurement.
+        with suppress(Conflict):
+            await open_alarm(hub, "device-clock-ahead", call.device, detail="By more than a minute.")
 
 
 def device_time(value: Any) -> int | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from infra.doctor import certificates, clocks, machine, running
+from infra.doctor import certificates, clocks, hub, machine, running
 from infra.doctor.finding import Check, Finding, Patient, utc_now
 from infra.node import known_paths
 from infra.problem import Problem
@@ -22,6 +22,7 @@ CHECKS: Mapping[str, Check] = {
     "revocation list": certificates.revocations,
     "broker": running.broker,
     "storage": running.storage,
+    "hub": hub.checks,
 }
 
 

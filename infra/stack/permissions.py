@@ -50,6 +50,7 @@ _STAFF = (
     "crl.get",
     "alarms.list",
     "audit.query",
+    "checks.list",
     "alarms.*.ack",
     "bridge.*.counters",
 )

@@ -57,6 +57,7 @@ NEED_NONE = {
     "enrolment.files": READS,
     "tokens.list": READS,
     "audit.query": READS,
+    "checks.list": READS,
     "alarms.list": READS,
     "alarms.raise": FACTS,
     "alarms.clear": FACTS,

@@ -18,10 +18,10 @@ from functions.domain.faults import Malformed, Reason
 from functions.domain.intents import Intent, Moved, Operation, Phase
 from functions.domain.order import Order
 from functions.domain.records import RecordPatch
-from functions.domain.sessions import Presence, Session
+from functions.domain.sessions import Presence, Session, Takeover
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
-from functions.ports import BridgeStart, Revocations, Revoked
+from functions.ports import BridgeStart, Mark, Revocations, Revoked
 
 AT = datetime(2026, 11, 23, 10, 42, 12, 123456, tzinfo=UTC)
 
@@ -37,7 +37,7 @@ EVERY_TYPE: tuple[Any, ...] = (
          "device:EDGB-0001", Order("local-control", 1, 2), "00"),
     Presence(True, AT, "connected", "127.0.0.1:1"),
     Suspension(AT, "user:anna", holds=True),
-    Session("client / 1", "EDGB-0001", "127.0.0.1:1", AT, "local"),
+    Session("client / 1", "EDGB-0001", "127.0.0.1:1", AT, "local", (Takeover(AT, from_elsewhere=True),)),
     Reservation("EDGB-0001", None),
     Reservation("EDGB-0001", None, "gate", "00ff"),
     Intent(Operation.RETIRE, "EDGB-0001", AT, "user:anna"),
@@ -54,6 +54,8 @@ EVERY_TYPE: tuple[Any, ...] = (
     Revoked("EDGB-0001", AT, AT),
     Revocations(3, "-----BEGIN X509 CRL-----\n", AT, AT),
     BridgeStart(7),
+    Mark(AT),
+    Alarm("clock-skew", "the broker", Severity.WARNING, "By 3 s.", AT, AT, 2, 3, AT, "user:anna", AT),
     Token("dashboard", ("devices:read", "admin"), AT, AT, AT, None),
 )  # fmt: skip
 

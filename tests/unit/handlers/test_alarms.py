@@ -7,6 +7,7 @@ import pytest
 
 from functions.contract.messages import AlarmClear, AlarmPage, AlarmQuery, AlarmRaise, AlarmView, Nothing
 from functions.domain.alarms import MORE, Severity, alarm_id
+from functions.domain.checks import Finding
 from functions.domain.faults import Malformed, NotFound
 from functions.handlers import alarms
 from functions.handlers.alarming import close_alarm, open_alarm, settle, tidy
@@ -16,6 +17,10 @@ from tests.unit.handlers.onboarding import Shuffle, meddled
 
 CLASH = "client-id-clash"
 FOREIGN = "foreign-client-id"
+
+
+async def settled(hub: Hub, subjects: dict[str, str], severity: Severity | None = None) -> None:
+    await settle(hub, CLASH, [Finding(CLASH, subject, detail, severity) for subject, detail in subjects.items()])
 
 
 async def page(hub: Hub, **asked: object) -> AlarmPage:
@@ -162,9 +167,9 @@ async def test_a_kind_fills_the_store_no_further_than_to_a_hundred() -> None:
 
 async def test_a_state_has_the_alarms_of_what_is_wrong_now() -> None:
     hub = memory_hub()
-    await settle(hub, CLASH, {"a": "One.", "b": ""})
+    await settled(hub, {"a": "One.", "b": ""})
     hub.clock.advance(300)
-    await settle(hub, CLASH, {"b": "", "c": ""})
+    await settled(hub, {"b": "", "c": ""})
 
     assert await listed(hub, sort="subject") == [("a", "closed"), ("b", "open"), ("c", "open")]
     kept = await hub.alarms.get(alarm_id(CLASH, "b"))
@@ -174,23 +179,23 @@ async def test_a_state_has_the_alarms_of_what_is_wrong_now() -> None:
 
 async def test_of_very_many_that_are_wrong_the_same_hundred_are_shown() -> None:
     hub = memory_hub()
-    await settle(hub, CLASH, {f"z-{number:03}": "" for number in range(60)})
-    await settle(hub, CLASH, {f"{word}-{number:03}": "" for word in "az" for number in range(60)})
+    await settled(hub, {f"z-{number:03}": "" for number in range(60)})
+    await settled(hub, {f"{word}-{number:03}": "" for word in "az" for number in range(60)})
 
     found = (await page(hub, state="open", limit=1000)).alarms
     assert len(found) == 101
     assert sum(one.subject.startswith("z-") for one in found) == 60
     (rest,) = [one for one in found if one.subject == MORE]
     assert rest.text.endswith("There are 20 more.")
-    await settle(hub, CLASH, {})
+    await settled(hub, {})
     assert (await page(hub, state="open")).total == 0
 
 
 async def test_an_alarm_that_becomes_worse_is_told_again() -> None:
     hub = memory_hub()
-    await settle(hub, CLASH, {"a": ""})
+    await settled(hub, {"a": ""})
     await ack(hub, CLASH, "a")
-    await settle(hub, CLASH, {"a": ""}, severity=Severity.CRITICAL)
+    await settled(hub, {"a": ""}, Severity.CRITICAL)
 
     assert changes(hub) == [("a", "open"), ("a", "acknowledged"), ("a", "open")]
 

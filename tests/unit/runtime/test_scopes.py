@@ -73,6 +73,7 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "tokens.list": (STAFF, None),
     "tokens.revoke": (STAFF, None),
     "tokens.prove": (SYSTEM, None),
+    "checks.list": (READERS, Scope.ADMIN),
     "audit.query": (READERS, Scope.ADMIN),
     "alarms.list": (READERS, Scope.ADMIN),
     "alarms.*.ack": (READERS, Scope.ADMIN),

@@ -1,0 +1,145 @@
+"""Checks: what is wrong with certificates, sessions and clocks, decided from what the ports give.
+
+Each finding is of a kind of alarm (``functions.domain.alarms``), which has
+its words and what to do about it.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from functions.domain.alarms import Severity
+from functions.domain.certificates import crl_is_overdue, is_weak_key
+from functions.domain.register import Entry
+from functions.domain.sessions import Session, clashes
+
+# Long enough before the end to renew a fleet by hand.
+EXPIRES_SOON = timedelta(days=30)
+# A certificate that ended longer ago belongs to a device that is not used any more.
+EXPIRED_LATELY = timedelta(days=30)
+# What is just being ended, or just beginning, is not wrong yet.
+_SETTLED_AFTER = timedelta(minutes=1)
+# A call's deadline is a few seconds away, so clocks that differ by more make calls fail.
+MOST_APART = timedelta(seconds=2)
+# A device's clock decides nothing but the time of what it measures.
+DEVICE_AHEAD = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong: the kind of alarm, what it is about, and a sentence on this case."""
+
+    kind: str
+    subject: str
+    detail: str = ""
+    severity: Severity | None = None
+
+
+# What each check looks for, by the kinds of its findings, in the order in which they are shown.
+CHECKS = {
+    "certificates": ("certificate-expiring", "authority-expiring"),
+    "keys": ("weak-key",),
+    "revocation list": ("crl-age",),
+    "sessions": ("session-without-certificate",),
+    "client ids": ("client-id-clash",),
+    "clocks": ("clock-skew",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """One certificate of the hub's own chain: whose, its key (``key_name``), how it is signed, and until when."""
+
+    subject: str
+    key: str
+    signature_hash: str
+    not_after: datetime
+
+
+def expiring(entries: Iterable[Entry], now: datetime) -> Iterator[Finding]:
+    """Certificates in use that end within 30 days, or have ended in the last 30."""
+    for entry in entries:
+        if entry.is_superseded or entry.revoked_at is not None:
+            continue
+        if entry.not_after <= now:
+            yield Finding(
+                "certificate-expiring", entry.common_name, f"It ended on {_day(entry.not_after)}.", Severity.CRITICAL
+            )
+        elif entry.not_after - now <= EXPIRES_SOON:
+            yield Finding("certificate-expiring", entry.common_name, f"It ends on {_day(entry.not_after)}.")
+
+
+def chain_ends(issuers: Iterable[Issuer], now: datetime) -> Iterator[Finding]:
+    """Of the hub's own chain, what ends within 30 days."""
+    for issuer in issuers:
+        if issuer.not_after - now <= EXPIRES_SOON:
+            ends = "ended" if issuer.not_after <= now else "ends"
+            yield Finding("authority-expiring", issuer.subject, f"It {ends} on {_day(issuer.not_after)}.")
+
+
+def chain_keys(issuers: Iterable[Issuer]) -> Iterator[Finding]:
+    """Of the hub's own chain, what is weak."""
+    for issuer in issuers:
+        if is_weak_key(issuer.key) or issuer.signature_hash in ("md5", "sha1"):
+            told = f"It is {issuer.key}, signed with {issuer.signature_hash or 'no hash of its own'}."
+            yield Finding("weak-key", issuer.subject, told, Severity.CRITICAL)
+
+
+def weak(entries: Iterable[Entry]) -> Iterator[Finding]:
+    """Certificates in use whose key is weak."""
+    for entry in entries:
+        if is_weak_key(entry.key):
+            yield Finding("weak-key", entry.common_name, f"It is {entry.key}; serial number {entry.serial}.")
+
+
+def revocations(next_update: datetime | None, now: datetime) -> Iterator[Finding]:
+    """The revocation list: made, and renewed long before it lapses."""
+    if next_update is None:
+        yield Finding("crl-age", "", "There is none yet.")
+    elif crl_is_overdue(next_update, now):
+        yield Finding("crl-age", "", f"It is good until {next_update:%Y-%m-%d %H:%M} UTC.")
+
+
+def without_certificate(sessions: Iterable[Session], good: Collection[str], now: datetime) -> Iterator[Finding]:
+    """Sessions of common names that have no good certificate, but for those of the last minute.
+
+    Args:
+        sessions: that are open.
+        good: common names with a certificate that is neither over nor revoked.
+        now: the time.
+    """
+    for session in sessions:
+        if session.common_name not in good and now - session.since >= _SETTLED_AFTER:
+            told = f"It is open since {session.since:%Y-%m-%d %H:%M} UTC from {session.address}."
+            yield Finding("session-without-certificate", session.common_name, told)
+
+
+def clashing(sessions: Iterable[Session], now: datetime) -> Iterator[Finding]:
+    """Client ids that several clients take from each other."""
+    for session in sessions:
+        if clashes(session, now):
+            told = f"It changed hands {len(session.takeovers)} times lately, the last time to {session.address}."
+            yield Finding("client-id-clash", session.client_id, told)
+
+
+def storage_clock(began: datetime, written: datetime, ended: datetime) -> Iterator[Finding]:
+    """The NATS server's clock, by the time that it gave a write which began and ended at these times of ours."""
+    yield from _apart("the NATS server", max(began - written, written - ended))
+
+
+def broker_clocks(sessions: Iterable[Session], now: datetime) -> Iterator[Finding]:
+    """Brokers that told of sessions in the future; one that is behind cannot be told from news that come late."""
+    latest: dict[str, datetime] = {}
+    for session in sessions:
+        latest[session.broker] = max(session.since, latest.get(session.broker, session.since))
+    for broker, since in sorted(latest.items()):
+        yield from _apart(f"the broker '{broker}'", since - now)
+
+
+def _apart(whose: str, by: timedelta) -> Iterator[Finding]:
+    if by > MOST_APART:
+        yield Finding("clock-skew", whose, f"It differs by {by.total_seconds():.0f} s.")
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
