@@ -136,7 +136,7 @@ class Wire:
         """Read as closed from now on, whatever is still buffered."""
         self._broken = True
         self._chunk, self._at = b"", 0
-        self._out.clear()
+        self._out = bytearray()
 
     def close(self) -> None:
         """Send the rest, let the other end read it, and close.
@@ -154,7 +154,8 @@ class Wire:
                 self._drop_what_comes()
         except OSError:
             # The other end is gone or does not answer: nothing more can be told to it.
-            self._out.clear()
+            # Not cleared: TLS looks at the buffer through views, which the exception still holds.
+            self._out = bytearray()
         finally:
             self._socket.close()
 

@@ -1,8 +1,10 @@
 """Addresses of brokers, and a socket with a buffer each way."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,3 +100,25 @@ def test_closing_sends_the_rest(pair: tuple[Wire, socket.socket]) -> None:
 
     assert theirs.recv(10) == b"goodbye"
     assert theirs.recv(10) == b""
+
+
+class _Gone(socket.socket):
+    """Fails as a TLS socket does whose other end is gone: in a frame that holds a view of what was to be sent."""
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        with memoryview(data) as view:
+            self._fail(view[0:])
+
+    def _fail(self, view: memoryview) -> None:
+        raise ssl.SSLEOFError(f"{len(view)} bytes cannot be sent")
+
+
+def test_a_connection_that_is_gone_is_closed_with_what_was_to_be_sent() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs, ours:
+        wire = Wire(_Gone(fileno=ours.detach()))
+        wire.send(b"the last words")
+
+        wire.close()
+
+        assert wire.flush()
