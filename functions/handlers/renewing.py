@@ -26,7 +26,7 @@ from functions.handlers.auditing import record
 from functions.handlers.issuing import Application, issue, lost_races_can_be_retried, read_request
 from functions.handlers.joining import Joining
 from functions.handlers.lapsing import finish_claim
-from functions.handlers.revoking import spread
+from functions.handlers.revoking import spread, tell
 from functions.handlers.rewriting import amend, value_of
 from functions.ports import Call, Hub
 
@@ -94,8 +94,10 @@ async def confirm(call: Call[RenewConfirm], hub: Hub) -> RenewConfirmed:
         judge_session(kept.value, certificate.value.issued_at, session)
         with lost_races_can_be_retried():
             await finish_claim(hub, hub.renewals, name, kept, call)
-            await spread(hub, [name])
-        await record(hub, call, "device.renewal-confirmed", name, after={"certificate": serial})
+            await record(hub, call, "device.renewal-confirmed", name, after={"certificate": serial})
+            # Last, as it ends the session that waits for the answer. The keeper, which makes the list anew when
+            # it asks, does so once for all that confirm at the same time.
+            await tell(hub, [name])
     return RenewConfirmed(device_id=name, certificate_id=serial)
 
 

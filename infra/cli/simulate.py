@@ -34,6 +34,9 @@ def simulate(
     seconds: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", min=0, help="How long to report; else until Ctrl-C.")
     ] = None,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="Have each renew its certificate first; the hub grants that once an hour.")
+    ] = False,
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
@@ -51,7 +54,7 @@ def simulate(
     from infra.simulator.running import Wish
 
     show = make_show(to_stderr=as_json)
-    summary = asyncio.run(_simulate(data_directory(data), Wish(devices, rate, seconds), claim, show))
+    summary = asyncio.run(_simulate(data_directory(data), Wish(devices, rate, seconds, renew), claim, show))
     if as_json:
         say_json(summary)
     if summary["joining"]["failed"]:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from functions.domain.faults import Unavailable
+from infra.simulator.asking import Refused
 from infra.simulator.counts import Counts
 from infra.simulator.device import Device
-from infra.simulator.joining import Broker, Refused, join
+from infra.simulator.joining import Broker, join
 from infra.simulator.keyring import Identity
 
 _JOIN_AT_ONCE = 16

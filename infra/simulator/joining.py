@@ -3,30 +3,13 @@
 import asyncio
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from bridge.mqtt.wire import BrokerAddress, Tls
-from functions.domain.faults import Unavailable
 from infra.problem import Problem
+from infra.simulator.asking import asking
 from infra.simulator.keyring import Identity
-from infra.simulator.session import Session
-
-_ANSWER_SECONDS = 30.0
-
-
-class Refused(Exception):
-    """The hub refused.
-
-    Args:
-        reason: its code and its sentence.
-        may_pass: whether the same request may be granted later.
-    """
-
-    def __init__(self, reason: str, *, may_pass: bool) -> None:
-        super().__init__(reason)
-        self.may_pass = may_pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +57,8 @@ async def join(broker: Broker, identity: Identity) -> Identity:
         Unavailable: broker or hub do not answer.
     """
     base = f"{broker.prefix}/devices/{identity.uuid}/provision"
-    answers: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
-    session = await Session.open(
-        broker.for_claimers, identity.uuid, lambda topic, payload: answers.put_nowait((topic, payload))
-    )
-    try:
-        await session.subscribe([f"{base}/accepted", f"{base}/rejected"])
-
-        async def ask(body: dict[str, str]) -> dict[str, Any]:
-            session.publish(f"{base}/request", orjson.dumps(body))
-            return await _answer(answers)
-
-        name = str((await ask({}))["deviceId"])
-        told = await ask({"deviceId": name, "csrPem": await asyncio.to_thread(identity.request, name)})
+    async with asking(broker.for_claimers, identity.uuid, [base]) as ask:
+        name = str((await ask(f"{base}/request", {}))["deviceId"])
+        request = await asyncio.to_thread(identity.request, name)
+        told = await ask(f"{base}/request", {"deviceId": name, "csrPem": request})
         return await asyncio.to_thread(identity.joined, name, str(told["certPem"]))
-    finally:
-        await session.close()
-
-
-async def _answer(answers: asyncio.Queue[tuple[str, bytes]]) -> dict[str, Any]:
-    try:
-        async with asyncio.timeout(_ANSWER_SECONDS):
-            topic, payload = await answers.get()
-    except TimeoutError as problem:
-        raise Unavailable(detail="The hub does not answer.") from problem
-    told: dict[str, Any] = orjson.loads(payload)
-    if topic.endswith("/rejected"):
-        may_pass = int(told.get("code", 0)) in (429, 503)
-        raise Refused(f"{told.get('error')}: {told.get('message')}", may_pass=may_pass)
-    return told

@@ -5,7 +5,7 @@ its certificate below it; a form that TLS takes as it is.
 """
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,15 +34,33 @@ class Identity:
         key = serialization.load_pem_private_key(self.file.read_bytes(), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise Problem(f"{self.file} holds no key of a simulated device.", "Remove the file.")
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-        signed = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-        return signed.public_bytes(serialization.Encoding.PEM).decode()
+        return _request(key, common_name)
+
+    def make_key(self) -> "FreshKey":
+        """A key to take the place of the kept one."""
+        return FreshKey(self.file, ec.generate_private_key(ec.SECP256R1()))
 
     def joined(self, device_id: str, certificate_pem: str) -> "Identity":
         """Keep the certificate under the key."""
         key, _, _ = self.file.read_text(encoding="ascii").partition(_CERTIFICATE)
         write_file(self.file, (key + certificate_pem).encode(), mode=0o600)
         return replace(self, device_id=device_id)
+
+
+@dataclass(frozen=True, slots=True)
+class FreshKey:
+    """A key that a device has made to renew its certificate, not kept yet."""
+
+    file: Path
+    key: ec.EllipticCurvePrivateKey = field(repr=False)
+
+    def request(self, common_name: str) -> str:
+        """A CSR for it, in PEM."""
+        return _request(self.key, common_name)
+
+    def keep(self, certificate_pem: str) -> None:
+        """Put it and its certificate in the place of the kept ones, in one write."""
+        write_file(self.file, _pem(self.key) + certificate_pem.encode(), mode=0o600)
 
 
 class Keyring:
@@ -75,12 +93,9 @@ class Keyring:
 
     def _make(self) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
-        text = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
         name = str(uuid.uuid4())
         file = self._folder / f"{name}{_SUFFIX}"
-        write_file(file, text, mode=0o600)
+        write_file(file, _pem(key), mode=0o600)
         return Identity(name, file)
 
     def _read(self, file: Path) -> Identity:
@@ -91,3 +106,15 @@ class Keyring:
         ours = certificate.issuer == self._ca.subject and datetime.now(UTC) < certificate.not_valid_after_utc
         name = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value
         return Identity(file.stem, file, str(name) if ours else None)
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def _request(key: ec.EllipticCurvePrivateKey, common_name: str) -> str:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+    signed = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
+    return signed.public_bytes(serialization.Encoding.PEM).decode()

@@ -13,6 +13,7 @@ from infra.simulator.counts import Counts
 from infra.simulator.fleet import Fleet, Joined, join_all
 from infra.simulator.joining import Broker
 from infra.simulator.keyring import Identity
+from infra.simulator.renewing import renew_all
 
 # Messages a second from each device, unless a rate is given.
 _OWN_RATE = 0.1
@@ -43,11 +44,12 @@ class Show(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is wanted: so many devices; messages a second in all; how long, or until stopped."""
+    """What is wanted: so many devices; messages a second in all; how long, or until stopped; certificates renewed."""
 
     devices: int
     rate: float | None = None
     seconds: float | None = None
+    renew: bool = False
 
     @property
     def messages(self) -> float:
@@ -81,6 +83,8 @@ async def run(
             return summary | {"reporting": None}
         if not joined.identities:
             raise Problem("None of the devices could join.", "'devicehub logs functions' may tell more.")
+        if wish.renew:
+            summary["renewing"] = await _renew(broker, joined.identities, stop, show)
         return summary | {"reporting": await _report(broker, joined.identities, wish, stop, show)}
     finally:
         show.close()
@@ -100,6 +104,22 @@ async def _join(
     async with enrolment():
         progress()
         return await join_all(broker, identities, counts, stop, progress), counts
+
+
+async def _renew(broker: Broker, identities: Sequence[Identity], stop: asyncio.Event, show: Show) -> dict[str, Any]:
+    counts = Counts()
+    renewed = await renew_all(broker, identities, counts, stop)
+    told = {
+        "renewed": renewed.number,
+        "failed": counts.errors.total(),
+        "seconds": round(renewed.seconds, 3),
+        "perSecond": round(renewed.number / renewed.seconds, 1) if renewed.number else None,
+        **_times(counts),
+        "errors": dict(counts.errors),
+    }
+    show.say(f"{renewed.number} devices renewed their certificates in {renewed.seconds:.1f} s.")
+    _tell_reasons(counts, show)
+    return told
 
 
 async def _report(

@@ -54,6 +54,22 @@ def test_devices_join_report_and_are_the_same_the_next_time(hub: RunningHub) -> 
     assert hub.json("device", "list", "--limit", "1")["total"] == 6
 
 
+def test_devices_renew_their_certificates_and_go_on_with_the_new_ones(hub: RunningHub) -> None:
+    before = {view["deviceName"]: view["certificate"]["serial"] for view in hub.json("device", "list")["devices"]}
+
+    told = hub.json("simulate", "--devices", "6", "--renew", "--rate", "50", "--for", "2")
+    again = hub.json("simulate", "--devices", "6", "--renew", "--rate", "0", "--for", "0")
+
+    assert (told["renewing"]["renewed"], told["renewing"]["errors"]) == (6, {})
+    assert (told["reporting"]["errors"], told["reporting"]["telemetry"] > 20) == ({}, True)
+    after = {name: hub.json("device", "show", name)["certificate"]["serial"] for name in before}
+    assert len(before) == 6
+    assert not set(before.values()) & set(after.values())
+    # Not twice in an hour.
+    assert (again["renewing"]["renewed"], again["renewing"]["failed"]) == (0, 6)
+    assert all("rate_limited" in reason for reason in again["renewing"]["errors"])
+
+
 def test_enrolment_is_closed_again_after_the_joining_and_left_open_if_it_was(hub: RunningHub) -> None:
     closed = hub.cli("simulate", "--devices", "8", "--for", "0")
     assert hub.json("enrolment", "show")["isOpen"] is False
