@@ -27,7 +27,8 @@ T = TypeVar("T")
 KILLS = int(os.environ.get("HUB_SOAK_KILLS", "40"))
 THOUSANDS = int(os.environ.get("HUB_SOAK_THOUSANDS", "10"))
 PARTS = ("functions", "index", "bridge", "gateway", "nats", "mosquitto")
-# What must not grow with the devices that have joined.
+# What must not grow with the devices that have joined, but for what each process remembers within bounds: of a
+# function worker the last 4,096 claims, some 8 MiB, and 0.1 KiB of each device.
 FLAT = ("functions", "bridge", "gateway")
 FLAT_MIB = 16.0
 # A device and its certificate in the index, with what Python and SQLite take beside them.
@@ -127,6 +128,7 @@ async def test_ten_thousand_devices_join_in_one_run_with_flat_memory(own_hub: Ru
     taken: list[dict[str, float]] = []
     async with open_enrolment(own_hub) as client:
         idle = await asyncio.to_thread(memory, own_hub)
+        workers = {part: len(own_hub.processes(part)) for part in FLAT}
         began = time.monotonic()
         for _ in range(THOUSANDS):
             await joiners.run(1000)
@@ -146,7 +148,7 @@ async def test_ten_thousand_devices_join_in_one_run_with_flat_memory(own_hub: Ru
     # After the first thousands, when buffers and caches have their size.
     warm = taken[len(taken) // 4]
     for part in FLAT:
-        assert taken[-1][part] - warm[part] < FLAT_MIB, part
+        assert taken[-1][part] - warm[part] < FLAT_MIB * workers[part], part
     grown = (taken[-1]["index"] - warm["index"]) * 2**20
     assert grown < INDEX_BYTES_A_DEVICE * 1000 * (len(taken) - 1 - len(taken) // 4)
 
