@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
 from starlette.applications import Starlette
 from starlette.requests import Request as StarletteRequest
 from starlette.responses import Response
@@ -231,3 +232,13 @@ def test_a_handler_that_could_not_start_tries_again() -> None:
         assert handler(event)["statusCode"] == 200
     finally:
         handler.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_revocation_list_in_its_binary_form_comes_whole(kind: str) -> None:
+    event = KINDS[kind](Request("GET", "/api/crl", headers=(("Accept", "application/pkix-crl"), ("Host", "hub"))))
+
+    answer = read(json.loads(json.dumps(await Events(make_rig().app).answer(event))))
+
+    assert answer.status == 200
+    assert len(x509.load_der_x509_crl(answer.body)) == 0
