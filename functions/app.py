@@ -18,7 +18,7 @@ from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
 from functions.adapters.events import NatsEvents
 from functions.adapters.hasher import HmacHasher
-from functions.adapters.index import SqliteIndex
+from functions.adapters.index import BucketIndex
 from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_stores
 from functions.adapters.register_index import SqliteRegister
@@ -74,7 +74,8 @@ async def serve(settings: Settings) -> bool:
     client = await _connect(settings, stop)
     if client is None:
         return False
-    index, register, roster = SqliteIndex(client), SqliteRegister(client), BucketRoster(client)
+    index = BucketIndex(client, SystemClock(), settings.query_paths)
+    register, roster = SqliteRegister(client), BucketRoster(client)
     trails = SqliteTrails(client, settings.index_dir)
     hub = make_hub(settings, client, index, register, trails, roster)
     if settings.role is Role.INDEX:
@@ -122,7 +123,7 @@ async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
 def make_hub(
     settings: Settings,
     client: Client,
-    index: SqliteIndex,
+    index: BucketIndex,
     register: SqliteRegister,
     trails: SqliteTrails,
     roster: BucketRoster,

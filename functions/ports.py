@@ -21,10 +21,12 @@ from functions.domain.certificates import Certificate, Purpose, RevocationReason
 from functions.domain.checks import Issuer
 from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
+from functions.domain.groups import Group
 from functions.domain.intents import Intent
 from functions.domain.inventory import Counts, DeviceQuery
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
+from functions.domain.query import Condition
 from functions.domain.register import CertificatesWanted, Entry
 from functions.domain.sessions import Presence, Session, SessionMark
 from functions.domain.tokens import Token
@@ -274,12 +276,28 @@ class Page:
 class Index(Protocol):
     """The inventory's index: answers what a store cannot, and never scans one."""
 
-    async def query(self, wanted: DeviceQuery) -> Page:
-        """A page of the devices that are wanted, and how many there are in all."""
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of what devices report that can be asked for."""
         ...
 
-    async def count(self) -> Counts:
-        """How many devices there are of what."""
+    async def query(self, wanted: DeviceQuery) -> Page:
+        """A page of those wanted, with the total. Raises Malformed where a group's own query cannot be answered."""
+        ...
+
+    async def count(self, where: Condition, *, drifted_for: timedelta, most: int | None = None) -> Counts:
+        """How many devices for which a condition holds there are of what.
+
+        A twin counts as out of sync after ``drifted_for``; of groups, models and tags the ``most`` largest are given.
+        """
+        ...
+
+    async def group_sizes(self) -> dict[str, int]:
+        """How many devices are in each group that a device names or that has a query, by name, but for the retired."""
+        ...
+
+    async def members(self, group: str) -> int:
+        """How many devices name a group in their record, the retired among them."""
         ...
 
 
@@ -379,3 +397,4 @@ class Hub:
     intents: Store[Intent]  # a random key, which the records have that it keeps to itself
     alarms: Store[Alarm]  # alarm id
     marks: Store[Mark]  # what was done
+    groups: Store[Group]  # group name

@@ -18,7 +18,9 @@ from functions.handlers import (
     checks,
     claims,
     enrolment,
+    groups,
     history,
+    inventory,
     presence,
     provisioning,
     records,
@@ -35,6 +37,7 @@ from functions.route import Role, Route
 
 _STAFF = OPERATOR | SYSTEM
 _READERS = OPERATOR | APP | SYSTEM
+_READ, _WRITE = Scope.DEVICES_READ, Scope.DEVICES_WRITE
 
 # Seconds from arrival to reply. A device's call fits into the time that the
 # bridge waits before it tries again (5 s).
@@ -62,10 +65,13 @@ ROUTES = (
     Route("twins.*.history", history.list_, m.TwinHistoryQuery, _READERS, _SLOW, scope=Scope.TWINS_READ, by_role=True),
     Route("twins.*.at", history.at, m.TwinMoment, _READERS, _SLOW, scope=Scope.TWINS_READ, by_role=True),
     Route("twins.*.compare", history.compare, m.TwinCompare, _READERS, _SLOW, scope=Scope.TWINS_READ, by_role=True),
-    Route(
-        "registry.query", registry.query, m.RegistryQuery, _READERS, _SLOW, role=Role.INDEX, scope=Scope.DEVICES_READ
-    ),
-    Route("registry.stats", registry.stats, m.Nothing, _READERS, _QUICK, role=Role.INDEX, scope=Scope.DEVICES_READ),
+    Route("registry.query", inventory.query, m.RegistryQuery, _READERS, _SLOW, role=Role.INDEX, scope=_READ),
+    Route("registry.facets", inventory.facets, m.FacetQuery, _READERS, _SLOW, role=Role.INDEX, scope=_READ),
+    Route("registry.stats", inventory.stats, m.FleetQuery, _READERS, _QUICK, role=Role.INDEX, scope=_READ),
+    Route("registry.groups.list", groups.list_, m.Nothing, _READERS, _SLOW, role=Role.INDEX, scope=_READ),
+    Route("registry.groups.create", groups.create, m.GroupCreate, _READERS, _SLOW, role=Role.INDEX, scope=_WRITE),
+    Route("registry.groups.*.update", groups.update, m.GroupUpdate, _READERS, _SLOW, role=Role.INDEX, scope=_WRITE),
+    Route("registry.groups.*.delete", groups.delete, m.Nothing, _READERS, _SLOW, role=Role.INDEX, scope=_WRITE),
     Route("registry.devices.*.get", registry.read, m.Nothing, _READERS, _QUICK, scope=Scope.DEVICES_READ, by_role=True),
     Route("registry.devices.*.create", certificates.create_device, m.DeviceCreate, _STAFF, _SLOW),
     Route(

@@ -10,7 +10,17 @@ from functions.contract.environment import Environment, grace_seconds
 from functions.contract.logs import FORMATS, LEVELS
 from functions.contract.subjects import MQTT_PREFIX
 from functions.domain.bundles import Site
+from functions.domain.inventory import parse_paths
 from functions.route import Role
+
+
+def query_paths(env: Environment) -> tuple[str, ...]:
+    """The paths of what devices report that queries can name: ``HUB_QUERY_PATHS``, with commas between."""
+    try:
+        return parse_paths(env.text("HUB_QUERY_PATHS", ","))
+    except ValueError as wrong:
+        env.fault(f"HUB_QUERY_PATHS {wrong}")
+        return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,7 @@ class Settings:
     uuid_key: bytes = field(repr=False)
     site: Site
     renewal_grace: timedelta
+    query_paths: tuple[str, ...]
     log_level: str
     log_format: str
     index_dir: Path | None = None
@@ -56,6 +67,7 @@ class Settings:
                 env.text("HUB_TOPIC_PREFIXES", MQTT_PREFIX).partition(",")[0].strip(),
             ),
             renewal_grace=timedelta(seconds=grace_seconds(env)),
+            query_paths=query_paths(env),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
             index_dir=Path(index_dir) if (index_dir := env.text("HUB_INDEX_DIR", "")) else None,

@@ -14,7 +14,7 @@ from tinydb.storages import MemoryStorage
 from functions.adapters.audit import AUDIT_TABLE, TinyAudit, TinyTrails
 from functions.adapters.authority import LocalAuthority, make_root
 from functions.adapters.hasher import HmacHasher
-from functions.adapters.index import TinyIndex
+from functions.adapters.index import open_index
 from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_tables
 from functions.adapters.register_index import TinyRegister
@@ -106,13 +106,18 @@ class MemoryHub(Hub):
 
 
 def memory_hub(
-    *, clock: SettableClock | None = None, authority: Authority | None = None, **kept: Mapping[str, Any]
+    *,
+    clock: SettableClock | None = None,
+    authority: Authority | None = None,
+    paths: tuple[str, ...] = (),
+    **kept: Mapping[str, Any],
 ) -> MemoryHub:
     """A hub of memory adapters, with values in its stores.
 
     Args:
         clock: by default one that stands at ``START``.
         authority: by default a CA made once for the process, which works by the hub's clock.
+        paths: of what devices report, those that queries can name.
         kept: for stores by their names, what they begin with: ``memory_hub(devices={"EDGB-0001": device})``.
     """
     clock = clock or SettableClock()
@@ -133,7 +138,7 @@ def memory_hub(
         streams=MemoryStreams(),
         audit=audit,
         trails=TinyTrails(audit),
-        index=TinyIndex(stores["devices"], stores["presence"]),
+        index=open_index(stores, clock, paths),
         register=TinyRegister(stores["certificates"], stores["devices"]),
         roster=EmptyRoster(),
         **stores,

@@ -16,6 +16,7 @@ DEVICE: Final[dict[str, Any]] = {
     "model": "P-200",
     "firmware": "1.4.2",
     "metadata": {},
+    "twinInSync": True,
     "certificate": {"serial": "4f1c2a", "fingerprint": "9b1e" * 16, "notAfter": "2036-01-01T12:00:00Z"},
     "lifecycle": "active",
     "createdAt": "2034-12-01T08:30:00Z",
@@ -105,7 +106,21 @@ STATS: Final[dict[str, Any]] = {
     "neverSeen": 1,
     "byGroup": {"cellar": 2},
     "byModel": {"P-200": 3},
+    "outOfSync": 1,
+    "retired": 0,
 }
+
+FACETS: Final[dict[str, Any]] = {
+    "total": 3,
+    "status": {"online": 1, "offline": 1, "unknown": 1},
+    "group": {"cellar": 2},
+    "model": {"P-200": 3},
+    "tag": {"floor=-1": 2, "lab=": 1},
+}
+
+GROUP: Final[dict[str, Any]] = {"group": "old-pumps", "device_count": 2, "query": "model:P-200 firmware<1.4"}
+GROUP_CREATE: Final[dict[str, Any]] = {"group": "old-pumps", "query": "model:P-200 firmware<1.4"}
+GROUP_UPDATE: Final[dict[str, Any]] = {"query": "model:P-200 firmware<1.5"}
 
 CERTIFICATE: Final[dict[str, Any]] = {
     "serial": "c41f9b1ea0557be0d3a6f1c2984be07d",

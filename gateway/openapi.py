@@ -59,6 +59,10 @@ _PROBLEM: Final[dict[str, Any]] = {
             "description": "For input errors: what is wrong with which field.",
             "additionalProperties": {"type": "string"},
         },
+        "position": {
+            "type": "integer",
+            "description": "For a query that cannot be read: at which of its characters, counted from 0.",
+        },
     },
 }
 

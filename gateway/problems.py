@@ -72,6 +72,7 @@ def problem(
         "error": str(fault.reason),
         "requestId": scope.get(REQUEST_ID, ""),
         **({"fields": fault.fields} if fault.fields else {}),
+        **({} if fault.position is None else {"position": fault.position}),
         **(more or {}),
     }
     told = dict(headers or {})

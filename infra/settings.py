@@ -13,6 +13,7 @@ from typing import Self
 
 from functions.contract.environment import Environment, grace_seconds
 from functions.contract.logs import FORMATS, LEVELS
+from functions.settings import query_paths
 
 _PREFIX = re.compile(r"\$[A-Za-z0-9_-]{1,64}")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.(?!-)[A-Za-z0-9-]{1,63})*")
@@ -74,6 +75,7 @@ class Settings:
     topic_prefixes: tuple[str, ...]
     workers: int
     renewal_grace_seconds: int
+    query_paths: tuple[str, ...]
     log_level: str
     log_format: str
 
@@ -100,6 +102,7 @@ class Settings:
             topic_prefixes=_prefixes(env),
             workers=env.number("HUB_WORKERS", default_workers(), least=1, most=256),
             renewal_grace_seconds=grace_seconds(env),
+            query_paths=query_paths(env),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
         )

@@ -76,7 +76,18 @@ def test_the_page_names_what_differs_between_functions() -> None:
     echoed = {route.subject: route.echo for route in ROUTES if route.echo}
 
     assert larger == {"whitelist.batch": 1024 * 1024}
-    assert index == ["registry.query", "registry.stats", "certificates.query", "audit.query", "checks.list"]
+    assert index == [
+        "registry.query",
+        "registry.facets",
+        "registry.stats",
+        "registry.groups.list",
+        "registry.groups.create",
+        "registry.groups.*.update",
+        "registry.groups.*.delete",
+        "certificates.query",
+        "audit.query",
+        "checks.list",
+    ]
     assert open_to_others == ["devices.*.provision.request"]
     assert echoed == {
         "certificates.create-from-csr": ("requestId",),

@@ -61,6 +61,19 @@ class Follower:
         self._after = after
         self.is_live = False
         self.filled = asyncio.Event()
+        self._revision = 0
+        self._awaited: list[tuple[int, asyncio.Future[None]]] = []
+
+    async def reach(self, revision: int) -> None:
+        """Wait until the change of a revision has been handed over, or a later one."""
+        if self._revision >= revision:
+            return
+        reached = asyncio.get_running_loop().create_future()
+        self._awaited.append((revision, reached))
+        try:
+            await reached
+        finally:
+            self._awaited = [one for one in self._awaited if one[1] is not reached]
 
     async def run(self) -> None:
         """Follow until cancelled, each feed from where the last one broke off."""
@@ -77,12 +90,20 @@ class Follower:
                         for change in await feed.batch():
                             self._hand_over(change)
                             after = change.revision
+                        self._note(after)
             except Unavailable as fault:
                 self.is_live = False
                 if not is_told:
                     log.warning("waiting for the storage", bucket=self._bucket, cause=repr(fault.__cause__ or fault))
                 is_told = True
                 await asyncio.sleep(_RETRY_SECONDS)
+
+    def _note(self, revision: int) -> None:
+        """Tell those who wait for a revision that it was handed over."""
+        self._revision = revision
+        for awaited, reached in self._awaited:
+            if awaited <= revision and not reached.done():
+                reached.set_result(None)
 
     def _hand_over(self, change: Change) -> None:
         try:
@@ -129,6 +150,10 @@ class Following:
     async def stop(self) -> None:
         """Follow no longer."""
         await end(self._tasks)
+
+    async def reach(self, place: int, revision: int) -> None:
+        """Wait until one of the buckets, by its place among them, has handed over the change of a revision."""
+        await self._followers[place].reach(revision)
 
     def check(self) -> None:
         """Make sure that all can still follow.

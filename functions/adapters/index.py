@@ -1,20 +1,35 @@
-"""The inventory's index: what the devices and presence buckets hold, in memory, where it can be asked."""
+"""The inventory's index: what the buckets hold of devices, in memory, where it can be asked."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
 
 from nats.aio.client import Client
 
-from functions.adapters.codec import Codec
+from functions.adapters.codec import Codec, shard_of
 from functions.adapters.feed import Change
-from functions.adapters.following import Following
+from functions.adapters.following import Following, end
 from functions.adapters.inventory import Inventory
-from functions.adapters.layout import BUCKETS, Bucket
+from functions.adapters.jetstream import JetStreamStore
+from functions.adapters.layout import BUCKETS
 from functions.adapters.tinydb_store import TinyStore
+from functions.adapters.twin_watch import TwinWatch
 from functions.domain.devices import Device
-from functions.domain.inventory import Counts, DeviceQuery
+from functions.domain.faults import Unavailable
+from functions.domain.groups import Group, saved
+from functions.domain.inventory import Counts, DeviceQuery, Written, facts_of
+from functions.domain.query import Condition
 from functions.domain.sessions import Presence
-from functions.ports import Page
+from functions.domain.twins import Half
+from functions.ports import Clock, Page
+
+_LOST: Final = "The inventory cannot be read now."
+# How long a question waits for what was written just now; mostly it is there within some milliseconds.
+_REACH_SECONDS: Final = 2.0
 
 
-class SqliteIndex:
+class BucketIndex:
     """An inventory that follows the buckets on the server (``functions.ports.Index``).
 
     It holds what was written up to a moment ago; after a restart of the
@@ -22,25 +37,39 @@ class SqliteIndex:
 
     Args:
         client: the connection.
-        devices: the bucket of the devices.
-        presence: the bucket of their presence.
+        clock: what ages are counted from.
+        paths: of what devices report, those that can be asked for.
     """
 
-    def __init__(
-        self, client: Client, *, devices: Bucket = BUCKETS["devices"], presence: Bucket = BUCKETS["presence"]
-    ) -> None:
-        self._inventory = Inventory()
-        self._devices: Codec[Device] = devices.codec()
-        self._presence: Codec[Presence] = presence.codec()
-        self._following = Following(
-            client,
-            [(name, self._take_device) for name in devices.names]
-            + [(name, self._take_presence) for name in presence.names],
-            lost="The inventory cannot be read now.",
+    def __init__(self, client: Client, clock: Clock, paths: tuple[str, ...] = ()) -> None:
+        self._clock = clock
+        self._paths = paths
+        self._inventory = Inventory(paths)
+        self._devices: Codec[Device] = BUCKETS["devices"].codec()
+        self._presence: Codec[Presence] = BUCKETS["presence"].codec()
+        self._groups: Codec[Group] = BUCKETS["groups"].codec()
+        reported = BUCKETS["reported"]
+        store: JetStreamStore[Half] = JetStreamStore(client, reported.names, reported.codec())
+        self._twins = TwinWatch(self._inventory, paths, reported.codec(), store.get)
+        takers = (
+            ("devices", self._take_device),
+            ("presence", self._take_presence),
+            ("groups", self._take_group),
+            ("desired", self._twins.take_desired),
         )
+        self._following = Following(
+            client, [(name, take) for bucket, take in takers for name in BUCKETS[bucket].names], lost=_LOST
+        )
+        self._reports = Following(client, [(name, self._twins.take_reported) for name in reported.names], lost=_LOST)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of what devices report that can be asked for."""
+        return self._paths
 
     async def start(self) -> None:
-        """Begin to follow; ``ready`` tells when everything has been read."""
+        """Begin to follow; ``ready`` goes on with it."""
         self._following.start()
 
     async def ready(self) -> None:
@@ -50,29 +79,72 @@ class SqliteIndex:
             Unavailable: it can follow no longer.
         """
         await self._following.ready()
+        # Only now, as reports are judged by what is desired.
+        self._reports.start()
+        await self._reports.ready()
+        self._twins.settle()
+        self._inventory.settle()
+        self._tasks = [asyncio.create_task(self._twins.run())]
 
     async def stop(self) -> None:
-        """Follow no longer and give the memory back."""
+        """Follow no longer."""
+        await end(self._tasks)
+        await self._reports.stop()
         await self._following.stop()
-        self._inventory.close()
 
     async def query(self, wanted: DeviceQuery) -> Page:
         """A page of the devices that are wanted, and how many there are in all.
 
         Raises:
-            Unavailable: it can follow no longer, so what it holds grows old.
+            Malformed: it names a group whose own query cannot be answered.
+            Unavailable: it can follow no longer, so what it holds grows old;
+                or a revision that must be known has not come in time.
         """
-        self._following.check()
-        return self._inventory.query(wanted)
+        self._check()
+        if wanted.at_least:
+            await self._reach(wanted.at_least)
+        return self._inventory.query(wanted, self._clock.now())
 
-    async def count(self) -> Counts:
-        """How many devices there are of what.
+    async def count(self, where: Condition, *, drifted_for: timedelta, most: int | None = None) -> Counts:
+        """How many devices for which a condition holds there are of what.
+
+        Raises:
+            Malformed, Unavailable: as for ``query``.
+        """
+        self._check()
+        return self._inventory.count(where, self._clock.now(), drifted_for=drifted_for, most=most)
+
+    async def group_sizes(self) -> dict[str, int]:
+        """How many devices are in each group that a device names or that has a query, by name.
 
         Raises:
             Unavailable: as for ``query``.
         """
+        self._check()
+        return self._inventory.group_sizes(self._clock.now())
+
+    async def members(self, group: str) -> int:
+        """How many devices name a group in their record.
+
+        Raises:
+            Unavailable: as for ``query``.
+        """
+        self._check()
+        return self._inventory.members(group)
+
+    async def _reach(self, written: tuple[Written, ...]) -> None:
+        shards = len(BUCKETS["devices"].names)
+        try:
+            async with asyncio.timeout(_REACH_SECONDS):
+                for one in written:
+                    await self._following.reach(shard_of(one.device, shards), one.revision)
+        except TimeoutError as problem:
+            told = "The inventory has not heard of that revision in time. Ask again in a moment, or without it."
+            raise Unavailable(detail=told) from problem
+
+    def _check(self) -> None:
         self._following.check()
-        return self._inventory.count()
+        self._reports.check()
 
     def _take_device(self, change: Change) -> None:
         if change.data is None:
@@ -81,10 +153,12 @@ class SqliteIndex:
             self._inventory.put_device(self._devices.decode(change.data))
 
     def _take_presence(self, change: Change) -> None:
-        if change.data is None:
-            self._inventory.drop_presence(change.key)
-        else:
-            self._inventory.put_presence(change.key, self._presence.decode(change.data))
+        presence = None if change.data is None else self._presence.decode(change.data)
+        self._inventory.put_presence(change.key, presence)
+
+    def _take_group(self, change: Change) -> None:
+        question = None if change.data is None else saved(self._groups.decode(change.data), self._paths)
+        self._inventory.put_group(change.key, question)
 
 
 class TinyIndex:
@@ -93,22 +167,62 @@ class TinyIndex:
     For tests, and for small local files.
     """
 
-    def __init__(self, devices: TinyStore[Device], presence: TinyStore[Presence]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        devices: TinyStore[Device],
+        presence: TinyStore[Presence],
+        desired: TinyStore[Half],
+        reported: TinyStore[Half],
+        groups: TinyStore[Group],
+        paths: tuple[str, ...] = (),
+    ) -> None:
+        self._clock = clock
         self._devices = devices
         self._presence = presence
+        self._desired = desired
+        self._reported = reported
+        self._groups = groups
+        self._paths = paths
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths of what devices report that can be asked for."""
+        return self._paths
 
     async def query(self, wanted: DeviceQuery) -> Page:
         """A page of the devices that are wanted, and how many there are in all."""
-        return self._read().query(wanted)
+        return self._read().query(wanted, self._clock.now())
 
-    async def count(self) -> Counts:
-        """How many devices there are of what."""
-        return self._read().count()
+    async def count(self, where: Condition, *, drifted_for: timedelta, most: int | None = None) -> Counts:
+        """How many devices for which a condition holds there are of what."""
+        return self._read().count(where, self._clock.now(), drifted_for=drifted_for, most=most)
+
+    async def group_sizes(self) -> dict[str, int]:
+        """How many devices are in each group that a device names or that has a query, by name."""
+        return self._read().group_sizes(self._clock.now())
+
+    async def members(self, group: str) -> int:
+        """How many devices name a group in their record."""
+        return self._read().members(group)
 
     def _read(self) -> Inventory:
-        inventory = Inventory()
+        inventory = Inventory(self._paths)
         for kept in self._devices.snapshot().values():
             inventory.put_device(kept.value)
         for key, presence in self._presence.snapshot().items():
             inventory.put_presence(key, presence.value)
+        desired, reported = self._desired.snapshot(), self._reported.snapshot()
+        for key in desired | reported:
+            wish, report = (kept[key].value if key in kept else Half() for kept in (desired, reported))
+            inventory.put_twin(key, facts_of(wish, report, self._paths))
+        for group in self._groups.snapshot().values():
+            inventory.put_group(group.value.name, saved(group.value, self._paths))
         return inventory
+
+
+def open_index(stores: Mapping[str, TinyStore[Any]], clock: Clock, paths: tuple[str, ...] = ()) -> TinyIndex:
+    """The index over a hub's stores, by the names of its fields."""
+    names = ("devices", "presence", "desired", "reported", "groups")
+    return TinyIndex(clock, **{name: stores[name] for name in names}, paths=paths)

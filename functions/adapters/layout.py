@@ -66,6 +66,7 @@ from functions.domain.certificates import Certificate
 from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Unavailable
+from functions.domain.groups import Group
 from functions.domain.history import KEPT_REVISIONS
 from functions.domain.intents import Intent
 from functions.domain.sessions import Presence, Session
@@ -252,6 +253,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "intents": Bucket("hub-intents", Intent),
     "alarms": Bucket("hub-alarms", Alarm),
     "marks": Bucket("hub-marks", Mark),
+    "groups": Bucket("hub-groups", Group),
 }
 
 STREAMS: Mapping[str, Stream] = {

@@ -77,6 +77,8 @@ CATALOGUE: Mapping[Reason, Entry] = {
     ),
     Reason.SWAP_REFUSED: Entry(Conflict, 409, "The one device cannot take the place of the other."),
     Reason.SUPERSEDED: Entry(Conflict, 409, "A later message of the same device has been applied already."),
+    Reason.GROUP_IN_USE: Entry(Conflict, 409, "Devices name the group in their records."),
+    Reason.GROUP_LIMIT: Entry(Conflict, 409, "There are as many groups as there may be. Delete one first."),
     Reason.RATE_LIMITED: Entry(
         Unavailable, 429, "Too many messages at once. Slow down, then send it again.", retry=True
     ),
@@ -89,7 +91,10 @@ CATALOGUE: Mapping[Reason, Entry] = {
 
 
 def fault_body(fault: Fault, now: datetime, echo: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The JSON body of a fault: ``{error, message, code, timestamp, fields?}`` and what of the request is echoed."""
+    """The JSON body of a fault, with what of the request is echoed.
+
+    ``{error, message, code, timestamp, fields?, position?}``
+    """
     entry = CATALOGUE[fault.reason]
     return {
         "error": str(fault.reason),
@@ -97,6 +102,7 @@ def fault_body(fault: Fault, now: datetime, echo: Mapping[str, Any] | None = Non
         "code": entry.status,
         "timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         **({"fields": fault.fields} if fault.fields else {}),
+        **({} if fault.position is None else {"position": fault.position}),
         **(echo or {}),
     }
 
@@ -125,11 +131,12 @@ def decode_fault(headers: Mapping[str, str] | None, body: bytes) -> Fault | None
         reason = Reason(headers[ERROR_HEADER])
     except ValueError:
         reason = _reason_of_status(headers.get(CODE_HEADER, ""))
-    fields = told.get("fields")
+    fields, position = told.get("fields"), told.get("position")
     return CATALOGUE[reason].fault(
         reason,
         str(told.get("message", "")),
         fields={str(name): str(wrong) for name, wrong in fields.items()} if isinstance(fields, dict) else None,
+        position=position if isinstance(position, int) else None,
     )
 
 

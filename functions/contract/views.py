@@ -1,8 +1,9 @@
 """Devices as everyone sees them, also in parts: a list joins JSON that is ready instead of making it for each reader.
 
-A device's view comes from two records that change at different times, the
-registry's and its presence. Each gives its part of the JSON object, and the
-two parts together are the ``DeviceView``.
+A device's view comes from records that change at different times, the
+registry's, its presence and its twin. Each gives its part of the JSON object,
+what a device is (``functions.domain.traits``) a part of its own, and the parts
+together are the ``DeviceView``.
 """
 
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+import orjson
 from pydantic_core import to_json
 
 from functions.contract.messages import CertificateFact, CertificateView, DeviceRecord, DeviceView
@@ -20,7 +22,9 @@ from functions.domain.register import Entry, state_of
 from functions.domain.sessions import Presence
 from functions.domain.traits import traits
 
-_OF_PRESENCE = {"status", "presence", "last_seen"}
+_OF_OTHERS = {"status", "presence", "last_seen", "twin_in_sync", "model", "firmware", "metadata"}
+_IN_SYNC = b',"twinInSync":true}'
+_OUT_OF_SYNC = b',"twinInSync":false}'
 
 # Before the devices, so that an edge that sends these on need not read them.
 _TOTAL = b'{"total":'
@@ -28,7 +32,13 @@ _LIST = b',"%s":['
 _END = b"]}"
 
 
-def view(device: Device, presence: Presence | None, certificate: CertificateFact | None = None) -> DeviceView:
+def view(
+    device: Device,
+    presence: Presence | None,
+    certificate: CertificateFact | None = None,
+    *,
+    in_sync: bool = True,
+) -> DeviceView:
     """A device as lists and pages show it; without a certificate given, with what its record says of it."""
     return DeviceView(
         device_id=device.role or device.id,
@@ -42,6 +52,7 @@ def view(device: Device, presence: Presence | None, certificate: CertificateFact
         status=status_of(presence).value,
         presence=None if presence is None else _evidence(presence),
         last_seen=None if presence is None else presence.at,
+        twin_in_sync=in_sync,
         model=device.model,
         firmware=device.firmware,
         metadata=device.metadata,
@@ -58,6 +69,7 @@ def record_view(
     certificate: CertificateFact | None,
     *,
     reported: dict[str, Any],
+    in_sync: bool,
     version: int,
 ) -> DeviceRecord:
     """All there is to see of one device: its view, with what it reports of itself, and what lists do not show."""
@@ -69,7 +81,7 @@ def record_view(
     }
     known = replace(device, model=own.model, firmware=own.firmware, metadata=own.metadata)
     return DeviceRecord(
-        **dict(view(known, presence, certificate)),
+        **dict(view(known, presence, certificate, in_sync=in_sync)),
         notes=device.notes,
         sources={name: source for name, source in sources.items() if source},
         replaces=device.replaces,
@@ -87,17 +99,27 @@ def certificate_of(device: Device) -> CertificateFact | None:
 
 def record_part(device: Device) -> bytes:
     """The part of a view that the registry's record gives; the object stays open."""
-    return view(device, None).model_dump_json(by_alias=True, exclude=_OF_PRESENCE).encode()[:-1]
+    return view(device, None).model_dump_json(by_alias=True, exclude=_OF_OTHERS).encode()[:-1]
+
+
+def traits_part(model: str, firmware: str, metadata: bytes) -> bytes:
+    """The part of a view that record and twin give together, ``metadata`` as JSON; the object stays open."""
+    return b',"model":%b,"firmware":%b,"metadata":%b' % (orjson.dumps(model), orjson.dumps(firmware), metadata)
 
 
 def presence_part(presence: Presence | None) -> bytes:
-    """The part of a view that presence gives, up to the end of the object."""
+    """The part of a view that presence gives; the object stays open."""
     told = {
         "status": status_of(presence),
         "presence": None if presence is None else _evidence(presence),
         "lastSeen": None if presence is None else presence.at,
     }
-    return b"," + to_json(told)[1:]
+    return b"," + to_json(told)[1:-1]
+
+
+def twin_part(in_sync: bool) -> bytes:
+    """The part of a view that the twin gives, up to the end of the object."""
+    return _IN_SYNC if in_sync else _OUT_OF_SYNC
 
 
 def certificate_view(entry: Entry, now: datetime) -> CertificateView:

@@ -40,6 +40,8 @@ class Reason(StrEnum):
     VERSION_CONFLICT = "version_conflict"
     SWAP_REFUSED = "swap_refused"
     SUPERSEDED = "superseded"
+    GROUP_IN_USE = "group_in_use"
+    GROUP_LIMIT = "group_limit"
     RATE_LIMITED = "rate_limited"
     UNAVAILABLE = "unavailable"
     TIMEOUT = "timeout"
@@ -53,16 +55,23 @@ class Fault(Exception):
         reason: the stable code.
         detail: one public sentence on this case; empty for the table's own.
         fields: for input errors, what is wrong with which field of the request.
+        position: where in the text of that field, in characters from its beginning.
     """
 
     default = Reason.INTERNAL
 
     def __init__(
-        self, reason: Reason | None = None, detail: str = "", *, fields: Mapping[str, str] | None = None
+        self,
+        reason: Reason | None = None,
+        detail: str = "",
+        *,
+        fields: Mapping[str, str] | None = None,
+        position: int | None = None,
     ) -> None:
         self.reason = reason or self.default
         self.detail = detail
         self.fields = dict(fields or {})
+        self.position = position
         super().__init__(f"{self.reason}: {detail}" if detail else str(self.reason))
 
 

@@ -1,12 +1,17 @@
 """What can be asked of the inventory: which devices, in which order, and how many there are of what."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
+from typing import Any, Final
 
+from functions.domain.drift import drifted_at
 from functions.domain.faults import Malformed
+from functions.domain.query import MAX_PATHS, REPORTED, All, Condition, Tagged, exactly
 from functions.domain.sessions import Presence
+from functions.domain.traits import REPORTED_TRAITS
+from functions.domain.twins import Half
 
 # The fields of a device, as its view names them, by which a page can be sorted.
 SORTABLE = (
@@ -21,7 +26,13 @@ SORTABLE = (
     "lifecycle",
     "createdAt",
     "updatedAt",
+    "twinInSync",
 )
+MAX_AT_LEAST: Final = 20
+# Stands where a device reports nothing at a path.
+ABSENT: Final = object()
+_PATH: Final = re.compile(r"[A-Za-z0-9_-]{1,64}(\.[A-Za-z0-9_-]{1,64}){0,9}")
+_WRITTEN: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9]{1,18})")
 
 
 class Status(StrEnum):
@@ -41,42 +52,81 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
-class Tag:
-    """A tag that a device must have; with any value where none is named."""
-
-    key: str
-    value: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class DeviceQuery:
-    """Which devices, in which order, and which part of them. All that is given must hold.
+    """Which devices, in which order, and which part of them.
 
-    ``text`` is found in id, name or role, letters in either case. The order
-    is that of ``sorts``, then by id in the direction of the last of them.
-    Text compares by code point once letters are folded; what a device does
-    not have is less than anything that one has.
+    The order is that of ``sorts``, then by id in the direction of the last
+    of them. Text compares by code point once letters are folded, firmware as
+    versions; what a device does not have is less than anything that one has.
+
+    Args:
+        where: what must hold; retired devices only where it says something of ``lifecycle``.
+        sorts: what to sort by.
+        limit: how many at most.
+        offset: how many to leave out first.
+        at_least: records with the revision from which on they must be known.
     """
 
-    text: str = ""
-    status: Status | None = None
-    model: str | None = None
-    groups: tuple[str, ...] = ()
-    tags: tuple[Tag, ...] = ()
-    seen_after: datetime | None = None
-    seen_before: datetime | None = None
+    where: Condition = field(default_factory=All)
     sorts: tuple[Sort, ...] = ()
     limit: int = 100
     offset: int = 0
+    at_least: tuple["Written", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The revision that a device's record was given by a write."""
+
+    device: str
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many devices there are by status, group and model. A device in several groups counts in each."""
+    """How many devices there are by what; a device in several groups, or with several tags, counts in each.
 
+    ``out_of_sync`` counts those whose twin has been so for longer than was
+    asked, ``retired`` those that the other counts leave out.
+    """
+
+    total: int = 0
     by_status: dict[Status, int] = field(default_factory=dict)
     by_group: dict[str, int] = field(default_factory=dict)
     by_model: dict[str, int] = field(default_factory=dict)
+    by_tag: dict[str, int] = field(default_factory=dict)
+    out_of_sync: int = 0
+    retired: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TwinFacts:
+    """What the inventory knows of a twin.
+
+    ``drifted_at`` is since when the device has not shown all that is desired
+    (milliseconds since 1970), None where it does; ``reported`` what it
+    reports at each of the paths that can be asked for, ``ABSENT`` for nothing;
+    ``own`` what it reports of model, firmware and metadata.
+    """
+
+    drifted_at: int | None = None
+    reported: tuple[Any, ...] = ()
+    own: dict[str, Any] = field(default_factory=dict)
+
+
+def facts_of(desired: Half, reported: Half, paths: Sequence[str]) -> TwinFacts:
+    """What the inventory is to know of a twin; ``paths`` are of the reported half, keys with dots between."""
+    drifted = drifted_at(desired.doc, desired.times, reported.doc, reported.times)
+    own = {name: reported.doc[name] for name in REPORTED_TRAITS if name in reported.doc}
+    return TwinFacts(drifted, tuple(_at(reported.doc, path) for path in paths), own)
+
+
+def _at(document: Any, path: str) -> Any:
+    for key in path.split("."):
+        if not isinstance(document, dict) or key not in document:
+            return ABSENT
+        document = document[key]
+    return document
 
 
 def status_of(presence: Presence | None) -> Status:
@@ -84,6 +134,11 @@ def status_of(presence: Presence | None) -> Status:
     if presence is None:
         return Status.UNKNOWN
     return Status.ONLINE if presence.online else Status.OFFLINE
+
+
+def sortable(paths: Collection[str]) -> tuple[str, ...]:
+    """By what devices can be sorted; ``paths`` are those of what they report."""
+    return (*SORTABLE, *(f"{REPORTED}{path}" for path in paths))
 
 
 def parse_sorts(text: str, sortable: Collection[str] = SORTABLE, what: str = "Devices") -> tuple[Sort, ...]:
@@ -108,8 +163,25 @@ def parse_sorts(text: str, sortable: Collection[str] = SORTABLE, what: str = "De
     return sorts
 
 
-def parse_tag(text: str) -> Tag:
-    """Read ``key=value``, or ``key`` for any value.
+def parse_paths(text: str) -> tuple[str, ...]:
+    """Read ``temperature,network.rssi``: paths with commas between, keys with dots between, each path once.
+
+    Raises:
+        ValueError: something there is no path, or there are too many.
+    """
+    paths = tuple(dict.fromkeys(path.strip() for path in text.split(",") if path.strip()))
+    for path in paths:
+        if not _PATH.fullmatch(path):
+            raise ValueError(
+                f"has '{path}'; a path is 1 to 10 keys with dots between, each of letters, digits, '_', '-'"
+            )
+    if len(paths) > MAX_PATHS:
+        raise ValueError(f"has {len(paths)} paths; there can be {MAX_PATHS}")
+    return paths
+
+
+def parse_tag(text: str) -> Tagged:
+    """Read ``key=value``, or ``key`` for any value, as they are written.
 
     Raises:
         Malformed: there is no key.
@@ -117,7 +189,19 @@ def parse_tag(text: str) -> Tag:
     key, equals, value = text.partition("=")
     if not key:
         raise _wrong("tag", "A tag to look for is 'key=value', or 'key' for any value.")
-    return Tag(key, value if equals else None)
+    return Tagged(exactly(key), exactly(value) if equals else None)
+
+
+def parse_written(text: str) -> Written:
+    """Read ``pump-0007:1234``: a device and the revision of its record.
+
+    Raises:
+        Malformed: it is something else.
+    """
+    match = _WRITTEN.fullmatch(text)
+    if match is None:
+        raise _wrong("atLeast", "A device and a revision of its record are such as pump-0007:1234.")
+    return Written(match[1], int(match[2]))
 
 
 def _wrong(name: str, told: str) -> Malformed:

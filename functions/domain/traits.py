@@ -21,6 +21,8 @@ from typing import Any
 from functions.domain.devices import Device
 
 MAX_TRAIT_CHARACTERS = 128
+# Where in the reported half they stand.
+REPORTED_TRAITS = ("model", "firmware", "metadata")
 
 
 class Source(StrEnum):

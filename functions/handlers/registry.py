@@ -1,25 +1,17 @@
-"""Registry functions: the record of one device, pages of many, and counts of all.
+"""Registry functions: the record of one device.
 
-Subjects   devicehub.registry.devices.<device>.get, devicehub.registry.query, .stats
-Reads      devices, presence, reported, certificates; pages and counts come from the index alone
+Subjects   devicehub.registry.devices.<device>.get
+Reads      devices, presence, desired, reported, certificates
 """
 
 import asyncio
 
-from functions.contract.messages import (
-    CertificateFact,
-    DevicePage,
-    DeviceRecord,
-    Encoded,
-    FleetStats,
-    Nothing,
-    RegistryQuery,
-)
-from functions.contract.views import join_page, record_view
+from functions.contract.messages import CertificateFact, DeviceRecord, Nothing
+from functions.contract.views import record_view
 from functions.domain.devices import Device
 from functions.domain.faults import NotFound, Reason
-from functions.domain.inventory import DeviceQuery, Status, parse_sorts, parse_tag
 from functions.domain.names import DeviceId
+from functions.domain.twins import delta
 from functions.handlers.rewriting import value_of
 from functions.ports import Call, Hub, Kept
 
@@ -41,52 +33,20 @@ async def shown(hub: Hub, record: Kept[Device] | None, device: DeviceId) -> Devi
     """
     if record is None:
         raise NotFound(Reason.UNKNOWN_DEVICE)
-    presence, reported, certificate = await asyncio.gather(
-        hub.presence.get(device), hub.reported.get(device), _registered(record.value, hub)
+    presence, desired, reported, certificate = await asyncio.gather(
+        hub.presence.get(device),
+        hub.desired.get(device),
+        hub.reported.get(device),
+        _registered(record.value, hub),
     )
+    shows = reported.value.doc if reported is not None else {}
     return record_view(
         record.value,
         value_of(presence),
         certificate,
-        reported=reported.value.doc if reported is not None else {},
+        reported=shows,
+        in_sync=desired is None or not delta(desired.value.doc, shows),
         version=record.revision,
-    )
-
-
-async def query(call: Call[RegistryQuery], hub: Hub) -> Encoded[DevicePage]:
-    """A page of the devices for which all holds that is asked, and how many there are in all.
-
-    Raises:
-        Malformed: a field to sort by does not exist, or a tag has no key.
-    """
-    asked = call.body
-    page = await hub.index.query(
-        DeviceQuery(
-            text=asked.q,
-            status=None if asked.status is None else Status(asked.status),
-            model=asked.model,
-            groups=tuple(asked.group),
-            tags=tuple(parse_tag(text) for text in asked.tag),
-            seen_after=asked.last_seen_after,
-            seen_before=asked.last_seen_before,
-            sorts=parse_sorts(asked.sort),
-            limit=asked.limit,
-            offset=asked.offset,
-        )
-    )
-    return Encoded(join_page(page.views, page.total))
-
-
-async def stats(call: Call[Nothing], hub: Hub) -> FleetStats:
-    """How many devices there are, in any state of their life, by connection, group and model."""
-    counts = await hub.index.count()
-    return FleetStats(
-        total=sum(counts.by_status.values()),
-        online=counts.by_status.get(Status.ONLINE, 0),
-        offline=counts.by_status.get(Status.OFFLINE, 0),
-        never_seen=counts.by_status.get(Status.UNKNOWN, 0),
-        by_group=counts.by_group,
-        by_model=counts.by_model,
     )
 
 

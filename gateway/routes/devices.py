@@ -6,7 +6,15 @@ import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from functions.contract.messages import DeviceRecord, DeviceView, FleetStats, RegistryQuery
+from functions.contract.messages import (
+    DeviceRecord,
+    DeviceView,
+    FacetQuery,
+    Facets,
+    FleetQuery,
+    FleetStats,
+    RegistryQuery,
+)
 from functions.contract.views import split_page
 from functions.domain.tokens import Scope
 from gateway import examples
@@ -15,13 +23,15 @@ from gateway.openapi import operation, path_parameter, query_parameters
 from gateway.queries import Parameters, page_links
 
 _QUERY: Final = Parameters(RegistryQuery)
+_FACET_QUERY: Final = Parameters(FacetQuery)
+_STATS_QUERY: Final = Parameters(FleetQuery)
 _NO_QUERY: Final = Parameters()
 _DEFAULT_LIMIT: Final = RegistryQuery().limit
 
 DEVICE: Final = path_parameter("device", "The id of a device, or the role assigned to it.")
 ETAG: Final = {"ETag": 'The version of the record: "r<version>".'}
 _TEXTS: Final = {
-    "q": "Text that is found in id, name or role.",
+    "q": "A query, such as 'pump tag:site=A firmware<1.4 lastSeen<7d -tag:lab'; the written interface has its grammar.",
     "status": "Only devices that are so.",
     "model": "Only devices of this model.",
     "group": "Only devices in this group; in all of them, where several are given.",
@@ -29,6 +39,7 @@ _TEXTS: Final = {
     "lastSeenAfter": "Only devices seen later than this.",
     "lastSeenBefore": "Only devices seen last before this.",
     "sort": "Fields of a device, separated by commas; '-' before one turns its order round.",
+    "atLeast": "A record's version that the answer must have seen, or a later one: 'pump-0007:17'.",
     "limit": "How many devices at most.",
     "offset": "How many devices to leave out first.",
 }
@@ -86,12 +97,26 @@ _COUNT_DEVICES: Final = operation(
     reply=FleetStats,
     example=examples.STATS,
     scope=Scope.DEVICES_READ,
+    parameters=query_parameters(
+        _STATS_QUERY, {"outOfSyncSeconds": "For how long a twin must have been out of sync to be counted as that."}
+    ),
+)
+_COUNT_FACETS: Final = operation(
+    tag="devices",
+    summary="Count devices by what they have",
+    told="How many of the devices that match have which status, group, model and tag; of each the 100 largest.",
+    reply=Facets,
+    example=examples.FACETS,
+    scope=Scope.DEVICES_READ,
+    parameters=query_parameters(_FACET_QUERY, _TEXTS),
 )
 
 
 def add_routes(app: FastAPI) -> None:
     """Add the addresses below ``/api/devices`` and ``/api/stats``, but for the twins'."""
     app.add_api_route("/api/devices", list_devices, methods=["GET"], **_LIST_DEVICES)
+    # Before the devices by name, of which none can have this one here.
+    app.add_api_route("/api/devices/facets", count_facets, methods=["GET"], **_COUNT_FACETS)
     app.add_api_route("/api/devices/{device}", read_device, methods=["GET"], **_READ_DEVICE)
     app.add_api_route("/api/devices/{device}/suspend", suspend_device, methods=["POST"], **_SUSPEND_DEVICE)
     app.add_api_route("/api/devices/{device}/resume", resume_device, methods=["POST"], **_RESUME_DEVICE)
@@ -99,7 +124,7 @@ def add_routes(app: FastAPI) -> None:
 
 
 async def list_devices(request: Request) -> Response:
-    """What is given must all hold; nothing given lists every device, by id."""
+    """What is given must all hold; nothing given lists every device but the retired, by id."""
     proven = await prove(request)
     pairs, values = _QUERY.read(request.scope["query_string"])
     body = await call(request, proven, "registry", "query", payload=orjson.dumps(values), within=SLOW_SECONDS)
@@ -128,10 +153,18 @@ async def resume_device(request: Request) -> Response:
 
 
 async def count_devices(request: Request) -> Response:
-    """A device in several groups counts in each of them."""
+    """A device in several groups counts in each of them, a retired one in ``retired`` alone."""
     proven = await prove(request)
-    _NO_QUERY.read(request.scope["query_string"])
-    return answer(await call(request, proven, "registry", "stats"))
+    _, values = _STATS_QUERY.read(request.scope["query_string"])
+    return answer(await call(request, proven, "registry", "stats", payload=orjson.dumps(values)))
+
+
+async def count_facets(request: Request) -> Response:
+    """The parameters are those of the list. A device counts in each of its groups and tags."""
+    proven = await prove(request)
+    _, values = _FACET_QUERY.read(request.scope["query_string"])
+    body = await call(request, proven, "registry", "facets", payload=orjson.dumps(values), within=SLOW_SECONDS)
+    return answer(body)
 
 
 async def _turn(request: Request, verb: str) -> Response:

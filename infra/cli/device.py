@@ -47,19 +47,36 @@ def create(
     )
 
 
-@app.command("list", epilog="Example: devicehub device list --q pump --limit 20 --json")
+@app.command("list", epilog="Example: devicehub device list 'tag:site=A firmware<1.4' --sort=-lastSeen --limit 20")
 def list_(
-    q: Annotated[str, typer.Option("--q", metavar="TEXT", help="What id, name or role must hold.")] = "",
+    query: Annotated[
+        str, typer.Argument(metavar="[QUERY]", help="Which: a text, or such as 'status:offline lastSeen>7d -tag:lab'.")
+    ] = "",
+    q: Annotated[
+        str, typer.Option("--q", metavar="QUERY", help="The same as QUERY, which may then begin with '-'.")
+    ] = "",
+    sort: Annotated[
+        str, typer.Option("--sort", metavar="FIELDS", help="What to sort by, as model,-lastSeen; by id if not given.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
     offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
-    """List devices by id, a page at a time."""
+    """List devices, but for the retired, a page at a time; 'lifecycle:retired' finds those.
+
+    In a query, conditions with a blank between must all hold: a text, or a field and its value (id, name, role,
+    model, firmware, group, tag, status, lifecycle, lastSeen, createdAt, updatedAt, twinInSync, outOfSync,
+    twin.reported.PATH). '-' before one turns it round, OR and parentheses join, '*' stands for anything.
+    """
     from functions.contract.messages import DevicePage, RegistryQuery
     from infra.cli.tables import moment, say_part, show_table
 
-    page = ask(data, "devicehub.registry.query", RegistryQuery(q=q, limit=limit, offset=offset), DevicePage)
+    if query and q:
+        raise typer.BadParameter("Give the query once, as QUERY or with --q.")
+    wanted = query or q
+    asked = RegistryQuery(q=wanted, sort=sort, limit=limit, offset=offset)
+    page = ask(data, "devicehub.registry.query", asked, DevicePage)
     if as_json:
         say_json(plain(page))
         return
@@ -76,7 +93,7 @@ def list_(
         for view in page.devices
     ]
     columns = ("Device", "Name", "Role", "Status", "Lifecycle", "Model", "Last seen")
-    show_table(columns, rows, empty="No device matches." if q or offset else "There is no device yet.")
+    show_table(columns, rows, empty="No device matches." if wanted or offset else "There is no device yet.")
     say_part(offset, len(rows), page.total)
 
 

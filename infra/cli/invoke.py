@@ -129,7 +129,7 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.audit import AUDIT_TABLE, TinyAudit, TinyTrails
     from functions.adapters.clock import SystemClock
     from functions.adapters.hasher import HmacHasher
-    from functions.adapters.index import TinyIndex
+    from functions.adapters.index import open_index
     from functions.adapters.keyring import SecretKeyring
     from functions.adapters.layout import open_tables
     from functions.adapters.register_index import TinyRegister
@@ -154,7 +154,7 @@ def _open_hub(state: Path | None) -> "Hub":
         streams=shown,
         audit=audit,
         trails=TinyTrails(audit),
-        index=TinyIndex(stores["devices"], stores["presence"]),
+        index=open_index(stores, clock),
         register=TinyRegister(stores["certificates"], stores["devices"]),
         roster=EmptyRoster(),
         **stores,

@@ -16,6 +16,7 @@ from infra.cli import (
     doctor,
     enrolment,
     functions,
+    group,
     invoke,
     simulate,
     stack,
@@ -43,6 +44,8 @@ app.add_typer(whitelist.app, name="whitelist")
 app.add_typer(certificate.app, name="certificate")
 app.command(epilog="Example: devicehub crl --out crl.der --der")(certificate.crl)
 app.add_typer(device.app, name="device")
+app.add_typer(group.app, name="group")
+app.command(epilog="Example: devicehub stats --out-of-sync 3600 --json")(group.stats)
 app.add_typer(twin.app, name="twin")
 app.add_typer(token.app, name="token")
 app.add_typer(alarms.app, name="alarms")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from functions.domain.faults import Malformed
+from functions.domain.groups import group_name
 from functions.domain.names import claim_name, device_id, is_role
 
 
@@ -45,6 +46,7 @@ Data = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write the bundle.")]
 Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, help="How long the certificate is valid.")]
+Group = Annotated[str, typer.Argument(metavar="NAME", parser=checked(group_name), help="The name of the group.")]
 Device = Annotated[
     str, typer.Argument(metavar="ID", parser=checked(_id_or_role), help="The id of a device, or the role it has.")
 ]

@@ -75,13 +75,21 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
         "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("gateway")),
         "HUB_HTTP_LISTEN": str(settings.http_listen),
     }
-    run_functions = (*_PYTHON, "functions")
     return (
-        Part("functions", run_functions, functions | {"HUB_FUNCTIONS_ROLE": "worker"}, settings.workers),
-        Part("index", run_functions, functions | {"HUB_FUNCTIONS_ROLE": "index", "HUB_INDEX_DIR": str(paths.index)}),
+        Part("functions", (*_PYTHON, "functions"), functions | {"HUB_FUNCTIONS_ROLE": "worker"}, settings.workers),
+        Part("index", (*_PYTHON, "functions"), functions | _of_index(settings, paths)),
         Part("bridge", (*_PYTHON, "bridge"), bridge),
         Part("gateway", (*_PYTHON, "gateway"), gateway),
     )
+
+
+def _of_index(settings: Settings, paths: Paths) -> dict[str, str]:
+    """What the index is told besides what every function process is."""
+    return {
+        "HUB_FUNCTIONS_ROLE": "index",
+        "HUB_INDEX_DIR": str(paths.index),
+        "HUB_QUERY_PATHS": ",".join(settings.query_paths) or ",",
+    }
 
 
 def nats_url(settings: Settings) -> str:

@@ -12,7 +12,8 @@ import pytest
 from nats.aio.client import Client
 
 from functions.adapters import layout
-from functions.adapters.index import SqliteIndex
+from functions.adapters.clock import SystemClock
+from functions.adapters.index import BucketIndex
 from functions.adapters.layout import BUCKETS, open_stores
 from functions.contract.views import split_page
 from functions.domain.devices import Device
@@ -22,14 +23,14 @@ from functions.runtime.serving import Runtime
 from functions.testing import START, MemoryHub, memory_hub
 from tests.integration.conftest import Connect
 
-KINDS = ("devices", "presence", "certificates", "tokens")
+KINDS = ("devices", "presence", "desired", "reported", "groups", "certificates", "tokens")
 
 
 @pytest.fixture
 async def hub(admin: Client, functions: Client, connect: Connect) -> AsyncIterator[MemoryHub]:
     await layout.prepare(admin, buckets=[BUCKETS[kind] for kind in KINDS], streams=())
     stores: dict[str, Any] = {kind: store for kind, store in open_stores(functions).items() if kind in KINDS}
-    index = SqliteIndex(functions)
+    index = BucketIndex(functions, SystemClock())
     await index.start()
     await index.ready()
     hub = replace(memory_hub(), index=index, **stores)
@@ -75,6 +76,7 @@ async def test_pages_and_counts_are_answered_over_the_bus(hub: MemoryHub, admin:
     assert [device["deviceName"] for device in page["devices"]] == ["EDGB-0000"]
     assert stats == {
         "total": 30, "online": 5, "offline": 5, "neverSeen": 20, "byGroup": {}, "byModel": {"lamp": 15, "pump": 15},
+        "outOfSync": 0, "retired": 0,
     }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from functions.adapters.layout import BUCKETS
 from functions.contract.messages import DeviceEvent, TwinGet
 from functions.domain.devices import Device
 from functions.domain.faults import Conflict
+from functions.domain.grammar import parse_query
 from functions.domain.inventory import DeviceQuery
 from functions.ports import Hub
 from functions.testing import START, call, collect, memory_hub, refused
@@ -23,7 +24,7 @@ async def test_a_memory_hub_begins_with_what_it_is_given() -> None:
     assert kept is not None
     assert (kept.value, kept.revision, kept.at) == (device, 1, START)
     assert list(await collect(hub.devices.entries())) == ["EDGB-0001"]
-    assert (await hub.index.query(DeviceQuery(text="edgb"))).total == 1
+    assert (await hub.index.query(DeviceQuery(parse_query("edgb")))).total == 1
 
 
 async def test_memory_hubs_share_nothing() -> None:

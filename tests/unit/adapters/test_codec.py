@@ -15,6 +15,7 @@ from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device, Lifecycle, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Malformed, Reason
+from functions.domain.groups import Group
 from functions.domain.intents import Intent, Moved, Operation, Phase
 from functions.domain.order import Order
 from functions.domain.records import RecordPatch
@@ -57,6 +58,7 @@ EVERY_TYPE: tuple[Any, ...] = (
     Mark(AT),
     Alarm("clock-skew", "the broker", Severity.WARNING, "By 3 s.", AT, AT, 2, 3, AT, "user:anna", AT),
     Token("dashboard", ("devices:read", "admin"), AT, AT, AT, None),
+    Group("pumps", AT, AT, "model:P-200"),
 )  # fmt: skip
 
 

@@ -1,23 +1,23 @@
 """What the inventory finds, in which order, and how it counts; held against a plain list of everything."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from functions.adapters import inventory as module
 from functions.adapters.inventory import Inventory
 from functions.contract.views import view
 from functions.domain.devices import Device, Lifecycle
-from functions.domain.inventory import SORTABLE, DeviceQuery, Sort, Status, Tag, status_of
+from functions.domain.faults import Malformed
+from functions.domain.grammar import parse_query
+from functions.domain.inventory import ABSENT, Counts, DeviceQuery, Sort, Status, TwinFacts
+from functions.domain.query import All, Condition, Saved, Within, exactly
 from functions.domain.sessions import Presence
 from functions.testing import START
+
+PATHS = ("temp", "mode")
+NOW = START + timedelta(days=10)
 
 
 def device(number: int, **facts: Any) -> Device:
@@ -29,20 +29,26 @@ def seen(seconds: float, *, online: bool = True) -> Presence:
 
 
 @pytest.fixture
-def inventory() -> Iterator[Inventory]:
-    inventory = Inventory()
-    yield inventory
-    inventory.close()
+def inventory() -> Inventory:
+    return Inventory(PATHS)
 
 
-def ids(inventory: Inventory, **asked: Any) -> list[str]:
-    page = inventory.query(DeviceQuery(**asked))
+def asked_for(query: str | Condition) -> Condition:
+    return parse_query(query, paths=PATHS) if isinstance(query, str) else query
+
+
+def ids(inventory: Inventory, query: str | Condition = "", **asked: Any) -> list[str]:
+    page = inventory.query(DeviceQuery(asked_for(query), **asked), NOW)
     assert page.total >= len(page.views)
     return [json.loads(one)["deviceName"] for one in page.views]
 
 
-def numbers(inventory: Inventory, **asked: Any) -> list[int]:
-    return [int(name[-4:]) for name in ids(inventory, **asked)]
+def numbers(inventory: Inventory, query: str | Condition = "", **asked: Any) -> list[int]:
+    return [int(name[-4:]) for name in ids(inventory, query, **asked)]
+
+
+def count(inventory: Inventory, query: str = "", **asked: Any) -> Counts:
+    return inventory.count(asked_for(query), NOW, **{"drifted_for": timedelta(), **asked})
 
 
 # --- What comes in
@@ -60,16 +66,17 @@ def test_a_device_is_listed_as_it_is_shown(inventory: Inventory) -> None:
         tags={"floor": "1"},
         model="lamp",
         firmware="1.2.3",
-        metadata={"a": [1, 2.5, None, {"é": True}]},
+        metadata={"a": [1, 2.5, None, 2**70, {"é": True}]},
     )
     for presence in (None, Presence(True, START + timedelta(microseconds=5), "connected", "10.0.0.5:4711")):
-        inventory.put_device(full)
-        if presence is not None:
+        for drifted_at in (None, 1):
+            inventory.put_device(full)
             inventory.put_presence(full.id, presence)
+            inventory.put_twin(full.id, TwinFacts(drifted_at))
 
-        (one,) = inventory.query(DeviceQuery()).views
+            (one,) = inventory.query(DeviceQuery(), NOW).views
 
-        assert json.loads(one) == json.loads(view(full, presence).encode())
+            assert json.loads(one) == json.loads(view(full, presence, in_sync=drifted_at is None).encode())
 
 
 def test_what_is_told_last_is_what_holds(inventory: Inventory) -> None:
@@ -78,55 +85,79 @@ def test_what_is_told_last_is_what_holds(inventory: Inventory) -> None:
     inventory.put_device(device(1, model="pump", groups=("yard",), tags={"floor": "2"}, name="new"))
     inventory.put_presence("EDGB-0001", seen(1))
 
-    for gone in (
-        {"model": "lamp"}, {"groups": ("house",)}, {"tags": (Tag("floor", "1"),)}, {"text": "old"},
-        {"status": Status.OFFLINE}, {"seen_before": START + timedelta(seconds=1)},
-    ):  # fmt: skip
-        assert numbers(inventory, **gone) == []
-    for held in (
-        {"model": "pump"}, {"groups": ("yard",)}, {"tags": (Tag("floor", "2"),)}, {"text": "new"},
-        {"status": Status.ONLINE}, {"seen_after": START},
-    ):  # fmt: skip
-        assert numbers(inventory, **held) == [1]
+    for gone in ("model:lamp", "group:house", "tag:floor=1", "old", "status:offline", "lastSeen<=2035-01-01T12:00:00"):
+        assert numbers(inventory, gone) == []
+    for held in ("model:pump", "group:yard", "tag:floor=2", "new", "status:online", "lastSeen>2035-01-01T12:00:00"):
+        assert numbers(inventory, held) == [1]
 
 
 def test_presence_may_come_before_its_device_and_outlive_it(inventory: Inventory) -> None:
     inventory.put_presence("EDGB-0001", seen(0))
     assert numbers(inventory) == []
-    assert inventory.count().by_status == {}
+    assert count(inventory).by_status == {}
 
     inventory.put_device(device(1))
-    assert numbers(inventory, status=Status.ONLINE) == [1]
+    assert numbers(inventory, "status:online") == [1]
     inventory.drop_device("EDGB-0001")
-    assert numbers(inventory, status=Status.ONLINE) == []
+    assert numbers(inventory, "status:online") == []
     inventory.put_device(device(1))
-    assert numbers(inventory, status=Status.ONLINE) == [1]
+    assert numbers(inventory, "status:online") == [1]
 
-    inventory.drop_presence("EDGB-0001")
-    assert numbers(inventory, status=Status.UNKNOWN) == [1]
+    inventory.put_presence("EDGB-0001", None)
+    assert numbers(inventory, "status:unknown") == [1]
     inventory.drop_device("EDGB-0001")
     inventory.put_presence("EDGB-0001", seen(0))
-    inventory.drop_presence("EDGB-0001")
+    inventory.put_presence("EDGB-0001", None)
     inventory.put_device(device(1))
-    assert numbers(inventory, status=Status.UNKNOWN) == [1]
+    assert numbers(inventory, "status:unknown") == [1]
 
 
 def test_what_is_forgotten_twice_or_was_never_known_is_no_matter(inventory: Inventory) -> None:
     for _ in range(2):
         inventory.drop_device("EDGB-0001")
-        inventory.drop_presence("EDGB-0001")
+        inventory.put_presence("EDGB-0001", None)
 
     assert numbers(inventory) == []
 
 
 def test_nothing_is_left_of_a_device_that_was_removed(inventory: Inventory) -> None:
-    before = repr(vars(inventory)["_having"])
-    inventory.put_device(device(1, model="lamp", groups=("a",), tags={"b": "c"}))
-    inventory.drop_device("EDGB-0001")
+    for _ in range(3):
+        inventory.put_device(device(1, model="lamp", groups=("a",), tags={"b": "c"}))
+        inventory.put_presence("EDGB-0001", seen(0))
+        inventory.put_twin("EDGB-0001", TwinFacts(1, (3, ABSENT)))
+        assert numbers(inventory, "twin.reported.temp:3") == [1]
+        inventory.drop_device("EDGB-0001")
+        assert count(inventory) == Counts()
+        inventory.put_presence("EDGB-0001", None)
+        inventory.put_twin("EDGB-0001", TwinFacts())
 
-    assert repr(vars(inventory)["_having"]) == before
-    assert not vars(inventory)["_entries"]
     assert not vars(inventory)["_numbers"]
+    # Its number was given to it again.
+    assert len(vars(inventory)["_records"]) == 1
+    inventory.put_device(device(2))
+    assert numbers(inventory) == [2]
+    assert numbers(inventory, "model:lamp OR tag:b OR status:online OR twinInSync:false") == []
+
+
+def test_what_a_device_reports_of_itself_comes_before_what_its_record_says(inventory: Inventory) -> None:
+    def shown() -> tuple[str, str, dict[str, Any]]:
+        (one,) = inventory.query(DeviceQuery(), NOW).views
+        view = json.loads(one)
+        return view["model"], view["firmware"], view["metadata"]
+
+    own = TwinFacts(own={"model": "pump", "firmware": {"version": "2.0"}, "metadata": {"b": 2}})
+    # Whichever comes first.
+    inventory.put_twin("EDGB-0001", own)
+    inventory.put_device(device(1, model="lamp", firmware="1.0", metadata={"a": 1}))
+    assert shown() == ("pump", "2.0", {"a": 1, "b": 2})
+    assert numbers(inventory, "model:pump firmware>1.9 pump") == [1]
+    inventory.put_device(device(1, model="lamp", firmware="1.1", metadata={"a": 2}))
+    assert shown() == ("pump", "2.0", {"a": 2, "b": 2})
+    inventory.put_twin("EDGB-0001", TwinFacts())
+    assert shown() == ("lamp", "1.1", {"a": 2})
+    assert numbers(inventory, "model:pump OR firmware:2.0 OR pump") == []
+    inventory.put_twin("EDGB-0001", own)
+    assert shown() == ("pump", "2.0", {"a": 2, "b": 2})
 
 
 # --- What is found
@@ -143,47 +174,53 @@ def test_a_page_is_part_of_all_that_match(inventory: Inventory) -> None:
     for number in range(10):
         inventory.put_device(device(number, model="lamp"))
 
-    for asked in (DeviceQuery(limit=3), DeviceQuery(limit=3, model="lamp"), DeviceQuery(limit=3, text="edgb")):
+    for query in ("", "model:lamp", "edgb"):
         for offset, found in ((4, [4, 5, 6]), (9, [9]), (10, []), (10_000_000, [])):
-            page = inventory.query(replace(asked, offset=offset))
+            page = inventory.query(DeviceQuery(asked_for(query), limit=3, offset=offset), NOW)
             assert page.total == 10
             assert [json.loads(one)["deviceName"] for one in page.views] == [device(number).id for number in found]
-    assert inventory.query(DeviceQuery(text="nothing like it")).total == 0
+    assert inventory.query(DeviceQuery(asked_for("nothing")), NOW).total == 0
 
 
-def test_id_name_and_role_are_searched_in_either_case(inventory: Inventory) -> None:
+def test_id_name_role_model_and_tags_are_searched_in_either_case(inventory: Inventory) -> None:
     inventory.put_device(device(1, name="Straße Nord"))
     inventory.put_device(device(2, role="GATEWAY"))
-    inventory.put_device(device(3))
+    inventory.put_device(device(3, model="Edge-3", tags={"Floor": "Attic"}))
 
-    assert numbers(inventory, text="STRASSE") == [1]
-    assert numbers(inventory, text="gate") == [2]
-    assert numbers(inventory, text="b-0003") == [3]
+    assert numbers(inventory, "STRASSE") == [1]
+    assert numbers(inventory, "gate") == [2]
+    assert numbers(inventory, "b-0003") == [3]
+    assert numbers(inventory, "edge") == [3]
+    assert numbers(inventory, '"floor=att"') == [3]
+    assert numbers(inventory, "str*nord") == [1]
 
 
 @pytest.mark.parametrize("text", ["%", "_", "\\", "100%_\\", "'", '"', "*", "\n", "\x00", "\x1f", "\U0010ffff"])
 def test_signs_stand_for_themselves(inventory: Inventory, text: str) -> None:
     inventory.put_device(device(1, name=f"a{text}b", model=text, groups=(text,), tags={"t": text}))
     inventory.put_device(device(2, name="ab", role="100 x"))
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
 
-    for asked in ({"text": text}, {"model": text}, {"groups": (text,)}, {"tags": (Tag("t", text),)}):
-        assert numbers(inventory, **asked) == [1]
+    for query in (f'"{quoted}"', f'model:"{quoted}"', f'group:"{quoted}"', f'tag:t="{quoted}"', f'name:"a{quoted}b"'):
+        assert numbers(inventory, query) == [1]
 
 
 def test_a_text_does_not_reach_from_one_field_into_the_next(inventory: Inventory) -> None:
     inventory.put_device(device(1, name="door", role="gate"))
 
-    for text in ("doorgate", "door\ngate", "door gate", "door\x00gate"):
-        assert numbers(inventory, text=text) == []
+    for text in ("doorgate", "door\ngate", "door gate", "door\x00gate", "door\x1fgate"):
+        assert numbers(inventory, Within(exactly(text))) == []
 
 
 def test_a_model_is_asked_for_as_it_is_written_and_also_for_none(inventory: Inventory) -> None:
     inventory.put_device(device(1, model="Lamp"))
     inventory.put_device(device(2))
 
-    assert numbers(inventory, model="Lamp") == [1]
-    assert numbers(inventory, model="lamp") == []
-    assert numbers(inventory, model="") == [2]
+    assert numbers(inventory, "model:Lamp") == [1]
+    assert numbers(inventory, "model:lamp") == []
+    assert numbers(inventory, 'model:""') == [2]
+    assert numbers(inventory, "model:*") == [1]
+    assert numbers(inventory, "-model:*") == [2]
 
 
 def test_a_tag_is_asked_for_with_its_value_or_with_any(inventory: Inventory) -> None:
@@ -191,20 +228,22 @@ def test_a_tag_is_asked_for_with_its_value_or_with_any(inventory: Inventory) -> 
     inventory.put_device(device(2, tags={"floor": "2"}))
     inventory.put_device(device(3, tags={"floor": ""}))
 
-    assert numbers(inventory, tags=(Tag("floor"),)) == [1, 2, 3]
-    assert numbers(inventory, tags=(Tag("floor", "1"),)) == [1]
-    assert numbers(inventory, tags=(Tag("floor", ""),)) == [3]
-    assert numbers(inventory, tags=(Tag("floor"), Tag("side", "left"))) == [1]
-    assert numbers(inventory, tags=(Tag("1"),)) == []
+    assert numbers(inventory, "tag:floor") == [1, 2, 3]
+    assert numbers(inventory, "tag:floor=1") == [1]
+    assert numbers(inventory, "tag:floor=") == [3]
+    assert numbers(inventory, "tag:floor tag:side=left") == [1]
+    assert numbers(inventory, "tag:1") == []
+    assert numbers(inventory, "tag:f*=*") == [1, 2, 3]
+    assert numbers(inventory, "-tag:side") == [2, 3]
 
 
 def test_of_several_groups_a_device_is_in_each(inventory: Inventory) -> None:
     inventory.put_device(device(1, groups=("a", "b", "a")))
     inventory.put_device(device(2, groups=("a",)))
 
-    assert numbers(inventory, groups=("a",)) == [1, 2]
-    assert numbers(inventory, groups=("a", "b")) == [1]
-    assert numbers(inventory, groups=("a", "c")) == []
+    assert numbers(inventory, "group:a") == [1, 2]
+    assert numbers(inventory, "group:a group:b") == [1]
+    assert numbers(inventory, "group:a group:c") == []
 
 
 def test_a_device_seen_at_a_time_was_seen_neither_after_nor_before_it(inventory: Inventory) -> None:
@@ -212,15 +251,132 @@ def test_a_device_seen_at_a_time_was_seen_neither_after_nor_before_it(inventory:
         inventory.put_device(device(number, model="lamp"))
         inventory.put_presence(f"EDGB-{number:04d}", seen(number))
     inventory.put_device(device(4, model="lamp"))
-    at = START + timedelta(seconds=2)
 
-    for more in ({}, {"model": "lamp"}):
-        assert numbers(inventory, seen_after=at, **more) == [3]
-        assert numbers(inventory, seen_before=at, **more) == [1]
-        assert numbers(inventory, seen_after=START, seen_before=at, **more) == [1]
-        assert numbers(inventory, seen_after=at, seen_before=START, **more) == []
-        assert numbers(inventory, seen_after=datetime.min.replace(tzinfo=UTC), **more) == [1, 2, 3]
-        assert numbers(inventory, seen_before=datetime.max.replace(tzinfo=UTC), **more) == [1, 2, 3]
+    for more in ("", " model:lamp"):
+        assert numbers(inventory, f"lastSeen>2035-01-01T12:00:02{more}") == [3]
+        assert numbers(inventory, f"lastSeen>=2035-01-01T12:00:02{more}") == [2, 3]
+        assert numbers(inventory, f"lastSeen<2035-01-01T12:00:02{more}") == [1]
+        assert numbers(inventory, f"lastSeen<=2035-01-01T12:00:02{more}") == [1, 2]
+        assert numbers(inventory, f"lastSeen>0001-01-01{more}") == [1, 2, 3]
+        assert numbers(inventory, f"-lastSeen<9999-12-31{more}") == [4]
+
+
+def test_an_age_is_compared_as_an_age(inventory: Inventory) -> None:
+    for number, age in ((1, timedelta(days=6)), (2, timedelta(days=7)), (3, timedelta(days=8))):
+        inventory.put_device(device(number))
+        inventory.put_presence(f"EDGB-{number:04d}", Presence(True, NOW - age, "connected"))
+    inventory.put_device(device(4))
+
+    assert numbers(inventory, "lastSeen<7d") == [1]
+    assert numbers(inventory, "lastSeen<=7d") == [1, 2]
+    assert numbers(inventory, "lastSeen>1w") == [3]
+    assert numbers(inventory, "lastSeen>=168h") == [2, 3]
+    assert numbers(inventory, "lastSeen<999999w") == [1, 2, 3]
+
+
+def test_firmware_compares_as_versions(inventory: Inventory) -> None:
+    for number, firmware in enumerate(("1.9", "1.10", "1.4.0", "1.4-rc.1", ""), start=1):
+        inventory.put_device(device(number, firmware=firmware))
+
+    assert numbers(inventory, "firmware>1.9") == [2]
+    assert numbers(inventory, "firmware<1.4") == [4]
+    assert numbers(inventory, "firmware>=1.4 firmware<=1.4") == [3]
+    assert numbers(inventory, "firmware:1.4") == []
+    assert numbers(inventory, "firmware:1.4*") == [3, 4]
+    assert numbers(inventory, sorts=(Sort("firmware"),)) == [5, 4, 3, 1, 2]
+
+
+def test_what_a_device_reports_compares_with_its_like(inventory: Inventory) -> None:
+    reported = (30, 31.5, "30", True, None, [1], {"a": 1}, ABSENT, -4)
+    for number, value in enumerate(reported, start=1):
+        inventory.put_device(device(number))
+        inventory.put_twin(f"EDGB-{number:04d}", TwinFacts(None, (value, ABSENT)))
+
+    assert numbers(inventory, "twin.reported.temp>30") == [2]
+    assert numbers(inventory, "twin.reported.temp>=30") == [1, 2]
+    assert numbers(inventory, "twin.reported.temp<31") == [1, 9]
+    assert numbers(inventory, "twin.reported.temp:30") == [1, 3]
+    assert numbers(inventory, 'twin.reported.temp:"30"') == [3]
+    assert numbers(inventory, 'twin.reported.temp<"4"') == [3]
+    assert numbers(inventory, "twin.reported.temp:3*") == [3]
+    assert numbers(inventory, "twin.reported.temp:true") == [4]
+    assert numbers(inventory, "twin.reported.temp:null") == [5]
+    assert numbers(inventory, "twin.reported.temp:*") == [1, 2, 3, 4, 5, 6, 7, 9]
+    assert numbers(inventory, "twin.reported.mode:*") == []
+    assert numbers(inventory, sorts=(Sort("twin.reported.temp"),)) == [8, 4, 9, 1, 2, 3, 5, 6, 7]
+
+
+def test_twins_out_of_sync_are_found_by_how_long_they_have_been(inventory: Inventory) -> None:
+    for number, hours in ((1, 1), (2, 3)):
+        inventory.put_device(device(number))
+        inventory.put_twin(f"EDGB-{number:04d}", TwinFacts(int((NOW - timedelta(hours=hours)).timestamp() * 1000)))
+    inventory.put_device(device(3))
+
+    assert numbers(inventory, "twinInSync:false") == [1, 2]
+    assert numbers(inventory, "twinInSync:true") == [3]
+    assert numbers(inventory, "outOfSync>2h") == [2]
+    assert count(inventory).out_of_sync == 2
+    assert count(inventory, drifted_for=timedelta(hours=2)).out_of_sync == 1
+    assert numbers(inventory, sorts=(Sort("twinInSync"),)) == [1, 2, 3]
+
+
+def test_retired_devices_are_found_by_who_asks_for_a_lifecycle(inventory: Inventory) -> None:
+    for number, lifecycle in enumerate(Lifecycle, start=1):
+        inventory.put_device(device(number, lifecycle=lifecycle))
+
+    assert numbers(inventory) == [1, 2]
+    assert numbers(inventory, "-pump") == [1, 2]
+    assert numbers(inventory, "lifecycle:retired") == [3]
+    assert numbers(inventory, "lifecycle:*") == [1, 2, 3]
+    assert numbers(inventory, "-lifecycle:active") == [2, 3]
+
+
+# --- Groups that are questions
+
+
+def test_a_group_is_those_who_name_it_and_those_for_whom_its_question_holds(inventory: Inventory) -> None:
+    inventory.put_device(device(1, model="lamp"))
+    inventory.put_device(device(2, groups=("lamps",)))
+    inventory.put_device(device(3))
+    inventory.put_group("lamps", Saved(asked_for("model:lamp")))
+
+    assert numbers(inventory, "group:lamps") == [1, 2]
+    assert numbers(inventory, "group:la*") == [1, 2]
+    assert numbers(inventory, "-group:lamps") == [3]
+    assert inventory.group_sizes(NOW) == {"lamps": 2}
+    assert inventory.members("lamps") == 1
+    assert count(inventory).by_group == {"lamps": 2}
+    inventory.put_group("lamps", None)
+    assert numbers(inventory, "group:lamps") == [2]
+
+
+def test_the_question_of_a_group_sees_only_what_records_name(inventory: Inventory) -> None:
+    inventory.put_device(device(1, groups=("a",)))
+    inventory.put_device(device(2, model="lamp"))
+    inventory.put_group("a", Saved(asked_for("group:b OR model:lamp")))
+    inventory.put_group("b", Saved(asked_for("group:a")))
+
+    assert numbers(inventory, "group:a") == [1, 2]
+    assert numbers(inventory, "group:b") == [1]
+
+
+def test_a_group_may_be_of_retired_devices(inventory: Inventory) -> None:
+    inventory.put_device(device(1, lifecycle=Lifecycle.RETIRED))
+    inventory.put_group("gone", Saved(asked_for("lifecycle:retired")))
+
+    assert numbers(inventory, "group:gone") == [1]
+    assert inventory.group_sizes(NOW) == {"gone": 1}
+
+
+def test_a_group_whose_question_cannot_be_answered_says_so_when_it_is_asked_for(inventory: Inventory) -> None:
+    inventory.put_device(device(1, groups=("a",)))
+    inventory.put_group("a", Saved(wrong="no such path"))
+
+    with pytest.raises(Malformed, match="'a' cannot be answered now: no such path"):
+        numbers(inventory, "group:a")
+    assert inventory.group_sizes(NOW) == {"a": 1}
+    assert count(inventory).by_group == {"a": 1}
+    assert numbers(inventory, "group:b") == []
 
 
 # --- In which order
@@ -248,128 +404,44 @@ def test_equals_go_by_id_in_the_direction_of_the_last_field(inventory: Inventory
 # --- How many
 
 
-def test_counts_are_of_all_devices(inventory: Inventory) -> None:
-    inventory.put_device(device(1, model="lamp", groups=("house", "yard")))
-    inventory.put_device(device(2, model="lamp", groups=("house",)))
-    inventory.put_device(device(3, lifecycle=Lifecycle.RETIRED))
+def some(inventory: Inventory) -> None:
+    inventory.put_device(device(1, model="lamp", groups=("house", "yard"), tags={"floor": "1"}))
+    inventory.put_device(device(2, model="lamp", groups=("house",), tags={"floor": "2"}))
+    inventory.put_device(device(3))
+    inventory.put_device(device(4, model="lamp", groups=("house",), lifecycle=Lifecycle.RETIRED))
     inventory.put_presence("EDGB-0001", seen(1))
     inventory.put_presence("EDGB-0002", seen(1, online=False))
 
-    counts = inventory.count()
 
-    assert counts.by_status == {Status.ONLINE: 1, Status.OFFLINE: 1, Status.UNKNOWN: 1}
-    assert counts.by_group == {"house": 2, "yard": 1}
-    assert counts.by_model == {"lamp": 2}
+def test_counts_are_of_all_devices_but_the_retired(inventory: Inventory) -> None:
+    some(inventory)
 
-
-def test_an_empty_inventory_counts_nothing(inventory: Inventory) -> None:
-    counts = inventory.count()
-
-    assert (counts.by_status, counts.by_group, counts.by_model) == ({}, {}, {})
-
-
-# --- Against a plain list of everything
-
-NAMES = st.sampled_from(["", "alpha", "Beta", "ALPHA 2", "Straße"])
-DEVICES = st.builds(
-    Device,
-    id=st.integers(1, 40).map(lambda number: f"EDGB-{number:04d}"),
-    created_at=st.integers(0, 5).map(lambda days: START + timedelta(days=days)),
-    updated_at=st.integers(0, 5).map(lambda days: START + timedelta(days=days)),
-    lifecycle=st.sampled_from(Lifecycle),
-    name=NAMES,
-    role=st.none() | st.sampled_from(["r1", "R2", "alpha"]),
-    groups=st.lists(st.sampled_from("abc"), max_size=3).map(tuple),
-    tags=st.dictionaries(st.sampled_from(["k", "l"]), st.sampled_from(["1", "2"])),
-    model=st.sampled_from(["", "lamp", "Pump"]),
-    firmware=st.sampled_from(["", "1.0", "2.0"]),
-)
-PRESENCES = st.builds(
-    Presence,
-    online=st.booleans(),
-    at=st.integers(0, 9).map(lambda seconds: START + timedelta(seconds=seconds)),
-    evidence=st.just("connected"),
-)
-TIMES = st.none() | st.integers(-1, 10).map(lambda seconds: START + timedelta(seconds=seconds))
-QUERIES = st.builds(
-    DeviceQuery,
-    text=st.sampled_from(["", "", "alpha", "EDGB-00", "3", "ss"]),
-    status=st.none() | st.sampled_from(Status),
-    model=st.none() | st.sampled_from(["", "lamp", "Pump"]),
-    groups=st.lists(st.sampled_from("abc"), max_size=2).map(tuple),
-    tags=st.lists(st.builds(Tag, st.sampled_from(["k", "l"]), st.none() | st.sampled_from(["1", "2"])), max_size=2).map(
-        tuple
-    ),
-    seen_after=TIMES,
-    seen_before=TIMES,
-    sorts=st.lists(
-        st.builds(Sort, st.sampled_from(SORTABLE), st.booleans()), max_size=3, unique_by=lambda sort: sort.field
-    ).map(tuple),
-    limit=st.integers(1, 20),
-    offset=st.integers(0, 20),
-)
-KEYS: dict[str, Callable[[Device, Presence | None], Any]] = {
-    "deviceId": lambda one, _: (one.role or one.id).casefold(),
-    "deviceName": lambda one, _: one.id.casefold(),
-    "displayName": lambda one, _: (one.name or one.id).casefold(),
-    "role": lambda one, _: (one.role is not None, (one.role or "").casefold()),
-    "status": lambda _, presence: status_of(presence),
-    "lastSeen": lambda _, presence: (presence is not None, presence.at if presence else None),
-    "model": lambda one, _: one.model.casefold(),
-    "firmware": lambda one, _: one.firmware.casefold(),
-    "lifecycle": lambda one, _: one.lifecycle,
-    "createdAt": lambda one, _: one.created_at,
-    "updatedAt": lambda one, _: one.updated_at,
-}
-
-
-def is_wanted(one: Device, presence: Presence | None, wanted: DeviceQuery) -> bool:
-    text = wanted.text.casefold()
-    return (
-        any(text in field.casefold() for field in (one.id, one.name, one.role or ""))
-        and wanted.status in (None, status_of(presence))
-        and wanted.model in (None, one.model)
-        and set(wanted.groups) <= set(one.groups)
-        and all(tag.key in one.tags and tag.value in (None, one.tags[tag.key]) for tag in wanted.tags)
-        and (wanted.seen_after is None or (presence is not None and presence.at > wanted.seen_after))
-        and (wanted.seen_before is None or (presence is not None and presence.at < wanted.seen_before))
+    assert count(inventory) == Counts(
+        total=3,
+        by_status={Status.ONLINE: 1, Status.OFFLINE: 1, Status.UNKNOWN: 1},
+        by_group={"house": 2, "yard": 1},
+        by_model={"lamp": 2},
+        by_tag={"floor=1": 1, "floor=2": 1},
+        retired=1,
     )
 
 
-def expected(devices: dict[str, Device], presences: dict[str, Presence], wanted: DeviceQuery) -> list[str]:
-    found = [one for one in devices.values() if is_wanted(one, presences.get(one.id), wanted)]
-    found.sort(key=lambda one: one.id, reverse=bool(wanted.sorts) and wanted.sorts[-1].descending)
-    for sort in reversed(wanted.sorts):
-        key = KEYS[sort.field]
-        # Stable both ways: a sort that is turned round keeps what was before it among equals.
-        found.sort(key=lambda one, key=key: key(one, presences.get(one.id)), reverse=sort.descending)  # type: ignore[misc]
-    return [one.id for one in found]
+def test_counts_are_of_those_who_are_asked_for(inventory: Inventory) -> None:
+    some(inventory)
+
+    counts = count(inventory, "tag:floor status:online")
+
+    assert (counts.total, counts.by_status, counts.by_tag) == (1, {Status.ONLINE: 1}, {"floor=1": 1})
+    assert (counts.by_group, counts.by_model) == ({"house": 1, "yard": 1}, {"lamp": 1})
 
 
-@pytest.mark.parametrize("sorting", [0, module._SORTING, 10**6], ids=["sorts", "chooses", "passes by"])
-@settings(deadline=None, max_examples=150)
-@given(devices=st.lists(DEVICES, max_size=40), presences=st.dictionaries(st.integers(1, 40), PRESENCES), wanted=QUERIES)
-def test_every_question_is_answered_as_a_plain_list_answers_it(
-    sorting: int, devices: list[Device], presences: dict[int, Presence], wanted: DeviceQuery
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        # Each way to a page, wherever it would be the longer one.
-        patch.setattr(module, "_SORTING", sorting)
-        inventory = Inventory()
-        told = {f"EDGB-{number:04d}": presence for number, presence in presences.items()}
-        for key, presence in told.items():
-            inventory.put_presence(key, presence)
-        for one in devices:
-            inventory.put_device(replace(one, model="before", tags={"k": "before"}))
-            inventory.put_device(one)
-        everything = {one.id: one for one in devices}
+def test_the_largest_counts_come_first_where_not_all_are_wanted(inventory: Inventory) -> None:
+    for number in range(20):
+        inventory.put_device(device(number, groups=tuple(f"g{n}" for n in range(number))))
 
-        all_that_match = expected(everything, told, wanted)
+    assert list(count(inventory, most=2).by_group.items()) == [("g0", 19), ("g1", 18)]
 
-        assert inventory.query(wanted).total == len(all_that_match)
-        assert (
-            ids(inventory, **{name: getattr(wanted, name) for name in wanted.__slots__})
-            == (all_that_match[wanted.offset : wanted.offset + wanted.limit])
-        )
-        assert inventory.count().by_status == Counter(status_of(told.get(name)) for name in everything)
-        inventory.close()
+
+def test_an_empty_inventory_counts_nothing(inventory: Inventory) -> None:
+    assert count(inventory) == Counts()
+    assert inventory.query(DeviceQuery(All()), NOW).total == 0

@@ -23,8 +23,9 @@ REQUESTS = [kind for kind in MODELS if issubclass(kind, m.Request) and kind is n
 def test_names_on_the_wire_are_camel_case(kind: type[m.Message]) -> None:
     for name, field in kind.model_fields.items():
         assert field.alias is not None
-        assert "_" not in field.alias
-        assert field.alias.lower() == name.replace("_", "")
+        # As the clients that were published for HTTP read it.
+        assert "_" not in field.alias or field.alias == "device_count"
+        assert field.alias.replace("_", "").lower() == name.replace("_", "")
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.contract.messages import DevicePage
-from functions.contract.views import join_page, presence_part, record_part, split_page, view
+from functions.contract.views import join_page, presence_part, record_part, split_page, traits_part, twin_part, view
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Unavailable
 from functions.domain.sessions import Presence
@@ -43,16 +43,23 @@ PRESENCES = st.none() | st.builds(
 )
 
 
-@given(DEVICES, PRESENCES)
-def test_the_two_parts_are_the_whole_view(device: Device, presence: Presence | None) -> None:
-    parts = record_part(device) + presence_part(presence)
+def whole(device: Device, presence: Presence | None, *, in_sync: bool = True) -> bytes:
+    metadata = json.dumps(device.metadata).encode()
+    traits = traits_part(device.model, device.firmware, metadata)
+    return record_part(device) + traits + presence_part(presence) + twin_part(in_sync)
 
-    assert json.loads(parts) == json.loads(view(device, presence).encode())
+
+@given(DEVICES, PRESENCES)
+def test_the_parts_are_the_whole_view(device: Device, presence: Presence | None) -> None:
+    for in_sync in (True, False):
+        parts = whole(device, presence, in_sync=in_sync)
+
+        assert json.loads(parts) == json.loads(view(device, presence, in_sync=in_sync).encode())
 
 
 @given(st.lists(st.tuples(DEVICES, PRESENCES), max_size=3), st.integers(0, 10**9))
 def test_a_page_of_parts_is_read_as_the_message(found: list[tuple[Device, Presence | None]], total: int) -> None:
-    page = join_page([record_part(device) + presence_part(presence) for device, presence in found], total)
+    page = join_page([whole(device, presence) for device, presence in found], total)
 
     read = DevicePage.model_validate_json(page)
 
@@ -64,7 +71,7 @@ def test_a_page_of_parts_is_read_as_the_message(found: list[tuple[Device, Presen
 
 @given(st.lists(st.tuples(DEVICES, PRESENCES), max_size=3), st.integers(0, 10**9))
 def test_a_page_is_split_without_being_read(found: list[tuple[Device, Presence | None]], total: int) -> None:
-    page = join_page([record_part(device) + presence_part(presence) for device, presence in found], total)
+    page = join_page([whole(device, presence) for device, presence in found], total)
 
     many, devices = split_page(page)
 

@@ -5,7 +5,19 @@ from datetime import UTC, datetime
 import pytest
 
 from functions.domain.faults import Malformed
-from functions.domain.inventory import SORTABLE, Sort, Status, Tag, parse_sorts, parse_tag, status_of
+from functions.domain.inventory import (
+    SORTABLE,
+    Sort,
+    Status,
+    Written,
+    parse_paths,
+    parse_sorts,
+    parse_tag,
+    parse_written,
+    sortable,
+    status_of,
+)
+from functions.domain.query import Tagged, exactly
 from functions.domain.sessions import Presence
 
 NOW = datetime(2035, 1, 1, 12, tzinfo=UTC)
@@ -37,10 +49,10 @@ def test_a_field_is_sorted_by_once(text: str) -> None:
 
 
 def test_a_tag_is_a_key_with_a_value_or_with_any() -> None:
-    assert parse_tag("floor=3") == Tag("floor", "3")
-    assert parse_tag("floor=") == Tag("floor", "")
-    assert parse_tag("floor") == Tag("floor", None)
-    assert parse_tag("formula=a=b") == Tag("formula", "a=b")
+    assert parse_tag("floor=3") == Tagged(exactly("floor"), exactly("3"))
+    assert parse_tag("floor=") == Tagged(exactly("floor"), exactly(""))
+    assert parse_tag("floor") == Tagged(exactly("floor"))
+    assert parse_tag("formula=a*=b") == Tagged(exactly("formula"), exactly("a*=b"))
 
 
 @pytest.mark.parametrize("text", ["", "=", "=3"])
@@ -55,3 +67,37 @@ def test_a_device_that_never_connected_is_neither_online_nor_offline() -> None:
     assert status_of(None) is Status.UNKNOWN
     assert status_of(Presence(True, NOW, "connected")) is Status.ONLINE
     assert status_of(Presence(False, NOW, "timeout")) is Status.OFFLINE
+
+
+def test_what_devices_report_can_be_sorted_by_where_it_is_set() -> None:
+    assert parse_sorts("-twin.reported.temp", sortable(["temp"])) == (Sort("twin.reported.temp", descending=True),)
+    with pytest.raises(Malformed):
+        parse_sorts("twin.reported.temp", sortable(["mode"]))
+
+
+def test_paths_have_commas_between_and_keys_dots() -> None:
+    assert parse_paths("temp, network.rssi,,temp") == ("temp", "network.rssi")
+    assert parse_paths(" , ") == ()
+    assert len(parse_paths(",".join(f"p{number}" for number in range(16)))) == 16
+
+
+@pytest.mark.parametrize(
+    "text", ["a b", "a..b", ".a", "a.", "a:b", "é", ",".join("abcdefghijklmnopq"), "a." * 10 + "a"]
+)
+def test_what_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"path|paths"):
+        parse_paths(text)
+
+
+def test_a_write_is_named_by_device_and_revision() -> None:
+    assert parse_written("pump-0007:12") == Written("pump-0007", 12)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "pump-0007", "pump-0007:", ":12", "pump:-1", "pump:1.5", "a:b:1", "pump:" + "9" * 19]
+)
+def test_what_names_no_write_is_refused(text: str) -> None:
+    with pytest.raises(Malformed) as refused:
+        parse_written(text)
+
+    assert set(refused.value.fields) == {"atLeast"}

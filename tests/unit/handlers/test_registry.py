@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from functions.contract.messages import DeviceCreate, DevicePage, DeviceRevoke, Nothing, RegistryQuery
+from functions.contract.messages import DeviceCreate, DeviceRevoke, Nothing, RegistryQuery
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device, Lifecycle
-from functions.domain.faults import Malformed, NotFound, Reason
+from functions.domain.faults import NotFound, Reason
 from functions.domain.sessions import Presence
-from functions.handlers import certificates, records, registry
+from functions.domain.twins import Half
+from functions.handlers import certificates, inventory, records, registry
 from functions.ports import Hub
 from functions.testing import START, call, memory_hub
 from tests.unit.handlers.onboarding import new_csr
@@ -54,7 +55,7 @@ async def read(hub: Hub, device: str = ID) -> dict[str, Any]:
 
 
 async def query(hub: Hub, **asked: Any) -> dict[str, Any]:
-    decoded: dict[str, Any] = json.loads((await registry.query(call(RegistryQuery(**asked)), hub)).encode())
+    decoded: dict[str, Any] = json.loads((await inventory.query(call(RegistryQuery(**asked)), hub)).encode())
     return decoded
 
 
@@ -88,6 +89,7 @@ async def test_a_device_is_shown_with_its_presence_and_certificate() -> None:
         "model": "lamp",
         "firmware": "1.2.3",
         "metadata": {"a": [1]},
+        "twinInSync": True,
         "certificate": {"serial": "0a1b", "fingerprint": "ff" * 32, "notAfter": "2036-01-01T12:00:00Z"},
         "lifecycle": "active",
         "createdAt": "2035-01-01T12:00:00Z",
@@ -168,108 +170,10 @@ async def test_a_device_that_is_not_registered_is_unknown() -> None:
     assert refused.value.reason is Reason.UNKNOWN_DEVICE
 
 
-async def test_a_page_has_what_one_device_has_and_the_total_of_all() -> None:
-    hub = memory_hub(
-        devices={ID: replace(FULL, fingerprint="ff" * 32, not_after=START)}
-        | {device.id: device for device in map(plain, range(2, 250))},
-        presence={ID: Presence(True, START, "connected")},
-    )
+async def test_a_twin_is_in_sync_unless_something_desired_is_not_reported() -> None:
+    wish, other = Half(1, {"rate": 3}, {"rate": 0}), Half(1, {"rate": 2}, {"rate": 0})
 
-    page = await query(hub, limit=150)
-
-    assert page["total"] == 249
-    assert len(page["devices"]) == 150
-    assert page["devices"][0].items() <= (await read(hub)).items()
-    assert [device["deviceName"] for device in page["devices"]] == [f"EDGB-{number:04}" for number in range(1, 151)]
-
-
-async def test_a_page_is_of_the_devices_that_hold_the_text() -> None:
-    hub = memory_hub(devices={ID: FULL, "EDGB-0002": plain(2)})
-
-    found = [await query(hub, q=text) for text in ("kitchen", "0002", "nothing")]
-
-    assert [[device["deviceName"] for device in page["devices"]] for page in found] == [[ID], ["EDGB-0002"], []]
-    assert [page["total"] for page in found] == [1, 1, 0]
-
-
-async def test_a_page_beyond_the_end_is_empty_and_still_tells_the_total() -> None:
-    hub = memory_hub(devices={ID: FULL})
-
-    assert await query(hub, offset=10) == {"devices": [], "total": 1}
-
-
-def some_devices() -> Hub:
-    return memory_hub(
-        devices={
-            ID: FULL,
-            "EDGB-0002": replace(plain(2), groups=("house",), tags={"floor": "2"}, model="pump"),
-            "EDGB-0003": plain(3),
-        },
-        presence={
-            ID: Presence(True, START, "connected"),
-            "EDGB-0002": Presence(False, START + timedelta(minutes=1), "timeout"),
-        },
-    )
-
-
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        ({"status": "online"}, [1]),
-        ({"status": "offline"}, [2]),
-        ({"status": "unknown"}, [3]),
-        ({"model": "pump"}, [2]),
-        ({"group": ["house"]}, [1, 2]),
-        ({"group": ["house", "lamps"]}, [1]),
-        ({"tag": ["floor"]}, [1, 2]),
-        ({"tag": ["floor=1"]}, [1]),
-        ({"lastSeenAfter": "2035-01-01T12:00:00Z"}, [2]),
-        ({"lastSeenAfter": "2035-01-01T13:00:00+01:00"}, [2]),
-        ({"lastSeenBefore": "2035-01-01T12:00:30"}, [1]),
-        ({"sort": "-lastSeen"}, [2, 1, 3]),
-        ({"sort": "model"}, [3, 1, 2]),
-        ({"q": "0", "status": "online", "model": "lamp", "group": ["house"], "tag": ["floor=1"]}, [1]),
-        ({"status": "online", "model": "pump"}, []),
-    ],
-)
-async def test_a_page_is_of_what_was_asked_for_in_the_order_asked_for(asked: dict[str, Any], found: list[int]) -> None:
-    body = RegistryQuery.model_validate(asked)
-    page = json.loads((await registry.query(call(body), some_devices())).encode())
-
-    assert [device["deviceName"] for device in page["devices"]] == [f"EDGB-{number:04}" for number in found]
-    assert page["total"] == len(found)
-
-
-@pytest.mark.parametrize(("asked", "wrong"), [({"sort": "colour"}, "sort"), ({"tag": ["=1"]}, "tag")])
-async def test_what_cannot_be_asked_is_refused_by_name(asked: dict[str, Any], wrong: str) -> None:
-    with pytest.raises(Malformed) as refused:
-        await query(some_devices(), **asked)
-
-    assert set(refused.value.fields) == {wrong}
-    assert refused.value.detail.startswith(f"{wrong}: ")
-
-
-async def test_a_page_is_the_message_that_it_says_it_is() -> None:
-    page = await registry.query(call(RegistryQuery()), some_devices())
-
-    assert DevicePage.model_validate_json(page.encode()).total == 3
-
-
-async def test_the_fleet_is_counted() -> None:
-    stats = await registry.stats(call(Nothing()), some_devices())
-
-    assert json.loads(stats.encode()) == {
-        "total": 3,
-        "online": 1,
-        "offline": 1,
-        "neverSeen": 1,
-        "byGroup": {"house": 2, "lamps": 1},
-        "byModel": {"lamp": 1, "pump": 1},
-    }
-
-
-async def test_a_hub_without_devices_counts_to_nothing() -> None:
-    stats = await registry.stats(call(Nothing()), memory_hub())
-
-    assert (stats.total, stats.online, stats.offline, stats.never_seen) == (0, 0, 0, 0)
-    assert (stats.by_group, stats.by_model) == ({}, {})
+    assert (await read(memory_hub(devices={ID: FULL})))["twinInSync"] is True
+    assert (await read(memory_hub(devices={ID: FULL}, desired={ID: wish})))["twinInSync"] is False
+    assert (await read(memory_hub(devices={ID: FULL}, desired={ID: wish}, reported={ID: other})))["twinInSync"] is False
+    assert (await read(memory_hub(devices={ID: FULL}, desired={ID: wish}, reported={ID: wish})))["twinInSync"] is True

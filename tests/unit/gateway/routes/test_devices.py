@@ -202,7 +202,16 @@ async def test_counts_are_the_functions_own() -> None:
         answer = await client.get("/api/stats/devices")
 
     assert answer.status_code == 200
-    assert answer.json() == {"total": 4, "online": 0, "offline": 0, "neverSeen": 4, "byGroup": {}, "byModel": {}}
+    assert answer.json() == {
+        "total": 4,
+        "online": 0,
+        "offline": 0,
+        "neverSeen": 4,
+        "byGroup": {},
+        "byModel": {},
+        "outOfSync": 0,
+        "retired": 0,
+    }
 
 
 def test_every_parameter_is_explained() -> None:
@@ -236,3 +245,56 @@ async def test_what_cannot_be_suspended_or_resumed_is_refused(verb: str) -> None
     errors = [one.json()["error"] for one in (unknown, retired, field, text, query)]
     assert errors == ["unknown_device", "device_retired", "bad_request", "bad_request", "bad_request"]
     assert rig.hub.events.on("devicehub.broker.access.changed") == []
+
+
+async def test_a_query_that_cannot_be_read_says_where_it_is_wrong() -> None:
+    rig = fleet(1)
+    async with await client_of(rig) as client:
+        for path in ("/api/devices", "/api/devices/facets"):
+            answer = await client.get(path, params={"q": "pump colour:red"})
+
+            assert answer.status_code == 400
+            page = answer.json()
+            assert page["position"] == 5
+            assert page["fields"]["q"].startswith("at character 6: there is no field 'colour'")
+
+
+async def test_facets_are_of_the_same_devices_as_the_list() -> None:
+    rig = make_rig(
+        devices={
+            "dev-0001": make_device("dev-0001", model="P-200", groups=("cellar",), tags={"floor": "-1"}),
+            "dev-0002": make_device("dev-0002", model="P-200"),
+            "dev-0003": make_device("dev-0003", lifecycle=Lifecycle.RETIRED),
+        }
+    )
+    async with await client_of(rig) as client:
+        every = await client.get("/api/devices/facets")
+        some = await client.get("/api/devices/facets", params={"q": "group:cellar", "tag": "floor"})
+
+    assert every.json() == {
+        "total": 2,
+        "status": {"unknown": 2},
+        "group": {"cellar": 1},
+        "model": {"P-200": 2},
+        "tag": {"floor=-1": 1},
+    }
+    assert some.json()["total"] == 1
+
+
+async def test_a_list_may_wait_for_a_write() -> None:
+    rig = fleet(2)
+    async with await client_of(rig) as client:
+        await client.get("/api/devices", params=[("atLeast", "dev-0000:1"), ("atLeast", "dev-0001:1")])
+
+    (asked,) = rig.bus.on("registry.query")
+    assert orjson.loads(asked.payload) == {"atLeast": ["dev-0000:1", "dev-0001:1"]}
+
+
+async def test_the_fleet_is_counted_with_twins_out_of_sync() -> None:
+    rig = fleet(2)
+    async with await client_of(rig) as client:
+        answer = await client.get("/api/stats/devices", params={"outOfSyncSeconds": 60})
+        wrong = await client.get("/api/stats/devices", params={"outOfSyncSeconds": -1})
+
+    assert answer.json()["outOfSync"] == 0
+    assert (wrong.status_code, set(wrong.json()["fields"])) == (400, {"outOfSyncSeconds"})

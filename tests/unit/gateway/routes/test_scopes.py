@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from functions.domain.groups import Group
 from functions.domain.tokens import Scope
 from functions.routes import ROUTES
+from functions.testing import START
 from tests.unit.gateway.rig import ALARM, DEVICE, OPERATOR, SERIAL, Rig, make_device, make_rig, matches
 
 # What an address must be told before its function is asked.
@@ -19,6 +21,8 @@ SPARE = "pump-0003"
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/devices/{device}"): {"notes": "in the cellar"},
     ("PATCH", "/api/devices/{device}/twin"): {"desired": {"a": 1}},
+    ("POST", "/api/groups"): {"group": "new"},
+    ("PATCH", "/api/groups/{group}"): {"query": "pump"},
     ("POST", "/api/devices/{device}/swap"): {"replacement": SPARE},
     ("POST", "/api/devices"): {"deviceId": "pump-0002"},
     ("POST", "/api/settings/certs/provisioning"): {"name": "factory-2"},
@@ -29,6 +33,7 @@ BODIES: dict[tuple[str, str], Any] = {
 }
 CLAIM = "fleet"
 BOARD = "board-0001"
+GROUP = "old-pumps"
 # For whom there is no token yet: see test_bundles.
 STRANGERS = {"/api/provisioning/certs/{file}"}
 OPEN = {"/health", "/healthz", "/readyz", "/", "/openapi.json", "/api/crl"}
@@ -53,6 +58,7 @@ async def furnished() -> Rig:
     rig = make_rig(devices={name: make_device(name) for name in (DEVICE, SPARE)})
     await rig.bus.request("devicehub.claims.issue", b'{"name":"%s"}' % CLAIM.encode(), caller=OPERATOR)
     await rig.bus.request("devicehub.whitelist.create", b'{"uuid":"%s"}' % BOARD.encode(), caller=OPERATOR)
+    await rig.hub.groups.create(GROUP, Group(GROUP, START, START))
     rig.bus.asked.clear()
     return rig
 
@@ -63,6 +69,7 @@ async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
     target = (
         path.replace("{device}", DEVICE)
         .replace("{name}", CLAIM)
+        .replace("{group}", GROUP)
         .replace("{serial}", SERIAL)
         .replace("{alarm}", ALARM.id)
     )

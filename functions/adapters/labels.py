@@ -1,0 +1,122 @@
+"""What devices have in common, and which of them have it: a status, a model, a group, a tag."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import nsmallest
+from typing import Final
+
+from functions.adapters.numbers import Members, chosen_of, numbers_in
+from functions.domain.query import Pattern
+
+# To count those chosen label by label takes 6 µs a label among 100,000; device by device 1 µs a device.
+_DEVICES_A_LABEL: Final = 6
+
+
+class Label(Members):
+    """The devices that have one thing of a kind."""
+
+    __slots__ = ("alone", "kind", "name")
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.name = name
+        # What a device is said to have that has this and nothing more.
+        self.alone: tuple[Label, ...] = (self,)
+
+
+class Labels:
+    """The labels of devices, by kind and name; one that nobody has is forgotten.
+
+    Args:
+        kinds: the kinds there are.
+    """
+
+    def __init__(self, kinds: Iterable[str]) -> None:
+        self._labels: dict[str, dict[str, Label]] = {kind: {} for kind in kinds}
+
+    def take(self, number: int, wanted: Iterable[tuple[str, str]]) -> tuple[Label, ...]:
+        """Give a device labels, each once; they are wanted back when it gives them up."""
+        taken = [self._label(kind, name) for kind, name in wanted]
+        for label in taken:
+            label.add(number)
+        return taken[0].alone if len(taken) == 1 else tuple(taken)
+
+    def give_up(self, number: int, labels: Iterable[Label]) -> None:
+        """Take labels from a device that has them."""
+        for label in labels:
+            label.discard(number)
+            if not label:
+                del self._labels[label.kind][label.name]
+
+    def bits(self, kind: str, name: str) -> int:
+        """As bits, those who have a label."""
+        label = self._labels[kind].get(name)
+        return 0 if label is None else label.bits
+
+    def matching(self, kind: str, pattern: Pattern) -> int:
+        """As bits, those who have a label of a kind whose name is so."""
+        if pattern.is_exact:
+            return self.bits(kind, pattern.pieces[0])
+        bits = 0
+        for name, label in self._labels[kind].items():
+            if name and pattern.matches(name):
+                bits |= label.bits
+        return bits
+
+    def names(self, kind: str) -> Iterable[str]:
+        """The names of the labels of a kind."""
+        return self._labels[kind]
+
+    def sizes(self, kind: str, chosen: int, held: Sequence[tuple[Label, ...]] = ()) -> dict[str, int]:
+        """How many of those chosen have each label of a kind; what nobody has is left out.
+
+        ``held`` has the labels of each device, where it is less to count by those.
+        """
+        labels = self._labels[kind]
+        if held and chosen.bit_count() <= _DEVICES_A_LABEL * len(labels):
+            return dict(Counter(one.name for n in numbers_in(chosen) for one in held[n] if one.kind == kind))
+        sizes = {name: self._size(label, chosen) for name, label in labels.items()}
+        return {name: size for name, size in sizes.items() if size}
+
+    def _size(self, label: Label, chosen: int) -> int:
+        few = label.few
+        return (label.bits & chosen).bit_count() if few is None else len(chosen_of(few, chosen))
+
+    def _label(self, kind: str, name: str) -> Label:
+        labels = self._labels[kind]
+        label = labels.get(name)
+        if label is None:
+            label = labels[name] = Label(kind, name)
+        return label
+
+
+class Ranking:
+    """Devices in the order of labels of one kind, of which there are few and each device has one.
+
+    Args:
+        labels: of all kinds.
+        held: by number, the label that a device has.
+    """
+
+    def __init__(self, labels: Labels, kind: str, held: Sequence[tuple[Label, ...]]) -> None:
+        self._labels = labels
+        self._kind = kind
+        self._held = held
+
+    def value(self, number: int) -> str:
+        """The name of a device's label."""
+        return self._held[number][0].name
+
+    def runs(self, chosen: int, *, descending: bool) -> Iterator[tuple[int, bool]]:
+        """Those chosen, as bits, label by label; True with each, as all of it has one."""
+        for name in sorted(self._labels.names(self._kind), reverse=descending):
+            if run := chosen & self._labels.bits(self._kind, name):
+                yield run, True
+
+
+def most_common(sizes: Mapping[str, int], most: int | None) -> dict[str, int]:
+    """The largest counts, the largest first; all of them by name where no number is given."""
+    if most is None:
+        return dict(sorted(sizes.items()))
+    return dict(nsmallest(most, sizes.items(), key=lambda item: (-item[1], item[0])))

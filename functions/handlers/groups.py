@@ -1,0 +1,110 @@
+"""Group functions: the groups there are, and those that are a query's answer.
+
+Subjects   devicehub.registry.groups.list, .create, devicehub.registry.groups.<group>.update, .delete
+Reads      groups, devices (through the index)
+Writes     groups
+
+A device's own groups stand in its record; a group without query need not be
+made before a device can be in it. Made, it stays when the last device leaves.
+"""
+
+from dataclasses import asdict
+
+from functions.contract.messages import (
+    Done,
+    GroupCreate,
+    GroupFact,
+    GroupList,
+    GroupUpdate,
+    Nothing,
+)
+from functions.domain.faults import Conflict, NotFound, Reason
+from functions.domain.groups import Group, check_query, check_room, group_name, requery, saved
+from functions.handlers.auditing import record
+from functions.handlers.rewriting import rewrite
+from functions.ports import Call, Hub
+
+
+async def list_(call: Call[Nothing], hub: Hub) -> GroupList:
+    """Every group that a device is in or that was made, by name, with how many devices it has, but for the retired."""
+    made = {group.name: group for group in await _made(hub)}
+    sizes = await hub.index.group_sizes()
+    return GroupList(
+        groups=[_fact(name, made.get(name), sizes.get(name, 0), hub) for name in sorted(made.keys() | sizes.keys())]
+    )
+
+
+async def create(call: Call[GroupCreate], hub: Hub) -> GroupFact:
+    """Make a group; with a query it is dynamic, and its members are those for whom the query holds.
+
+    Devices that name the group in their record are in it besides. Within the
+    query, ``group:`` means the groups of records alone.
+
+    Raises:
+        Malformed: the name is none, or the query cannot be read.
+        Conflict: it was made already (``name_taken``), or there are as many as may be (``group_limit``).
+    """
+    name, query = group_name(call.body.group), call.body.query
+    check_query(query, hub.index.paths)
+    check_room(await _made(hub), name, query)
+    now = hub.clock.now()
+    group = Group(name, now, now, query)
+    try:
+        await hub.groups.create(name, group)
+    except Conflict:
+        told = f"A group named '{name}' was made already. Take another name, or give that one another query."
+        raise Conflict(Reason.NAME_TAKEN, told) from None
+    await record(hub, call, "group.created", name, after=asdict(group))
+    return _fact(name, group, (await hub.index.group_sizes()).get(name, 0), hub)
+
+
+async def update(call: Call[GroupUpdate], hub: Hub) -> GroupFact:
+    """Give a group that was made another query; with null it is one that devices name themselves.
+
+    Raises:
+        Malformed: the query cannot be read.
+        NotFound: no group of this name was made.
+        Conflict: there are as many dynamic groups as may be (``group_limit``).
+    """
+    name, query = call.names[0], call.body.query
+    check_query(query, hub.index.paths)
+    check_room(await _made(hub), name, query)
+    now = hub.clock.now()
+    written = await rewrite(hub.groups, name, lambda group: requery(group, query, now))
+    if written.changed:
+        before = None if written.before is None else asdict(written.before)
+        await record(hub, call, "group.changed", name, before=before, after=asdict(written.value))
+    return _fact(name, written.value, (await hub.index.group_sizes()).get(name, 0), hub)
+
+
+async def delete(call: Call[Nothing], hub: Hub) -> Done:
+    """Delete a group that was made, and that no device names in its record.
+
+    Raises:
+        NotFound: there is no such group.
+        Conflict: devices name it (``group_in_use``), or others changed it at the same moment.
+    """
+    name = call.names[0]
+    kept = await hub.groups.get(name)
+    members = await hub.index.members(name)
+    if members:
+        told = f"{members} devices name '{name}' in their records. Take them out of it first."
+        raise Conflict(Reason.GROUP_IN_USE, told)
+    if kept is None:
+        raise NotFound(detail="There is no group of this name. 'devicehub group list' shows them.")
+    await hub.groups.remove(name, expect=kept.revision)
+    await record(hub, call, "group.deleted", name, before=asdict(kept.value))
+    return Done()
+
+
+async def _made(hub: Hub) -> list[Group]:
+    return [kept.value async for _, kept in hub.groups.entries()]
+
+
+def _fact(name: str, group: Group | None, size: int, hub: Hub) -> GroupFact:
+    if group is None or group.query is None:
+        return GroupFact(group=name, device_count=size)
+    asked = saved(group, hub.index.paths)
+    if asked is not None and asked.wrong:
+        return GroupFact(group=name, device_count=size, query=group.query, wrong=asked.wrong)
+    return GroupFact(group=name, device_count=size, query=group.query)
