@@ -25,6 +25,7 @@ from functions.adapters.register_index import SqliteRegister
 from functions.adapters.roster import BucketRoster
 from functions.adapters.streams import JetStreamStreams
 from functions.adapters.trails import SqliteTrails
+from functions.adapters.whitelist_index import BucketWhitelist
 from functions.chores import start_chores, start_watching
 from functions.contract import bus
 from functions.contract.environment import SettingsError
@@ -76,12 +77,12 @@ async def serve(settings: Settings) -> bool:
         return False
     index = BucketIndex(client, SystemClock(), settings.query_paths)
     register, roster = SqliteRegister(client), BucketRoster(client)
-    trails = SqliteTrails(client, settings.index_dir)
-    hub = make_hub(settings, client, index, register, trails, roster)
+    whitelist, trails = BucketWhitelist(client), SqliteTrails(client, settings.index_dir)
+    hub = make_hub(settings, client, index, register, whitelist, trails, roster)
     if settings.role is Role.INDEX:
-        for one in (index, register):
+        for one in (index, register, whitelist):
             await one.start()
-        await asyncio.gather(index.ready(), register.ready())
+        await asyncio.gather(index.ready(), register.ready(), whitelist.ready())
         # Who asks for it before it is read is told so; nothing else waits for that.
         await trails.start()
     else:
@@ -125,6 +126,7 @@ def make_hub(
     client: Client,
     index: BucketIndex,
     register: SqliteRegister,
+    whitelist: BucketWhitelist,
     trails: SqliteTrails,
     roster: BucketRoster,
 ) -> Hub:
@@ -144,6 +146,7 @@ def make_hub(
         trails=trails,
         index=index,
         register=register,
+        whitelist_index=whitelist,
         roster=roster,
         **open_stores(client),
     )

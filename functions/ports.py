@@ -31,6 +31,7 @@ from functions.domain.register import CertificatesWanted, Entry
 from functions.domain.sessions import Presence, Session, SessionMark
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
+from functions.domain.whitelist import Wanted as WhitelistWanted
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -318,6 +319,22 @@ class Register(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class WhitelistFound:
+    """Some of the wanted entries, and how many there are in all."""
+
+    entries: list[Whitelisted]
+    total: int
+
+
+class WhitelistIndex(Protocol):
+    """The whitelist as it can be asked: found without reading the store whole."""
+
+    async def find(self, wanted: WhitelistWanted, limit: int, offset: int) -> WhitelistFound:
+        """A page of the wanted entries; what was written before the question is in it. Raises Unavailable."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Mark:
     """When something was done last, by the clock of who did it."""
 
@@ -376,6 +393,7 @@ class Hub:
     trails: Trails
     index: Index
     register: Register
+    whitelist_index: WhitelistIndex
     roster: Roster
     devices: Store[Device]  # device id
     suspensions: Store[Suspension]  # device id

@@ -142,7 +142,7 @@ ROUTES = (
         limit_bytes=1024 * 1024,
         scope=Scope.ADMIN,
     ),
-    Route("whitelist.list", whitelist.list_, m.WhitelistQuery, _READERS, _SLOW, scope=Scope.ADMIN),
+    Route("whitelist.list", whitelist.list_, m.WhitelistQuery, _READERS, _SLOW, role=Role.INDEX, scope=Scope.ADMIN),
     Route("whitelist.entries.*.update", whitelist.update, m.WhitelistUpdate, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("whitelist.entries.*.remove", whitelist.remove, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("claims.create", claims.create, m.ClaimCreate, _STAFF, _SLOW),

@@ -19,6 +19,7 @@ from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_tables
 from functions.adapters.register_index import TinyRegister
 from functions.adapters.roster import EmptyRoster
+from functions.adapters.whitelist_index import TinyWhitelist
 from functions.contract.messages import Message
 from functions.contract.subjects import MQTT_PREFIX
 from functions.domain.bundles import Site
@@ -140,6 +141,7 @@ def memory_hub(
         trails=TinyTrails(audit),
         index=open_index(stores, clock, paths),
         register=TinyRegister(stores["certificates"], stores["devices"]),
+        whitelist_index=TinyWhitelist(stores["whitelist"]),
         roster=EmptyRoster(),
         **stores,
     )

@@ -85,6 +85,7 @@ def test_the_page_names_what_differs_between_functions() -> None:
         "registry.groups.*.update",
         "registry.groups.*.delete",
         "certificates.query",
+        "whitelist.list",
         "audit.query",
         "checks.list",
     ]

@@ -35,7 +35,7 @@ from functions.domain.names import hardware_uuid
 from functions.domain.whitelist import SORTABLE, Line, Result, Verdict, Wanted, judge, line_of, select
 from functions.handlers.auditing import record
 from functions.handlers.rewriting import amend, value_of
-from functions.ports import Call, Hub
+from functions.ports import Call, Hub, WhitelistFound
 
 # Reads or writes at once. One after the other, 10,000 durable writes of 0.5 ms
 # and more would take most of the time that the call has.
@@ -114,13 +114,11 @@ async def list_(call: Call[WhitelistQuery], hub: Hub) -> WhitelistPage:
     )
     if wanted.key is not None:
         kept = value_of(await hub.whitelist.get(wanted.key))
-        entries = [kept] if kept is not None else []
+        one = select([kept] if kept is not None else [], wanted)
+        found = WhitelistFound(one[query.offset : query.offset + query.limit], len(one))
     else:
-        entries = [kept.value async for _, kept in hub.whitelist.entries()]
-    found = select(entries, wanted)
-    return WhitelistPage(
-        total=len(found), entries=[_view(entry) for entry in found[query.offset : query.offset + query.limit]]
-    )
+        found = await hub.whitelist_index.find(wanted, query.limit, query.offset)
+    return WhitelistPage(total=found.total, entries=[_view(entry) for entry in found.entries])
 
 
 async def update(call: Call[WhitelistUpdate], hub: Hub) -> WhitelistFact:

@@ -134,6 +134,7 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.layout import open_tables
     from functions.adapters.register_index import TinyRegister
     from functions.adapters.roster import EmptyRoster
+    from functions.adapters.whitelist_index import TinyWhitelist
     from functions.contract.subjects import MQTT_PREFIX
     from functions.domain.bundles import Site
     from functions.domain.enrolment import RENEWAL_GRACE
@@ -156,6 +157,7 @@ def _open_hub(state: Path | None) -> "Hub":
         trails=TinyTrails(audit),
         index=open_index(stores, clock),
         register=TinyRegister(stores["certificates"], stores["devices"]),
+        whitelist_index=TinyWhitelist(stores["whitelist"]),
         roster=EmptyRoster(),
         **stores,
     )
