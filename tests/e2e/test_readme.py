@@ -56,6 +56,9 @@ def test_a_device_that_joins_by_itself(hub: RunningHub, tmp_path: Path) -> None:
     assert '{"deviceId":"EDGB-9205"}' in done.stdout
     assert "EDGB-9205/device.crt: OK" in done.stdout
     assert re.search(r"^Device +EDGB-9205$", done.stdout, re.MULTILINE)
+    assert re.search(r'^{"deviceId":"EDGB-9205","certificateId":"[0-9a-f]+"}$', done.stdout, re.MULTILINE)
+    assert "The device EDGB-9205 is suspended." in done.stdout
+    assert "The device EDGB-9205 takes part." in done.stdout
 
 
 def test_a_program_that_asks_and_wishes(hub: RunningHub, tmp_path: Path) -> None:
