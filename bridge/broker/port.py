@@ -45,10 +45,6 @@ class Functions(Protocol):
         """Call a function. Raises a Fault."""
         ...
 
-    async def publish(self, subject: str, payload: bytes) -> None:
-        """Publish an event. Raises Unavailable."""
-        ...
-
     async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> object:
         """Hear a subject."""
         ...

@@ -146,7 +146,7 @@ SORTS: Mapping[str, AlarmSort] = {
     ),
     "claim-as-device": AlarmSort(
         Severity.CRITICAL,
-        "A claim certificate took over the session of a device: {subject}.",
+        "The claim certificate {subject} took over the session of a device.",
         "Find who has the claim certificate; 'devicehub claim revoke NAME' ends it.",
     ),
     "foreign-client-id": AlarmSort(
@@ -183,6 +183,26 @@ SORTS: Mapping[str, AlarmSort] = {
         Severity.CRITICAL,
         "The broker's revocation list is growing old. When it lapses, no device can connect.",
         "Look whether the functions run and can sign: 'devicehub status', 'devicehub doctor'.",
+    ),
+    "access-failed": AlarmSort(
+        Severity.CRITICAL,
+        "The broker is not kept up to date: who is revoked, suspended or new may not be.",
+        _LOG + " The hub tries again by itself.",
+    ),
+    "ending-failed": AlarmSort(
+        Severity.CRITICAL,
+        "Sessions that must end could not be ended.",
+        _LOG + " The hub tries again by itself.",
+    ),
+    "saving-failed": AlarmSort(
+        Severity.WARNING,
+        "The broker could not save its state, so a restart may bring old messages back.",
+        _LOG + " See whether the disk is full.",
+    ),
+    "catching-up-failed": AlarmSort(
+        Severity.WARNING,
+        "The hub does not know for certain who is connected to the broker.",
+        _LOG + " The hub tries again by itself.",
     ),
     "report-failed": AlarmSort(
         Severity.WARNING,

@@ -91,7 +91,6 @@ USERS: Mapping[str, Permissions] = {
             "broker.sessions.list",
             "broker.restarted",
             "broker.bridges.start",
-            "broker.alarm",
             "alarms.raise",
             "alarms.clear",
         ),

@@ -45,6 +45,8 @@ NEED_NONE = {
     "twins.*.compare": READS,
     "registry.query": READS,
     "registry.stats": READS,
+    "registry.facets": READS,
+    "registry.groups.list": READS,
     "registry.devices.*.get": READS,
     "certificates.query": READS,
     "certificates.*.get": READS,
@@ -106,6 +108,7 @@ RENEWED = Certificate(
     "cd34", Purpose.DEVICE, "pump-0002", "f2", START, END, START, "renewal", "device:pump-0002", "0", "PEM"
 )
 RENEWAL = Claim("", "pump-0002", "device:pump-0002", END, "0", "cd34", ("cd12",))
+GROUP = Call("registry.groups.create", _body(group="north"))
 SUSPEND = Call("registry.devices.pump-0001.suspend")
 ENTRY = Call("whitelist.create", _body(uuid="board-0001", note="lot 7"))
 BOARD = HmacHasher(SECRET).hash("board-0001")
@@ -153,6 +156,11 @@ ACTS = {
     "registry.devices.*.resume": Act(
         Call("registry.devices.pump-0001.resume"), "device.resumed", "pump-0001", (SUSPEND,)
     ),
+    "registry.groups.create": Act(GROUP, "group.created", "north"),
+    "registry.groups.*.update": Act(
+        Call("registry.groups.north.update", _body(query="tag:site=A")), "group.changed", "north", (GROUP,)
+    ),
+    "registry.groups.*.delete": Act(Call("registry.groups.north.delete"), "group.deleted", "north", (GROUP,)),
     "certificates.*.revoke": Act(Call(f"certificates.{SERIAL}.revoke"), "certificate.revoked", SERIAL),
     "enrolment.open": Act(OPEN, "enrolment.opened", "enrolment"),
     "enrolment.close": Act(Call("enrolment.close"), "enrolment.closed", "enrolment", (OPEN,)),

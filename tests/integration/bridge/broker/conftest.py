@@ -44,6 +44,9 @@ class Functions(MemoryFunctions):
         await self.slow.wait()
         return b"{}"
 
+    async def publish(self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> None:
+        raise AssertionError(f"nothing here is told on {subject}")
+
 
 class Keeping:
     """A lane and its keeper, which can be started, killed and started again as a new process would be."""

@@ -18,6 +18,7 @@ from bridge.mqtt.session import Incoming
 from functions.contract.messages import (
     Access,
     AccessChanged,
+    AlarmRaise,
     BrokerRestarted,
     Cut,
     Done,
@@ -39,7 +40,7 @@ class MemoryFunctions:
 
     def __init__(self) -> None:
         self.told: list[Message] = []
-        self.published: list[tuple[str, bytes]] = []
+        self.raised: list[AlarmRaise] = []
         self.known: list[SessionFact] = []
         self.access = Access(claims=[], suspended=[], crl_number=1, crl_pem="crl 1", cut=[])
         self.faults: dict[str, list[Fault]] = {}
@@ -55,6 +56,8 @@ class MemoryFunctions:
         assert str(caller) == "system:bridge"
         # What comes over the bus has been through JSON.
         body = type(body).model_validate_json(body.encode())
+        if isinstance(body, AlarmRaise):
+            return answer.model_validate_json(self._answer(subject, body).encode())
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         async with self.news:
@@ -66,9 +69,6 @@ class MemoryFunctions:
             self.running -= 1
             async with self.news:
                 self.news.notify_all()
-
-    async def publish(self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> None:
-        self.published.append((subject, payload))
 
     async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> None:
         self._heard[subject] = heard
@@ -96,7 +96,7 @@ class MemoryFunctions:
         return [_short(message) for message in self.told]
 
     def _answer(self, subject: str, body: Message) -> Message:
-        name = subject.removeprefix("devicehub.broker.")
+        name = subject.removeprefix("devicehub.").removeprefix("broker.")
         self.asked[name] += 1
         faults = self.faults.get(name, [])
         if faults:
@@ -105,7 +105,10 @@ class MemoryFunctions:
             return self.access
         if name == "sessions.list":
             return SessionList(sessions=self.known)
-        self.told.append(body)
+        if isinstance(body, AlarmRaise):
+            self.raised.append(body)
+        else:
+            self.told.append(body)
         return Done()
 
 

@@ -1,7 +1,6 @@
 """What the log tells reaches functions, and sessions that are not what they seem are ended."""
 
 import asyncio
-import json
 from datetime import timedelta
 from functools import partial
 
@@ -98,14 +97,9 @@ async def test_a_device_under_another_s_client_id_is_ended_and_the_victim_is_tol
 
     assert await rig.lines() == ["opened EDGB-0001 EDGB-0001", "closed EDGB-0001 replaced"]
     assert rig.ended == ["EDGB-0002"]
-    ((_, payload),) = rig.functions.published
-    assert json.loads(payload) == {
-        "kind": "foreign-client-id",
-        "clientId": "EDGB-0001",
-        "commonName": "EDGB-0002",
-        "address": "10.0.0.2:7",
-        "at": "2026-11-22T12:00:01.000Z",
-    }
+    (alarm,) = rig.functions.raised
+    assert (alarm.kind, alarm.subject) == ("foreign-client-id", "EDGB-0002")
+    assert alarm.detail.startswith("The client id is 'EDGB-0001'.")
     assert rig.sessions.claimant("EDGB-0001") is None
 
 
