@@ -24,6 +24,7 @@ from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reser
 from functions.domain.groups import Group
 from functions.domain.intents import Intent
 from functions.domain.inventory import Counts, DeviceQuery
+from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.query import Condition
@@ -332,45 +333,6 @@ class WhitelistIndex(Protocol):
     async def find(self, wanted: WhitelistWanted, limit: int, offset: int) -> WhitelistFound:
         """A page of the wanted entries; what was written before the question is in it. Raises Unavailable."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """When something was done last, by the clock of who did it."""
-
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class BridgeStart:
-    """How often a bridge has started: the epoch of the orders it stamps."""
-
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
-class Revocations:
-    """The state of the revocation list: its number, and the CRL in PEM as published last.
-
-    ``this_update`` is when it was made (the CRL itself says an hour earlier);
-    ``covers`` is a digest of its issuer and of the serials on it.
-    """
-
-    number: int
-    crl_pem: str
-    this_update: datetime
-    next_update: datetime
-    covers: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """A revoked certificate: whose it was, since when, until when the CRL must name it, and why if that was told."""
-
-    common_name: str
-    at: datetime
-    not_after: datetime
-    reason: RevocationReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,10 +69,11 @@ from functions.domain.faults import Unavailable
 from functions.domain.groups import Group
 from functions.domain.history import KEPT_REVISIONS
 from functions.domain.intents import Intent
+from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
-from functions.ports import BridgeStart, Clock, Mark, Revocations, Revoked
+from functions.ports import Clock
 
 PUBLISH = (
     "$KV.*.>",

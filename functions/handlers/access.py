@@ -7,9 +7,10 @@ Writes     revocations, and what a revocation that was cut short had left undone
 from functions.contract.messages import Access, Cut, Nothing
 from functions.domain.certificates import CUT_FOR
 from functions.domain.enrolment import is_claim_live
+from functions.domain.marks import Revoked
 from functions.handlers.issuing import lost_races_can_be_retried
 from functions.handlers.revoking import renew
-from functions.ports import Call, Hub, Revoked
+from functions.ports import Call, Hub
 
 
 async def read(call: Call[Nothing], hub: Hub) -> Access:

@@ -6,9 +6,10 @@ Writes     bridges, only over the revision it read
 
 from functions.contract.messages import BridgeEpoch, BridgeName
 from functions.domain.faults import Malformed
+from functions.domain.marks import BridgeStart
 from functions.domain.names import is_token
 from functions.handlers.rewriting import rewrite
-from functions.ports import BridgeStart, Call, Hub
+from functions.ports import Call, Hub
 
 
 async def start(call: Call[BridgeName], hub: Hub) -> BridgeEpoch:

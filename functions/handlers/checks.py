@@ -18,12 +18,13 @@ from functions.domain.certificates import Purpose
 from functions.domain.checks import CHECKS, EXPIRED_LATELY, EXPIRES_SOON, Finding
 from functions.domain.faults import Conflict
 from functions.domain.inventory import Sort
+from functions.domain.marks import Mark
 from functions.domain.register import CertificatesWanted, Entry, State
 from functions.domain.sessions import Session
 from functions.handlers.alarming import settle, tidy
 from functions.handlers.revoking import CRL
 from functions.handlers.rewriting import rewrite, value_of
-from functions.ports import Call, Hub, Mark
+from functions.ports import Call, Hub
 
 _SHOWN = 100
 # Of certificates, those that end first; a fleet that was made in one day ends in one.

@@ -20,10 +20,11 @@ from functions.domain.certificates import CRL_LIFETIME, DEVICE_LIFETIME, Certifi
 from functions.domain.devices import Device, retire
 from functions.domain.enrolment import ClaimCertificate, close_claim
 from functions.domain.faults import Conflict, Fault
+from functions.domain.marks import Revocations, Revoked
 from functions.domain.names import CLAIM_PREFIX
 from functions.handlers.alarming import close_alarm, open_alarm
 from functions.handlers.rewriting import amend, value_of
-from functions.ports import Hub, Kept, Revocations, Revoked
+from functions.ports import Hub, Kept
 
 ACCESS_CHANGED = subject("broker", "access", "changed")
 # Where the list is kept.

@@ -17,12 +17,12 @@ from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reser
 from functions.domain.faults import Malformed, Reason
 from functions.domain.groups import Group
 from functions.domain.intents import Intent, Moved, Operation, Phase
+from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.order import Order
 from functions.domain.records import RecordPatch
 from functions.domain.sessions import Presence, Session, Takeover
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
-from functions.ports import BridgeStart, Mark, Revocations, Revoked
 
 AT = datetime(2026, 11, 23, 10, 42, 12, 123456, tzinfo=UTC)
 

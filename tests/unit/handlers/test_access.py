@@ -7,8 +7,9 @@ from cryptography import x509
 
 from functions.adapters.authority import LocalAuthority, make_root
 from functions.contract.messages import Access, DeviceRevoke, Nothing
+from functions.domain.marks import Revoked
 from functions.handlers import access, records
-from functions.ports import Hub, Revoked
+from functions.ports import Hub
 from functions.testing import START, MemoryHub, SettableClock, call, memory_hub
 from tests.unit.handlers.onboarding import create_device, listed, new_csr
 
