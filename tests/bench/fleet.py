@@ -116,7 +116,10 @@ def _presence(number: int) -> Presence:
 
 @asynccontextmanager
 async def updating(stage: Stage, size: int, tally: Tally, *, at_once: int) -> AsyncIterator[None]:
-    """Twin updates over the bus, as the bridge asks them, of every device of the fleet in turn: none is remembered."""
+    """Twin updates over the bus, as the bridge asks them, of every device of the fleet in turn.
+
+    A worker remembers 4,096 halves: of a small fleet all, which saves it a read an update, of a large one none.
+    """
     own, client = await stage.hub.bus("bridge")
     turn = itertools.count()
 
