@@ -15,7 +15,7 @@ of a call.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -34,12 +34,13 @@ from functions.contract.messages import (
 )
 from functions.contract.subjects import subject
 from functions.domain.devices import Device, Lifecycle
-from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reason
+from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reason, Unavailable
 from functions.domain.names import DeviceId
 from functions.domain.twins import Half, apply, check_client_token, delta, metadata
 from functions.domain.wishes import WISHED, wished
 from functions.handlers.admission import admit_device
 from functions.handlers.auditing import record
+from functions.handlers.locking import BUSY
 from functions.handlers.rewriting import value_of
 from functions.ports import Call, Hub, Kept, Store
 
@@ -125,14 +126,23 @@ async def desire(call: Call[TwinDesire], hub: Hub) -> TwinView:
         Denied: the device is retired.
         Malformed: the wish breaks a limit.
         Conflict: the version is not the expected one.
+        Unavailable: the device is being replaced at this moment.
     """
-    device = registered(value_of(await hub.devices.get(call.device)))
-    if device.lifecycle is Lifecycle.RETIRED:
-        raise Denied(Reason.DEVICE_RETIRED)
-    before, after = await _change(hub.desired, call.device, _merging(call, hub, call.body.desired))
+    lifecycle = Lifecycle.ACTIVE
+
+    async def admit() -> None:
+        nonlocal lifecycle
+        device = registered(value_of(await hub.devices.get(call.device)))
+        lifecycle = device.lifecycle
+        if lifecycle is Lifecycle.RETIRED:
+            raise Denied(Reason.DEVICE_RETIRED)
+        if device.intent is not None:
+            raise Unavailable(detail=BUSY)
+
+    before, after = await _change_read(hub.desired, call.device, _merging(call, hub, call.body.desired), admit)
     reported = _half(await hub.reported.get(call.device))
     twin = Twin(after, reported)
-    if after.digest == call.digest and device.lifecycle is Lifecycle.ACTIVE:
+    if after.digest == call.digest and lifecycle is Lifecycle.ACTIVE:
         await _tell_delta(call.device, hub, twin)
     if after.version != before.version:
         await _tell_reached(call.device, hub, Twin(before, reported), twin)
@@ -151,11 +161,25 @@ async def publish_open_delta(device: DeviceId, hub: Hub) -> None:
 async def _change(store: Store[Half], device: DeviceId, merge: Callable[[Half], Half]) -> tuple[Half, Half]:
     """Write the merged half over the one it was merged with; the half before and after."""
     written = await _change_recalled(store, device, merge)
-    if written is not None:
-        return written
+    return written if written is not None else await _change_read(store, device, merge)
+
+
+async def _change_read(
+    store: Store[Half],
+    device: DeviceId,
+    merge: Callable[[Half], Half],
+    admit: Callable[[], Awaitable[None]] | None = None,
+) -> tuple[Half, Half]:
+    """As ``_change``, with the half that is kept; ``admit`` may refuse by what holds after it was read.
+
+    So a wish that meets a swap is either there when the swap moves the half,
+    or is refused: had the half been moved since, the write over it is lost.
+    """
     lost: Conflict | None = None
     for _ in range(_ATTEMPTS):
         kept = await store.get(device)
+        if admit is not None:
+            await admit()
         before = _half(kept)
         after = merge(before)
         if after is before:

@@ -175,6 +175,23 @@ async def test_a_swap_met_by_changes_and_a_retirement_leaves_no_half(seed: int) 
         assert await is_revoked(hub, serial)
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_wish_that_was_taken_is_not_lost_in_a_swap(seed: int) -> None:
+    hub, _ = await house()
+    busy = meddled(hub, Shuffle(seed))
+    taken: list[int] = []
+
+    async def wish(number: int) -> None:
+        await asyncio.sleep(0)
+        await desire(busy, OLD, {f"k{number}": number})
+        taken.append(number)
+
+    await _settle(hub, [*(wish(number) for number in range(8)), swap(busy)])
+
+    wished = await doc(hub, NEW if (await device(hub, OLD)).replaced_by else OLD)
+    assert {f"k{number}" for number in taken} == set(wished) - {"rate"}
+
+
 async def _settle(hub: MemoryHub, deeds: list[Any]) -> None:
     results = await asyncio.gather(*deeds, return_exceptions=True)
     for result in results:

@@ -214,7 +214,7 @@ async def swapped_house() -> tuple[MemoryHub, str]:
     return hub, serial
 
 
-async def desire(hub: MemoryHub, name: str, wish: dict[str, Any]) -> None:
+async def desire(hub: Hub, name: str, wish: dict[str, Any]) -> None:
     await twins.desire(call(TwinDesire(desired=wish), caller="user:anna", names=(name,)), hub)
 
 
