@@ -169,10 +169,18 @@ class Authority(Protocol):
 
 
 class Roster(Protocol):
-    """Knows the devices that take part, without asking the store."""
+    """Knows the devices there are, and which of them take part, without asking the store."""
 
     def is_active(self, device: str) -> bool:
         """Whether the device was active a moment ago, at most 2 s; False also where it is not known: then ask."""
+        ...
+
+    def ids_after(self, device: str, limit: int) -> list[str]:
+        """The ids of the devices whose ids come after one, by code point: ``limit`` at most, retired ones too.
+
+        It may lack what was registered in the last 2 s. Raises Unavailable
+        while it does not know all devices.
+        """
         ...
 
 

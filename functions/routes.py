@@ -18,8 +18,10 @@ from functions.handlers import (
     checks,
     claims,
     enrolment,
+    exporting,
     groups,
     history,
+    importing,
     inventory,
     presence,
     provisioning,
@@ -163,6 +165,17 @@ ROUTES = (
     Route("alarms.raise", alarms.raise_, m.AlarmRaise, SYSTEM, _QUICK),
     Route("alarms.clear", alarms.clear, m.AlarmClear, SYSTEM, _QUICK),
     Route("enrolment.files", bundles.served, m.FileWanted, SYSTEM, _QUICK),
+    Route("registry.export", exporting.export, m.DeviceExport, _READERS, _SLOW, scope=Scope.DEVICES_READ),
+    Route("twins.export", exporting.export_twins, m.TwinExport, _READERS, _SLOW, scope=Scope.TWINS_READ),
+    Route(
+        "registry.import",
+        importing.import_,
+        m.DeviceImport,
+        _READERS,
+        30.0,
+        limit_bytes=1024 * 1024,
+        scope=Scope.ADMIN,
+    ),
     # What the gateway asks of an application's token.
     Route("tokens.prove", tokens.prove, m.TokenProof, SYSTEM, _QUICK),
     # What the broker's keeper tells and asks.

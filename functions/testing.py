@@ -18,7 +18,7 @@ from functions.adapters.index import open_index
 from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_tables
 from functions.adapters.register_index import TinyRegister
-from functions.adapters.roster import EmptyRoster
+from functions.adapters.roster import TinyRoster
 from functions.adapters.whitelist_index import TinyWhitelist
 from functions.contract.messages import Message
 from functions.contract.subjects import MQTT_PREFIX
@@ -142,7 +142,7 @@ def memory_hub(
         index=open_index(stores, clock, paths),
         register=TinyRegister(stores["certificates"], stores["devices"]),
         whitelist_index=TinyWhitelist(stores["whitelist"]),
-        roster=EmptyRoster(),
+        roster=TinyRoster(stores["devices"]),
         **stores,
     )
 

@@ -31,6 +31,7 @@ from gateway.routes import (
     hub,
     page,
     records,
+    transfer,
     twins,
     whitelist,
 )
@@ -53,6 +54,7 @@ _RESOURCES = (
     alarms,
     audit,
     checks,
+    transfer,
 )
 
 
@@ -89,9 +91,9 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         resource.add_routes(app)
     # The last one added is the outermost.
     app.add_middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen})
-    app.add_middleware(
-        Edge, counters=counters, bounds=settings.bounds, larger={whitelist.BATCH: settings.bounds.list_bytes}
-    )
+    bounds = settings.bounds
+    larger = {whitelist.BATCH: bounds.list_bytes, transfer.IMPORT: bounds.import_bytes}
+    app.add_middleware(Edge, counters=counters, bounds=bounds, larger=larger, streamed=(transfer.IMPORT,))
     return app
 
 

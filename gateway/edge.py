@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import structlog
@@ -45,15 +45,23 @@ class Edge:
         counters: where each answer is noted.
         bounds: what a request may be.
         larger: paths whose bodies may have more bytes than others'.
+        streamed: paths whose bodies are worked on as they come: each piece is waited for anew.
     """
 
     def __init__(
-        self, app: ASGIApp, *, counters: Counters, bounds: Bounds, larger: Mapping[str, int] | None = None
+        self,
+        app: ASGIApp,
+        *,
+        counters: Counters,
+        bounds: Bounds,
+        larger: Mapping[str, int] | None = None,
+        streamed: Collection[str] = (),
     ) -> None:
         self._app = app
         self._counters = counters
         self._bounds = bounds
         self._larger = dict(larger or {})
+        self._streamed = frozenset(streamed)
         self._answering = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,7 +76,9 @@ class Edge:
             most = self._larger.get(scope["path"], self._bounds.body_bytes)
             refusal = self._refuse(passage.length, most)
             answer = problem(passage.scope, refusal) if refusal else self._app
-            await answer(passage.scope, self._bounded(receive, most), passage.send)
+            await answer(
+                passage.scope, self._bounded(receive, most, is_streamed=scope["path"] in self._streamed), passage.send
+            )
         finally:
             self._answering -= 1
             self._counters.answering(self._answering)
@@ -83,14 +93,14 @@ class Edge:
             return _too_large(most)
         return None
 
-    def _bounded(self, receive: Receive, most: int) -> Receive:
+    def _bounded(self, receive: Receive, most: int, *, is_streamed: bool) -> Receive:
         """Receive no more of a body than is taken, and wait for it no longer than is waited."""
         taken = 0
         until: float | None = None
 
         async def bounded() -> Message:
             nonlocal taken, until
-            if until is None:
+            if until is None or is_streamed:
                 until = asyncio.get_running_loop().time() + self._bounds.body_seconds
             try:
                 async with asyncio.timeout_at(until):

@@ -46,6 +46,39 @@ DEVICE_UPDATE: Final[dict[str, Any]] = {
 
 SWAP: Final[dict[str, Any]] = {"replacement": "pump-0001"}
 
+DEVICE_LINE: Final = (
+    '{"deviceId":"pump-0001","displayName":"Pump in the cellar","role":"cellar-pump","groups":["cellar"],'
+    '"tags":{"floor":"-1"},"lifecycle":"active","desired":{"rate":12},"reported":{"rate":3}}\n'
+)
+DEVICES_CSV: Final = (
+    'deviceId,displayName,role,groups,tags\npump-0001,Pump in the cellar,,cellar;wet,"{""floor"":""-1""}"\n'
+)
+
+IMPORT_REPORT: Final[dict[str, Any]] = {
+    "dryRun": False,
+    "total": 2,
+    "created": 1,
+    "updated": 0,
+    "unchanged": 0,
+    "failed": 1,
+    "lines": [
+        {
+            "line": 1,
+            "deviceId": "pump-0001",
+            "result": "created",
+            "remarks": ["It has no certificate here: it joins again, or 'devicehub device create' gives it one."],
+        },
+        {
+            "line": 2,
+            "deviceId": "pump-0002",
+            "result": "failed",
+            "error": "name_taken",
+            "message": "The device pump-0001 has this role.",
+            "fields": {"role": "The device pump-0001 has this role."},
+        },
+    ],
+}
+
 TWIN: Final[dict[str, Any]] = {
     "deviceId": "pump-0001",
     "desired": {"rate": 12},

@@ -94,6 +94,7 @@ def operation(
     scope: Scope | None = None,
     faults: tuple[int, ...] = (),
     body: tuple[type[Message] | dict[str, Any], Any] | None = None,
+    body_type: str = _JSON,
     also_body: Mapping[str, str] | None = None,
     is_body_needed: bool = True,
     parameters: tuple[dict[str, Any], ...] = (),
@@ -115,6 +116,7 @@ def operation(
         scope: what the token must allow; None where anyone may ask.
         faults: statuses beyond those that any request may be answered.
         body: message (or schema) and example of what is sent.
+        body_type: media type of what is sent.
         also_body: other media types that it may have, with an example of each.
         is_body_needed: whether it must be sent.
         parameters: of path, query and header.
@@ -147,7 +149,7 @@ def operation(
         extra["requestBody"] = {
             "required": is_body_needed,
             "content": {
-                _JSON: {"schema": _schema(model), "example": sent},
+                body_type: {"schema": _schema(model), "example": sent},
                 **{other: {"schema": {"type": "string"}, "example": text} for other, text in (also_body or {}).items()},
             },
         }

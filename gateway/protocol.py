@@ -5,6 +5,7 @@ for ever, and tells of broken ones in plain text.
 """
 
 from asyncio import TimerHandle, Transport
+from collections.abc import Collection
 from secrets import token_hex
 from typing import Any
 
@@ -16,9 +17,10 @@ from gateway.settings import Bounds
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection that holds to ``bounds``; a subclass says which."""
+    """A connection that holds to ``bounds``; a subclass says which, and whose bodies take as long as they go on."""
 
     bounds = Bounds()
+    streamed: Collection[str] = ()
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -54,6 +56,10 @@ class Protocol(HttpToolsProtocol):
         if not self._is_arriving:
             self._disarm()
         elif self._timer is None:
+            self._arm()
+        elif not self._is_in_head and self.scope["path"] in self.streamed:
+            # It may take as long as it takes, as long as it goes on.
+            self._disarm()
             self._arm()
 
     def on_message_begin(self) -> None:

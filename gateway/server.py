@@ -8,6 +8,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from gateway.protocol import Protocol
+from gateway.routes import transfer
 from gateway.settings import Bounds
 
 _KEEP_ALIVE_SECONDS = 75
@@ -22,7 +23,7 @@ class Server(uvicorn.Server):
     """Serves an app until ``should_exit`` is set; what is being answered then is finished."""
 
     def __init__(self, app: FastAPI, bounds: Bounds) -> None:
-        bounded = type("BoundedProtocol", (Protocol,), {"bounds": bounds})
+        bounded = type("BoundedProtocol", (Protocol,), {"bounds": bounds, "streamed": (transfer.IMPORT,)})
         super().__init__(
             uvicorn.Config(
                 app,

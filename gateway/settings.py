@@ -18,7 +18,8 @@ class Bounds:
     Args:
         body_bytes: the largest body.
         list_bytes: the largest body where a whole list is sent.
-        body_seconds: within which the body must have come.
+        import_bytes: the largest import of devices, which is worked on as it comes.
+        body_seconds: within which the body must have come; where it is worked on as it comes, each piece of it.
         head_bytes: the largest request line and headers together, to within one read of the socket (64 KiB).
         request_seconds: within which a whole request must have come, and the first one on a connection.
         requests: being answered at once; beyond them a request is refused with 503.
@@ -27,6 +28,7 @@ class Bounds:
 
     body_bytes: int = 1024 * 1024
     list_bytes: int = 8 * 1024 * 1024
+    import_bytes: int = 1024 * 1024 * 1024
     body_seconds: float = 20.0
     head_bytes: int = 32 * 1024
     request_seconds: float = 30.0

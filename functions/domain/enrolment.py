@@ -373,9 +373,13 @@ def judge_applicant(applicant: Applicant, device: Device | None, reserved: Reser
 
 
 def _is_same(applicant: Applicant, device: Device) -> bool:
+    # Imported from another hub, whose certificates are not good here: it joins for the first time.
+    has_none = device.certificate is None and device.lifecycle is not Lifecycle.RETIRED
     if applicant.as_staff:
-        return device.lifecycle is Lifecycle.RETIRED
+        return device.lifecycle is Lifecycle.RETIRED or has_none
     if applicant.uuid_hash is not None and device.uuid_hash is not None:
         return applicant.uuid_hash == device.uuid_hash
+    if has_none and device.uuid_hash is None:
+        return True
     is_itself = applicant.caller.kind is DEVICE and applicant.caller.name == device.id
     return is_itself and device.lifecycle is not Lifecycle.RETIRED

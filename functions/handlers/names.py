@@ -32,14 +32,9 @@ async def take_role(hub: Hub, role: str, device: str, key: str) -> None:
     lost: Conflict | None = None
     for _ in range(_ATTEMPTS):
         kept = await hub.names.get(id_key(role))
-        if kept is None and await hub.devices.get(role) is not None:
-            raise _is_id(role)
         if kept is not None and kept.value == mine:
             return
-        if kept is not None and kept.value.device != device:
-            await _refuse_held(hub, role, kept.value)
-        if kept is not None and kept.value.role is None:
-            raise _is_id(role)
+        await _refuse_taken(hub, role, device, value_of(kept))
         try:
             if kept is None:
                 await hub.names.create(id_key(role), mine)
@@ -50,6 +45,15 @@ async def take_role(hub: Hub, role: str, device: str, key: str) -> None:
             continue
         return
     raise Conflict(detail="Others took and gave up this role at every attempt. Try again in a moment.") from lost
+
+
+async def check_role(hub: Hub, role: str, device: str) -> None:
+    """Refuse a role that a device could not be given now.
+
+    Raises:
+        Conflict: ``name_taken``.
+    """
+    await _refuse_taken(hub, role, device, value_of(await hub.names.get(id_key(role))))
 
 
 async def move_role(hub: Hub, role: str, old: str, new: str, key: str) -> None:
@@ -83,18 +87,21 @@ async def release_role(hub: Hub, role: str, device: str) -> None:
         return
 
 
-async def _refuse_held(hub: Hub, role: str, reserved: Reservation) -> None:
-    """Refuse a name that another device has; a role left over from one that no longer has it is free.
+async def _refuse_taken(hub: Hub, role: str, device: str, reserved: Reservation | None) -> None:
+    """Refuse a name that is an id, or another device's role; one left over from a device that gave it up is free.
 
     Raises:
         Conflict: ``name_taken``.
     """
+    if reserved is None:
+        # An id of before ids were reserved.
+        if await hub.devices.get(role) is not None:
+            raise _is_id(role)
+        return
     if reserved.role is None:
         raise _is_id(role)
-    holder = value_of(await hub.devices.get(reserved.device))
-    if holder is None:
-        return
-    if _has(holder, role) or holder.intent is not None:
+    holder = value_of(await hub.devices.get(reserved.device)) if reserved.device != device else None
+    if holder is not None and (_has(holder, role) or holder.intent is not None):
         raise _taken(f"The device {holder.id} has this role.")
 
 

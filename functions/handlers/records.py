@@ -6,7 +6,6 @@ Publishes  devicehub.devices.<old>.swapped, devicehub.broker.access.changed
 """
 
 from dataclasses import replace
-from typing import Any
 
 from functions.contract.messages import (
     DeviceRecord,
@@ -16,6 +15,7 @@ from functions.contract.messages import (
     DeviceUpdate,
     Done,
 )
+from functions.domain.audit import Doer
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason, Unavailable
 from functions.domain.intents import Intent, Operation, admit_swap
@@ -46,30 +46,52 @@ async def update(call: Call[DeviceUpdate], hub: Hub) -> DeviceRecord:
     """
     patch = _patch(call.body)
     check_patch(patch)
-    _refuse_own_id(call.device, patch)
+    refuse_own_id(call.device, patch)
+    await change(call, hub, call.device, patch, call.body.expected_version)
+    return await shown(hub, await hub.devices.get(call.device), call.device)
+
+
+async def change(
+    doer: Doer, hub: Hub, device: DeviceId, patch: RecordPatch, expected_version: int | None = None
+) -> bool:
+    """Put a checked change into a record, and write it down; whether it changed anything.
+
+    Raises:
+        NotFound, Malformed, Denied, Conflict, Unavailable: as ``update``.
+    """
     lost: Conflict | None = None
     for _ in range(_ATTEMPTS):
-        kept = _found(await settled(hub, call.device))
-        expect_version(kept.revision, call.body.expected_version)
+        kept = _found(await settled(hub, device))
+        expect_version(kept.revision, expected_version)
         after = amend_record(kept.value, patch, hub.clock.now())
         if after is kept.value:
-            break
+            return False
         try:
             if after.role != kept.value.role:
-                await perform(hub, replace(_intent(call, hub, Operation.CHANGE), patch=patch, expects=kept.revision))
+                intent = _intent(doer, device, hub, Operation.CHANGE)
+                await perform(hub, replace(intent, patch=patch, expects=kept.revision))
             else:
-                await hub.devices.replace(call.device, after, expect=kept.revision)
+                await hub.devices.replace(device, after, expect=kept.revision)
                 before, now = changes(kept.value, after)
-                await record(hub, call, "device.changed", call.device, before=before, after=now)
+                await record(hub, doer, "device.changed", device, before=before, after=now)
         except Conflict as conflict:
             if conflict.reason is not Reason.VERSION_CONFLICT:
                 raise
             lost = conflict
             continue
-        break
-    else:
-        raise Conflict(detail="Others changed the same record at every attempt. Try again in a moment.") from lost
-    return await shown(hub, await hub.devices.get(call.device), call.device)
+        return True
+    raise Conflict(detail="Others changed the same record at every attempt. Try again in a moment.") from lost
+
+
+def refuse_own_id(device: str, patch: RecordPatch) -> None:
+    """Refuse as a role what leads to the device already.
+
+    Raises:
+        Malformed: with ``fields``.
+    """
+    if patch.role is not None and patch.role.lower() == device.lower():
+        wrong = "is the id of the device, which is addressed by that already"
+        raise Malformed(detail=f"role: {wrong}", fields={"role": wrong})
 
 
 async def retire(call: Call[DeviceRetire], hub: Hub) -> DeviceRecord:
@@ -114,7 +136,7 @@ async def swap(call: Call[DeviceSwap], hub: Hub) -> DeviceRecord:
     if old is not None and new is not None and _is_done(old.value, new.value):
         return await shown(hub, new, replacement)
     admit_swap(old.value if old is not None else None, new.value if new is not None else None)
-    await perform(hub, replace(_intent(call, hub, Operation.SWAP), replacement=replacement))
+    await perform(hub, replace(_intent(call, call.device, hub, Operation.SWAP), replacement=replacement))
     return await shown(hub, await hub.devices.get(replacement), replacement)
 
 
@@ -123,7 +145,7 @@ async def _retire(call: Call[DeviceRetire] | Call[DeviceRevoke], hub: Hub) -> No
     for _ in range(_ATTEMPTS):
         _found(await settled(hub, call.device, at_once=True))
         try:
-            await perform(hub, _intent(call, hub, Operation.RETIRE))
+            await perform(hub, _intent(call, call.device, hub, Operation.RETIRE))
         except Unavailable as fault:
             if fault.detail != BUSY:
                 raise
@@ -147,14 +169,8 @@ def _patch(body: DeviceUpdate) -> RecordPatch:
     )
 
 
-def _intent(call: Call[Any], hub: Hub, operation: Operation) -> Intent:
-    return Intent(operation, call.device, hub.clock.now(), str(call.caller), call.id, call.origin)
-
-
-def _refuse_own_id(device: str, patch: RecordPatch) -> None:
-    if patch.role is not None and patch.role.lower() == device.lower():
-        wrong = "is the id of the device, which is addressed by that already"
-        raise Malformed(detail=f"role: {wrong}", fields={"role": wrong})
+def _intent(doer: Doer, device: str, hub: Hub, operation: Operation) -> Intent:
+    return Intent(operation, device, hub.clock.now(), str(doer.caller), doer.id, doer.origin)
 
 
 def _is_done(old: Device, new: Device) -> bool:

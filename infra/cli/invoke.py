@@ -133,7 +133,7 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.keyring import SecretKeyring
     from functions.adapters.layout import open_tables
     from functions.adapters.register_index import TinyRegister
-    from functions.adapters.roster import EmptyRoster
+    from functions.adapters.roster import TinyRoster
     from functions.adapters.whitelist_index import TinyWhitelist
     from functions.contract.subjects import MQTT_PREFIX
     from functions.domain.bundles import Site
@@ -158,7 +158,7 @@ def _open_hub(state: Path | None) -> "Hub":
         index=open_index(stores, clock),
         register=TinyRegister(stores["certificates"], stores["devices"]),
         whitelist_index=TinyWhitelist(stores["whitelist"]),
-        roster=EmptyRoster(),
+        roster=TinyRoster(stores["devices"]),
         **stores,
     )
 

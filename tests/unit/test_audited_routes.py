@@ -44,6 +44,8 @@ NEED_NONE = {
     "twins.*.at": READS,
     "twins.*.compare": READS,
     "registry.query": READS,
+    "registry.export": READS,
+    "twins.export": READS,
     "registry.stats": READS,
     "registry.facets": READS,
     "registry.groups.list": READS,
@@ -143,6 +145,9 @@ ACTS = {
     ),
     "registry.devices.*.create": Act(
         Call("registry.devices.pump-0007.create", _csr("pump-0007")), "device.created", "pump-0007"
+    ),
+    "registry.import": Act(
+        Call("registry.import", _body(devices=[{"deviceId": "pump-0009"}])), "device.imported", "pump-0009"
     ),
     "registry.devices.*.update": Act(
         Call("registry.devices.pump-0001.update", _body(notes="behind the door")), "device.changed", "pump-0001"

@@ -134,7 +134,7 @@ async def test_a_device_with_a_key_of_its_own_sends_a_csr(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("body", "error"),
     [
-        ({"deviceId": "pump-0001"}, "device_exists"),
+        ({"deviceId": "pump-0003"}, "device_exists"),
         ({"deviceId": "PUMP-0003"}, "device_exists"),
         ({"deviceId": "x"}, "bad_request"),
         ({"deviceId": "claim-x"}, "bad_request"),

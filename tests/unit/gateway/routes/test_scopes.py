@@ -13,6 +13,7 @@ from tests.unit.gateway.rig import ALARM, DEVICE, OPERATOR, SERIAL, Rig, make_de
 
 # What an address must be told before its function is asked.
 QUERIES = {
+    "/api/export/devices": "?twins=false",
     "/api/devices/{device}/twin/at": "?desired=0&reported=0",
     "/api/devices/{device}/twin/compare": "?fromDesired=0&fromReported=0",
 }
@@ -65,7 +66,9 @@ async def furnished() -> Rig:
 
 async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
     sent = BODIES.get((method, path))
-    body = {"json": sent} if sent is not None else {}
+    body: dict[str, Any] = {"json": sent} if sent is not None else {}
+    if path == "/api/import/devices":
+        body = {"content": '{"deviceId":"pump-0001"}', "headers": {"Content-Type": "application/x-ndjson"}}
     target = (
         path.replace("{device}", DEVICE)
         .replace("{name}", CLAIM)
