@@ -143,7 +143,7 @@ class Process:
             lane.session,
             sessions,
             prefixes=settings.prefixes,
-            files=Files(settings.crl_file, settings.pid_file, settings.broker_log),
+            files=Files(settings.crl_file, settings.pid_file, settings.broker_log, settings.server_files),
             lanes=self._lanes,
             alarms=alarms,
         )

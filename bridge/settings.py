@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from bridge.broker.server import ServerFiles
 from bridge.mqtt.topics import Lane
 from bridge.mqtt.wire import BrokerAddress, Tls
 from functions.contract.environment import Environment
@@ -22,8 +23,8 @@ _CLIENT_ID = re.compile(r"[0-9A-Za-z]{32,}", re.ASCII)
 class Settings:
     """What the bridge is told; secrets are read from the files that the environment names.
 
-    ``client_ids`` holds one for each lane that this process runs; the CRL
-    file and the pid file are needed where that is the control lane.
+    ``client_ids`` holds one for each lane that this process runs; the broker's
+    files are needed where that is the control lane.
     """
 
     nats_url: str
@@ -35,6 +36,7 @@ class Settings:
     client_ids: Mapping[Lane, str] = field(repr=False)
     prefixes: tuple[str, ...]
     crl_file: Path
+    server_files: ServerFiles
     pid_file: Path
     broker_log: Path
     mqtt_port: int
@@ -60,6 +62,7 @@ class Settings:
             client_ids={lane: _client_id(env, lane) for lane in lanes},
             prefixes=_prefixes(env),
             crl_file=env.path("HUB_BROKER_CRL_FILE", None if keeps else "crl.pem"),
+            server_files=_server_files(env, keeps=keeps),
             pid_file=env.path("HUB_BROKER_PID_FILE", None if keeps else "mosquitto.pid"),
             broker_log=env.path("HUB_BROKER_LOG_FILE", None if keeps else "broker.log"),
             mqtt_port=env.number("HUB_MQTT_PORT", 8883, least=1, most=65_535),
@@ -92,6 +95,15 @@ def _address(env: Environment) -> BrokerAddress:
         if url:
             env.fault(f"HUB_BROKER_URL: {problem}")
         return BrokerAddress()
+
+
+def _server_files(env: Environment, *, keeps: bool) -> ServerFiles:
+    names = tuple(name.strip() for name in env.text("HUB_BROKER_HOSTNAMES", None if keeps else ",").split(","))
+    return ServerFiles(
+        env.path("HUB_BROKER_TRUST_FILE", None if keeps else "ca.crt"),
+        env.path("HUB_BROKER_SERVER_FILE", None if keeps else "server.pem"),
+        tuple(name for name in names if name),
+    )
 
 
 def _client_id(env: Environment, lane: Lane) -> str:

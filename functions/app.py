@@ -19,6 +19,7 @@ from functions.adapters.clock import SystemClock
 from functions.adapters.events import NatsEvents
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import BucketIndex
+from functions.adapters.keeping import FileKeeping
 from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_stores
 from functions.adapters.register_index import SqliteRegister
@@ -64,7 +65,7 @@ async def serve(settings: Settings) -> bool:
     Raises:
         Fault: the bus or its buckets cannot be reached.
         PluginError: an installed package's routes cannot be served.
-        OSError: a file of the certificate authority cannot be read.
+        ValueError: the certificate authority cannot be used.
     """
     routes = [route for route in load_routes(ROUTES) if route.role is settings.role]
     stop = asyncio.Event()
@@ -72,6 +73,9 @@ async def serve(settings: Settings) -> bool:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
+    if settings.role is Role.WORKER:
+        # The index signs nothing. Told before anything is connected or served.
+        FileKeeping(settings.ca_certificate, settings.ca_key, settings.ca_passphrase).active()
     client = await _connect(settings, stop)
     if client is None:
         return False
@@ -132,11 +136,11 @@ def make_hub(
 ) -> Hub:
     """The ports made real over one connection."""
     clock = SystemClock()
-    authority = LocalAuthority(settings.ca_certificate.read_text(), settings.ca_key.read_text(), clock)
+    keeping = FileKeeping(settings.ca_certificate, settings.ca_key, settings.ca_passphrase)
     return Hub(
         renewal_grace=settings.renewal_grace,
         clock=clock,
-        authority=authority,
+        authority=LocalAuthority.kept(keeping, clock),
         hasher=HmacHasher(settings.uuid_key),
         keyring=SecretKeyring(settings.uuid_key),
         site=settings.site,

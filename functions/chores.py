@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from functions.domain.faults import Fault
-from functions.handlers import checks, intents, provisioning, renewing, revoking, suspending
+from functions.handlers import ca, checks, intents, provisioning, renewing, revoking, suspending
 from functions.ports import Hub
 
 _EVERY_SECONDS: Final = 60
@@ -31,6 +31,7 @@ async def _catch_up_audit(hub: Hub) -> None:
 CHORES: Final[Sequence[Chore]] = (
     provisioning.finish_claims,
     suspending.finish_suspensions,
+    ca.finish_replacement,
     revoking.keep_fresh,
     _catch_up_audit,
 )

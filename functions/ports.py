@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from functions.domain.alarms import Alarm
 from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.bundles import Site
+from functions.domain.ca import Chain, Trust, Trusted
 from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, RevocationReason, Signed, SigningRequest
 from functions.domain.checks import Issuer
@@ -133,11 +134,54 @@ class Clock(Protocol):
 
 
 class Authority(Protocol):
-    """The certificate authority. Its private key never leaves it."""
+    """The certificate authority. Its private key never leaves it.
+
+    Which one signs is decided elsewhere (``functions.handlers.trusting``); this
+    keeps them with their keys, and signs with the one it was told to follow.
+    """
+
+    @property
+    def trust(self) -> Trust | None:
+        """What is followed; None if nothing was yet."""
+        ...
+
+    @property
+    def active(self) -> Trusted:
+        """The authority that signs here."""
+        ...
 
     @property
     def chain_pem(self) -> str:
-        """The issuing certificate and those above it, in PEM."""
+        """What a device is given to trust, in PEM: the issuing certificate and those above it, then other trusted."""
+        ...
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether private keys are encrypted where they lie."""
+        ...
+
+    async def follow(self, trust: Trust) -> None:
+        """Sign with the issuer of this decision from now on. Raises Unavailable if its key is not here."""
+        ...
+
+    async def make(self, common_name: str | None, days: int, key: str) -> Trusted:
+        """Make a root and keep it, durably, to be decided on; ``key`` is one of ``messages.CaCreate``."""
+        ...
+
+    def examine(self, chain_pem: str, key_pem: str, passphrase: str | None) -> Chain:
+        """What the certificates of an authority that is brought along say. Raises Malformed (``bad_ca``)."""
+        ...
+
+    async def take(self, chain_pem: str, key_pem: str, passphrase: str | None) -> Trusted:
+        """Keep an authority that was examined and judged, durably, to be decided on."""
+        ...
+
+    def describe(self, trusted: Trusted) -> Chain:
+        """What the certificates of a trusted authority say."""
+        ...
+
+    async def tidy(self) -> None:
+        """Forget authorities that calls cut short have left; for a timer."""
         ...
 
     def issuers(self) -> tuple[Issuer, ...]:
@@ -159,6 +203,10 @@ class Authority(Protocol):
 
         ``serial`` is one of ``new_serial`` that was decided on before; without it, one is drawn.
         """
+        ...
+
+    async def sign_server(self, csr_pem: str, *, hostnames: Sequence[str], not_after: datetime) -> Signed:
+        """Sign the key of a judged CSR for a server that is reached under these names and IP addresses."""
         ...
 
     async def sign_crl(
@@ -380,6 +428,7 @@ class Hub:
     enrolment: Store[Enrolment]  # "enrolment"
     revoked: Store[Revoked]  # serial
     revocations: Store[Revocations]  # "crl"
+    trust: Store[Trust]  # "trust"
     bridges: Store[BridgeStart]  # bridge name
     tokens: Store[Token]  # SHA-256 of the token's text
     intents: Store[Intent]  # a random key, which the records have that it keeps to itself

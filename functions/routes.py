@@ -13,7 +13,9 @@ from functions.handlers import (
     alarms,
     audit,
     bridges,
+    broker,
     bundles,
+    ca,
     certificates,
     checks,
     claims,
@@ -156,6 +158,10 @@ ROUTES = (
     Route("tokens.create", tokens.create, m.TokenCreate, _STAFF, _QUICK),
     Route("tokens.list", tokens.list_, m.Nothing, _STAFF, _SLOW),
     Route("tokens.revoke", tokens.revoke, m.TokenRevoke, _STAFF, _QUICK),
+    Route("ca.get", ca.read, m.Nothing, _STAFF | APP, _QUICK, scope=Scope.ADMIN),
+    # An RSA key takes its time.
+    Route("ca.create", ca.create, m.CaCreate, _STAFF | APP, 30.0, scope=Scope.ADMIN),
+    Route("ca.import", ca.import_, m.CaImport, _STAFF | APP, _SLOW, scope=Scope.ADMIN),
     # What the gateway asks for devices that have shown nothing of themselves yet.
     Route("alarms.list", alarms.list_, m.AlarmQuery, _READERS, _SLOW, scope=Scope.ADMIN),
     Route("alarms.*.ack", alarms.ack, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
@@ -184,5 +190,7 @@ ROUTES = (
     Route("broker.sessions.closed", presence.closed, m.SessionClosed, SYSTEM, _SLOW),
     Route("broker.sessions.list", presence.sessions, m.BrokerName, SYSTEM, _SLOW),
     Route("broker.restarted", presence.broker_restarted, m.BrokerRestarted, SYSTEM, 30.0),
+    Route("broker.certificate.sign", broker.certify, m.BrokerCertify, SYSTEM, _SLOW),
+    Route("broker.trust.taken", broker.trust_taken, m.TrustTaken, SYSTEM, _SLOW),
     Route("broker.bridges.start", bridges.start, m.BridgeName, SYSTEM, _QUICK),
 )

@@ -32,6 +32,7 @@ class Settings:
     nats_password: str = field(repr=False)
     ca_certificate: Path
     ca_key: Path
+    ca_passphrase: bytes | None = field(repr=False)
     uuid_key: bytes = field(repr=False)
     site: Site
     renewal_grace: timedelta
@@ -60,6 +61,7 @@ class Settings:
             nats_password=env.secret("HUB_NATS_PASSWORD_FILE"),
             ca_certificate=env.path("HUB_CA_CERTIFICATE_FILE"),
             ca_key=env.path("HUB_CA_KEY_FILE"),
+            ca_passphrase=env.passphrase("HUB_CA_PASSPHRASE_FILE", "ca-passphrase"),
             uuid_key=key,
             site=Site(
                 env.text("HUB_DEVICE_HOST", "localhost"),

@@ -7,7 +7,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -19,6 +19,9 @@ _PREFIX = re.compile(r"\$[A-Za-z0-9_-]{1,64}")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.(?!-)[A-Za-z0-9-]{1,63})*")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  # These are recognised, not listened on.
+
+# The setting, and the service's credential in its place.
+_CA_PASSPHRASE = ("HUB_CA_PASSPHRASE_FILE", "ca-passphrase")
 
 INSTALLED_DATA = Path("/var/lib/devicehub")
 
@@ -64,7 +67,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What ``devicehub up`` is told; no ``nats_url`` means the embedded server, no ``hostnames`` this host's."""
+    """What ``devicehub up`` is told; no ``nats_url`` means the embedded server, no ``hostnames`` this host's.
+
+    Without a ``ca_passphrase``, the CA's private key lies there as it is, for this user alone.
+    """
 
     data: Path
     http_listen: Address
@@ -78,6 +84,8 @@ class Settings:
     query_paths: tuple[str, ...]
     log_level: str
     log_format: str
+    ca_passphrase_file: Path | None = None
+    ca_passphrase: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -105,6 +113,8 @@ class Settings:
             query_paths=query_paths(env),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
+            ca_passphrase_file=env.passphrase_file(*_CA_PASSPHRASE),
+            ca_passphrase=env.passphrase(*_CA_PASSPHRASE),
         )
         if settings.mqtt_listen.port == settings.nats_listen.port and settings.nats_url is None:
             env.fault(f"HUB_MQTT_LISTEN and HUB_NATS_LISTEN have the same port {settings.mqtt_listen.port}")

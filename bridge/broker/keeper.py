@@ -23,7 +23,18 @@ from bridge.broker.port import BRIDGE, PAUSES, BrokerAdmin, Functions, Lane, Lin
 from bridge.broker.reports import Reports
 from bridge.broker.sessions import Sessions
 from bridge.mqtt.session import Incoming
-from functions.contract.messages import Access, AccessChanged, BrokerName, Message, Nothing, SessionList
+from functions.contract.messages import (
+    Access,
+    AccessChanged,
+    BrokerCertify,
+    BrokerName,
+    Done,
+    Issued,
+    Message,
+    Nothing,
+    SessionList,
+    TrustTaken,
+)
 from functions.contract.subjects import subject
 from functions.domain.callers import Caller
 from functions.domain.certificates import crl_is_overdue
@@ -33,6 +44,8 @@ from functions.domain.sessions import SessionMark
 
 ACCESS = subject("broker", "access", "get")
 ACCESS_CHANGED = subject("broker", "access", "changed")
+CERTIFY = subject("broker", "certificate", "sign")
+TRUST_TAKEN = subject("broker", "trust", "taken")
 SESSIONS = subject("broker", "sessions", "list")
 
 _EVERY_SECONDS = 60.0
@@ -253,6 +266,7 @@ class Keeper:
         cuts = {cut.common_name: cut.at for cut in access.cut}
         ending = named | self._freshly_cut(cuts)
         faults: list[Fault] = []
+        await _try(faults, self._apply_trust(access))
         is_loaded = await _try(faults, self._admin.apply_crl(access.crl_pem))
         if is_loaded:
             self._crl_ends = access.crl_next_update
@@ -263,6 +277,24 @@ class Keeper:
         if faults:
             raise faults[0]
         self._cut = cuts
+        await self._tell_trust(access)
+
+    async def _apply_trust(self, access: Access) -> None:
+        """Write whom the broker trusts, with a certificate of its own that they trust; the CRL's loading loads it."""
+        if not access.ca_pem:
+            return
+        wanted = self._admin.request_certificate(access.ca_pem)
+        certificate = None
+        if wanted is not None:
+            csr, names = wanted
+            body = BrokerCertify(csr_pem=csr, hostnames=list(names))
+            certificate = (await self._functions.call(CERTIFY, body, Issued, caller=BRIDGE)).cert_pem
+        self._admin.apply_trust(access.ca_pem, certificate)
+
+    async def _tell_trust(self, access: Access) -> None:
+        """Tell that the broker takes the certificates of the CA that signs, while that is not known."""
+        if not access.settled:
+            await self._functions.call(TRUST_TAKEN, TrustTaken(issuer=access.issuer), Done, caller=BRIDGE)
 
     async def _watch_crl(self) -> None:
         """Tell while the list grows old: past its end the broker lets nobody in, and whoever renews it may be away."""

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bridge.broker.lines import Saving, SavingFailed, parse
 from bridge.broker.logfile import LogFile, LogLine
 from bridge.broker.port import Follow, Lane, Link
 from bridge.broker.process import Process
+from bridge.broker.server import Server, ServerFiles
 from bridge.broker.sessions import Sessions
 from bridge.mqtt.session import Incoming
 from functions.domain.faults import Denied, Unavailable
@@ -38,11 +40,12 @@ log = structlog.get_logger("bridge.broker")
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What is reached past MQTT: the CRL that the broker reads, its pid file, and the log that it writes."""
+    """What is reached past MQTT: the CRL that the broker reads, its pid file, its log, and its own side of TLS."""
 
     crl: Path
     pid: Path
     log: Path
+    server: ServerFiles
 
 
 class Mosquitto:
@@ -75,6 +78,7 @@ class Mosquitto:
         self._control = Control(link)
         self._process = Process(files.pid)
         self._loader = Loader(CrlFile(files.crl), reload=self._process.reload, answers=self.answers, alarms=alarms)
+        self._server = Server(files.server)
         self._log_file = LogFile(files.log)
         self._follow: Follow | None = None
         self._clients: Mapping[str, str] = {}
@@ -159,6 +163,17 @@ class Mosquitto:
             await self._control.run(commands)
         if commands:
             log.info("access applied", claims=len(claims), denied=len(suspended), commands=len(commands))
+
+    def request_certificate(self, trust_pem: str) -> tuple[str, Sequence[str]] | None:
+        """A CSR and the names for it, if the broker needs another certificate to be trusted by those who trust this."""
+        csr = self._server.request(trust_pem, datetime.now(UTC))
+        return None if csr is None else (csr, self._server.names)
+
+    def apply_trust(self, trust_pem: str, certificate_pem: str | None) -> None:
+        """Write whom the broker trusts, and the certificate that was asked for; loaded with the next ``apply_crl``."""
+        if self._server.put(trust_pem, certificate_pem):
+            log.info("trust written", certificate=certificate_pem is not None)
+            self._loader.forget()
 
     async def apply_crl(self, pem: str) -> None:
         """Write and load the CRL; only the first time if the file has it already.

@@ -1,7 +1,7 @@
 """What the keeper needs of the hub, of the lane it runs in, and of any broker."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -135,6 +135,18 @@ class BrokerAdmin(Protocol):
 
     async def apply_access(self, claims: Collection[str], suspended: Collection[str]) -> None:
         """Let these claim certificates claim and no others, and deny these devices everything."""
+        ...
+
+    def request_certificate(self, trust_pem: str) -> tuple[str, Sequence[str]] | None:
+        """A CSR and the names for it, if the broker needs another certificate to be trusted by those who trust this."""
+        ...
+
+    def apply_trust(self, trust_pem: str, certificate_pem: str | None) -> None:
+        """Have the broker trust these, and show the certificate that was asked for, from the next ``apply_crl`` on.
+
+        Raises Malformed, if it is no trust. Until then, and should this be cut
+        short, it takes fewer certificates than before or after, never more.
+        """
         ...
 
     async def apply_crl(self, pem: str) -> None:

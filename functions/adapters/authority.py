@@ -5,25 +5,38 @@ reading a CSR another 0.1 ms (measured, cryptography 50), about what handing it
 to a thread and back would cost.
 """
 
+import asyncio
 import ipaddress
 import re
-import secrets
 import warnings
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from functools import cached_property
 from hashlib import sha256
-from typing import cast
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.types import (
-    CertificateIssuerPrivateKeyTypes,
-    CertificatePublicKeyTypes,
-)
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from functions.adapters.keeping import Keeping, MemoryKeeping
+from functions.adapters.roots import (
+    BACK_DATED,
+    UNREADABLE,
+    Ca,
+    describe,
+    describe_key,
+    hash_for,
+    import_ca,
+    key_usage,
+    pem_of,
+    random_serial,
+    read_ca,
+)
+from functions.adapters.roots import make_root as make_root
+from functions.contract.requests import make_request as make_request
+from functions.domain.ca import Chain, Trust, Trusted, bundle
 from functions.domain.certificates import (
     MAX_CSR_CHARACTERS,
     Purpose,
@@ -36,12 +49,6 @@ from functions.domain.checks import Issuer
 from functions.domain.faults import Malformed, Reason, Unavailable
 from functions.ports import Clock
 
-ROOT_DAYS = 20 * 365
-
-# A device whose clock runs behind, or a broker that starts a second early,
-# must not find a certificate or CRL from the future: one such CRL locks out
-# every device.
-BACK_DATED = timedelta(hours=1)
 # A client cannot be a device of this name, see functions.domain.names.
 _BROKER_NAME = "hub-broker"
 # Exactly one block and nothing beside it: the library would take the first of
@@ -49,45 +56,6 @@ _BROKER_NAME = "hub-broker"
 _CSR_BLOCK = re.compile(
     r"\s*-----BEGIN (NEW )?CERTIFICATE REQUEST-----\s[A-Za-z0-9+/=\s]+-----END (NEW )?CERTIFICATE REQUEST-----\s*"
 )
-
-
-def make_root(common_name: str = "Device Hub Root CA", days: int = ROOT_DAYS) -> tuple[str, str]:
-    """Make a root CA of its own key (P-256); certificate and key, both in PEM.
-
-    A random part is added to the name, so that the roots of two hubs never
-    have the same subject: a verifier that knows both would take the first
-    that fits, and refuse.
-    """
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Device Hub"),
-            x509.NameAttribute(NameOID.COMMON_NAME, f"{common_name} {secrets.token_hex(4)}"),
-        ]
-    )
-    now = datetime.now(UTC).replace(microsecond=0)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(_random_serial())
-        .not_valid_before(now - BACK_DATED)
-        .not_valid_after(now + timedelta(days=days))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(ca=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return _pem(certificate), _key_pem(key)
-
-
-def make_request(common_name: str) -> tuple[str, str]:
-    """Make a key (P-256) and a CSR for it, both in PEM: for the broker, claim bundles and devices made by commands."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.PEM).decode(), _key_pem(key)
 
 
 class LocalAuthority:
@@ -103,26 +71,108 @@ class LocalAuthority:
     """
 
     def __init__(self, certificate_pem: str, key_pem: str, clock: Clock) -> None:
-        self._certificate, self._key = _load(certificate_pem, key_pem)
-        self._chain_pem = certificate_pem
+        self._begin(MemoryKeeping(read_ca(certificate_pem, key_pem)), clock)
+
+    @classmethod
+    def kept(cls, keeping: Keeping, clock: Clock) -> "LocalAuthority":
+        """One whose keys are kept elsewhere; the first is read when it is needed.
+
+        What is signed raises ValueError if there is none to be used.
+        """
+        authority = cls.__new__(cls)
+        authority._begin(keeping, clock)
+        return authority
+
+    def _begin(self, keeping: Keeping, clock: Clock) -> None:
+        self._keeping = keeping
         self._clock = clock
-        self._key_identifier = _issuer_key_identifier(self._certificate)
+        self._trust: Trust | None = None
+
+    # --- Which authority signs ------------------------------------------------
+
+    @cached_property
+    def _ca(self) -> Ca:
+        """The one that signs here; ``follow`` puts another in its place."""
+        return self._keeping.active()
+
+    @property
+    def trust(self) -> Trust | None:
+        """What was followed last; None before."""
+        return self._trust
+
+    @property
+    def active(self) -> Trusted:
+        """The authority that signs here."""
+        return self._ca.trusted
 
     @property
     def chain_pem(self) -> str:
-        """The issuing certificate and those above it, in PEM."""
-        return self._chain_pem
+        """What a device is given to trust, in PEM: the issuing certificate and those above it, then other trusted."""
+        return bundle(self._trust) if self._trust is not None else self._ca.chain_pem
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether private keys are encrypted where they lie."""
+        return self._keeping.is_encrypted
+
+    async def follow(self, trust: Trust) -> None:
+        """Sign with the issuer of this decision from now on; nothing is done where it is followed already.
+
+        Raises:
+            Unavailable: its key is not on this machine.
+        """
+        if trust == self._trust:
+            return
+        ca = self._ca if self._ca.fingerprint == trust.issuer else self._keeping.find(trust.issuer)
+        self._keeping.activate(ca, bundle(trust))
+        self._ca = ca
+        self._trust = trust
+
+    async def make(self, common_name: str | None, days: int, key: str) -> Trusted:
+        """Make a root and keep it, to be decided on; an RSA key takes up to some seconds, beside the event loop."""
+        certificate, private = await asyncio.to_thread(make_root, common_name, days, key, self._clock.now())
+        ca = read_ca(certificate, private)
+        self._keeping.keep(ca)
+        return ca.trusted
+
+    def examine(self, chain_pem: str, key_pem: str, passphrase: str | None) -> Chain:
+        """What the certificates of an authority that is brought along say, the key's own first, the root last.
+
+        Raises:
+            Malformed: ``bad_ca``: they or the key cannot be read, or do not fit.
+        """
+        return import_ca(chain_pem, key_pem, passphrase)[1]
+
+    async def take(self, chain_pem: str, key_pem: str, passphrase: str | None) -> Trusted:
+        """Keep an authority that was brought along and judged, to be decided on.
+
+        Raises:
+            Malformed: as ``examine``.
+        """
+        ca, _ = import_ca(chain_pem, key_pem, passphrase)
+        self._keeping.keep(ca)
+        return ca.trusted
+
+    def describe(self, trusted: Trusted) -> Chain:
+        """What the certificates of a trusted authority say."""
+        return tuple(map(describe, x509.load_pem_x509_certificates(trusted.chain_pem.encode())))
+
+    async def tidy(self) -> None:
+        """Forget authorities that calls cut short have left an hour ago or longer."""
+        self._keeping.tidy()
+
+    # --- Reading and signing ----------------------------------------------------
 
     def issuers(self) -> tuple[Issuer, ...]:
-        """The certificates of the chain, the issuing one first."""
+        """The certificates of the CA that signs, the issuing one first."""
         return tuple(
             Issuer(
-                subject=one.subject.rfc4514_string(),
-                key=key_name(*_describe(one.public_key())),
-                signature_hash=one.signature_hash_algorithm.name if one.signature_hash_algorithm is not None else "",
-                not_after=one.not_valid_after_utc,
+                subject=one.subject,
+                key=key_name(one.key, one.curve, one.bits),
+                signature_hash=one.signature_hash,
+                not_after=one.not_after,
             )
-            for one in x509.load_pem_x509_certificates(self._chain_pem.encode())
+            for one in map(describe, self._ca.certificates)
         )
 
     def inspect(self, csr_pem: str) -> SigningRequest:
@@ -134,7 +184,10 @@ class LocalAuthority:
                 isinstance(extension.value, x509.BasicConstraints) and extension.value.ca
                 for extension in request.extensions
             )
-            kind, curve, bits = _describe(key)
+            if isinstance(key, rsa.RSAPublicKey) and key.public_numbers().e < 3:
+                # With e = 1 anyone can sign for the key.
+                raise Malformed(Reason.BAD_CSR, "The RSA key has no usable exponent.")
+            kind, curve, bits = describe_key(key)
             return SigningRequest(
                 common_name=_common_name(request),
                 key=kind,
@@ -145,12 +198,12 @@ class LocalAuthority:
                 asks_for_ca=asks_for_ca,
                 digest=sha256(request.public_bytes(serialization.Encoding.DER)).hexdigest(),
             )
-        except _UNREADABLE as problem:
+        except UNREADABLE as problem:
             raise Malformed(Reason.BAD_CSR, "The CSR holds something that cannot be read.") from problem
 
     def new_serial(self) -> str:
         """127 random bits behind a one, in hex: positive, 17 bytes of DER (RFC 5280 allows 20), always 32 digits."""
-        return f"{_random_serial():x}"
+        return f"{random_serial():x}"
 
     async def sign(
         self, csr_pem: str, *, common_name: str, purpose: Purpose, not_after: datetime, serial: str | None = None
@@ -166,7 +219,7 @@ class LocalAuthority:
         if purpose is Purpose.SERVER:
             raise ValueError("a certificate for a server has host names: sign_server")
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-        number = int(serial, 16) if serial is not None else _random_serial()
+        number = int(serial, 16) if serial is not None else random_serial()
         return self._sign(_read(csr_pem).public_key(), common_name, number, not_after, [usage])
 
     async def sign_server(self, csr_pem: str, *, hostnames: Sequence[str], not_after: datetime) -> Signed:
@@ -178,7 +231,7 @@ class LocalAuthority:
         """
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
         names = x509.SubjectAlternativeName([_general_name(name) for name in hostnames])
-        return self._sign(_read(csr_pem).public_key(), _BROKER_NAME, _random_serial(), not_after, [usage, names])
+        return self._sign(_read(csr_pem).public_key(), _BROKER_NAME, random_serial(), not_after, [usage, names])
 
     async def sign_crl(
         self, revoked: Iterable[tuple[str, datetime, RevocationReason | None]], *, number: int, next_update: datetime
@@ -188,13 +241,13 @@ class LocalAuthority:
         builder = (
             # Not with add_revoked_certificate, which copies the list for each entry.
             x509.CertificateRevocationListBuilder(revoked_certificates=entries)
-            .issuer_name(self._certificate.subject)
+            .issuer_name(self._ca.issuer.subject)
             .last_update(self._clock.now() - BACK_DATED)
             .next_update(next_update)
             .add_extension(x509.CRLNumber(number), critical=False)
-            .add_extension(self._key_identifier, critical=False)
+            .add_extension(_issuer_key_identifier(self._ca.issuer), critical=False)
         )
-        return builder.sign(self._key, _hash_for(self._key)).public_bytes(serialization.Encoding.PEM).decode()
+        return builder.sign(self._ca.key, hash_for(self._ca.key)).public_bytes(serialization.Encoding.PEM).decode()
 
     def _sign(
         self,
@@ -205,63 +258,36 @@ class LocalAuthority:
         extensions: Sequence[x509.ExtensionType],
     ) -> Signed:
         now = self._clock.now().replace(microsecond=0)
-        if not self._certificate.not_valid_before_utc <= now < self._certificate.not_valid_after_utc:
+        ca = self._ca
+        if not ca.begins <= now < ca.ends:
             raise Unavailable(detail="The hub's CA certificate is not valid at this time, so nothing can be signed.")
-        begins = max(now - BACK_DATED, self._certificate.not_valid_before_utc)
-        ends = min(not_after.replace(microsecond=0), self._certificate.not_valid_after_utc)
+        begins = max(now - BACK_DATED, ca.begins)
+        ends = min(not_after.replace(microsecond=0), ca.ends)
         builder = (
             x509.CertificateBuilder()
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
-            .issuer_name(self._certificate.subject)
+            .issuer_name(ca.issuer.subject)
             .public_key(key)
             .serial_number(serial)
             .not_valid_before(begins)
             .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_key_usage(ca=False), critical=True)
+            .add_extension(key_usage(ca=False), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(self._key_identifier, critical=False)
+            .add_extension(_issuer_key_identifier(ca.issuer), critical=False)
         )
         for extension in extensions:
             builder = builder.add_extension(extension, critical=False)
-        certificate = builder.sign(self._key, _hash_for(self._key))
+        certificate = builder.sign(ca.key, hash_for(ca.key))
         return Signed(
             serial=f"{certificate.serial_number:x}",
-            pem=_pem(certificate),
+            pem=pem_of(certificate),
             fingerprint=certificate.fingerprint(hashes.SHA256()).hex(),
             not_before=begins,
             not_after=ends,
-            key=key_name(*_describe(key)),
+            key=key_name(*describe_key(key)),
+            issuer=ca.fingerprint,
         )
-
-
-# All that the library raises on DER that is wrong in one way or another: none
-# of these has another of them above it but Exception.
-_UNREADABLE = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.DuplicateExtension,
-    x509.InvalidVersion,
-    x509.UnsupportedGeneralNameType,
-)
-
-
-def _load(certificate_pem: str, key_pem: str) -> tuple[x509.Certificate, CertificateIssuerPrivateKeyTypes]:
-    try:
-        certificate = x509.load_pem_x509_certificates(certificate_pem.encode())[0]
-        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as problem:
-        raise ValueError(f"The CA certificate or its key cannot be read: {problem}") from problem
-    if certificate.public_key() != key.public_key():
-        raise ValueError("The CA certificate is not of the CA key beside it.")
-    try:
-        is_ca = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        is_ca = False
-    if not is_ca:
-        raise ValueError("The CA certificate may not sign: it does not say CA:TRUE.")
-    return certificate, cast(CertificateIssuerPrivateKeyTypes, key)
 
 
 def _issuer_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
@@ -277,7 +303,7 @@ def _read(csr_pem: str) -> x509.CertificateSigningRequest:
         raise Malformed(Reason.BAD_CSR, "The CSR is not one 'CERTIFICATE REQUEST' block in PEM and nothing else.")
     try:
         return x509.load_pem_x509_csr(csr_pem.encode())
-    except _UNREADABLE as problem:
+    except UNREADABLE as problem:
         raise Malformed(Reason.BAD_CSR, "The CSR cannot be read.") from problem
 
 
@@ -292,26 +318,9 @@ def _common_name(request: x509.CertificateSigningRequest) -> str:
     return names[0]
 
 
-def _describe(key: CertificatePublicKeyTypes) -> tuple[str, str, int]:
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return "ec", key.curve.name, 0
-    if isinstance(key, rsa.RSAPublicKey):
-        if key.public_numbers().e < 3:
-            # With e = 1 anyone can sign for the key.
-            raise Malformed(Reason.BAD_CSR, "The RSA key has no usable exponent.")
-        return "rsa", "", key.key_size
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        return "ed25519", "", 0
-    return type(key).__name__.removeprefix("_").removesuffix("PublicKey").lower(), "", 0
-
-
 def _signature_hash(request: x509.CertificateSigningRequest) -> str:
     algorithm = request.signature_hash_algorithm
     return algorithm.name if algorithm is not None else ""
-
-
-def _hash_for(key: CertificateIssuerPrivateKeyTypes) -> hashes.SHA256 | None:
-    return None if isinstance(key, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) else hashes.SHA256()
 
 
 def _crl_entry(serial: str, at: datetime, reason: RevocationReason | None) -> x509.RevokedCertificate:
@@ -322,36 +331,8 @@ def _crl_entry(serial: str, at: datetime, reason: RevocationReason | None) -> x5
     return builder.build()
 
 
-def _random_serial() -> int:
-    return 1 << 127 | secrets.randbits(127)
-
-
 def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _key_usage(*, ca: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not ca,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=ca,
-        crl_sign=ca,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> str:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()

@@ -62,6 +62,7 @@ from functions.adapters.recent import Recent
 from functions.adapters.tinydb_store import TinyStore
 from functions.domain.alarms import Alarm
 from functions.domain.audit import Trail
+from functions.domain.ca import Trust
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
@@ -249,6 +250,7 @@ BUCKETS: Mapping[str, Bucket] = {
     # entries. A server takes no more than its max_payload, which is 1 MiB
     # (15,000) unless set higher; ours has 8.
     "revocations": Bucket("hub-revocations", Revocations, limit_bytes=7 * 1024 * 1024),
+    "trust": Bucket("hub-trust", Trust),
     "bridges": Bucket("hub-bridges", BridgeStart),
     "tokens": Bucket("hub-tokens", Token),
     "intents": Bucket("hub-intents", Intent),

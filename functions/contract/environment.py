@@ -8,6 +8,9 @@ from pathlib import Path
 
 from functions.domain.enrolment import RENEWAL_GRACE
 
+_LEAST_PASSPHRASE_BYTES = 16
+_MOST_PASSPHRASE_BYTES = 1023
+
 
 class SettingsError(Exception):
     """One or more settings are missing or wrong; the message names each, a line apiece."""
@@ -67,6 +70,35 @@ class Environment:
         if not secret:
             self._faults.append(f"{name} names an empty file: {path}")
         return secret
+
+    def passphrase(self, name: str, credential: str) -> bytes | None:
+        """The content of the file that the setting names, or of the service's credential (systemd) of a name; or None.
+
+        At least 16 bytes: the key derivation that PKCS #8 has costs a guess next to nothing.
+        """
+        path = self.passphrase_file(name, credential)
+        if path is None:
+            return None
+        try:
+            secret = path.read_bytes().rstrip(b"\r\n")
+        except OSError as problem:
+            self._faults.append(f"{name} names a file that cannot be read: {problem}")
+            return None
+        if not _LEAST_PASSPHRASE_BYTES <= len(secret) <= _MOST_PASSPHRASE_BYTES:
+            self._faults.append(
+                f"{name} names a file with {len(secret)} bytes; a passphrase has {_LEAST_PASSPHRASE_BYTES} to"
+                f" {_MOST_PASSPHRASE_BYTES}, as 'openssl rand -base64 32' makes one"
+            )
+            return None
+        return secret
+
+    def passphrase_file(self, name: str, credential: str) -> Path | None:
+        """Where that passphrase is, if one is given."""
+        if named := self.text(name, "-").removeprefix("-"):
+            return Path(named)
+        folder = self._environ.get("CREDENTIALS_DIRECTORY", "").strip()
+        found = Path(folder, credential)
+        return found if folder and found.exists() else None
 
     def fault(self, text: str) -> None:
         """Add a fault that the caller found by itself."""

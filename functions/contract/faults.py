@@ -31,6 +31,7 @@ CATALOGUE: Mapping[Reason, Entry] = {
     Reason.BAD_REQUEST: Entry(Malformed, 400, "The request is not what this operation takes."),
     Reason.TOO_DEEP: Entry(Malformed, 400, "The document is nested too deeply."),
     Reason.BAD_CSR: Entry(Malformed, 400, "The certificate signing request cannot be accepted."),
+    Reason.BAD_CA: Entry(Malformed, 400, "The hub cannot sign with this certificate authority."),
     Reason.CN_MISMATCH: Entry(Malformed, 400, "The common name of the CSR is not the device id."),
     Reason.UUID_MISMATCH: Entry(Malformed, 400, "The UUID in the message is not the one of the topic."),
     Reason.TOO_LARGE: Entry(Malformed, 413, "The payload is over the limit of this operation."),
@@ -72,6 +73,9 @@ CATALOGUE: Mapping[Reason, Entry] = {
     Reason.NAME_TAKEN: Entry(Conflict, 409, "The name is taken."),
     Reason.ALREADY_WHITELISTED: Entry(Conflict, 409, "The hardware UUID is on the whitelist already."),
     Reason.NO_BUNDLE: Entry(Conflict, 409, "The hub has no bundle of this claim certificate to give."),
+    Reason.CA_IN_USE: Entry(
+        Conflict, 409, "Devices have certificates of the hub's CA, so it cannot be replaced: they would be locked out."
+    ),
     Reason.VERSION_CONFLICT: Entry(
         Conflict, 409, "The record has changed since it was read. Read it again, then decide."
     ),

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, RootModel, model_validator
 from pydantic.alias_generators import to_camel
 
+from functions.domain.ca import MAX_CHAIN_CHARACTERS, MAX_KEY_CHARACTERS
 from functions.domain.certificates import MAX_CSR_CHARACTERS
 from functions.domain.whitelist import MAX_HARDWARE_VERSION, MAX_LINES, MAX_MANUFACTURER, MAX_NOTE
 
@@ -432,7 +433,11 @@ class Cut(Message):
 
 
 class Access(Message):
-    """What the broker must enforce: claim roles, denied devices, the CRL, and sessions to end."""
+    """What the broker must enforce: claim roles, denied devices, the CRL, sessions to end, and whom to trust.
+
+    ``ca_pem`` is all that it must trust, ``issuer`` the fingerprint of the CA
+    that signs; while not ``settled``, the keeper is to tell when the broker takes that one's certificates.
+    """
 
     claims: list[str]
     suspended: list[str]
@@ -440,12 +445,30 @@ class Access(Message):
     crl_pem: str
     crl_next_update: datetime | None = None
     cut: list[Cut]
+    issuer: str = ""
+    ca_pem: str = ""
+    settled: bool = True
 
 
 class AccessChanged(Message):
     """Event: the keeper should fetch the access state now; ``end`` names who must lose their sessions."""
 
     end: list[str]
+
+
+class TrustTaken(Request):
+    """Tells the CA (its fingerprint) whose certificates the broker takes by now."""
+
+    issuer: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class BrokerCertify(Request):
+    """Asks for a broker's server certificate, for a key that stays with it, under the names that devices use."""
+
+    csr_pem: Pem
+    hostnames: Annotated[
+        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]], Field(min_length=1, max_length=100)
+    ]
 
 
 class BridgeName(Request):
@@ -1107,6 +1130,79 @@ class DeviceRegister(Request):
     device_id: Annotated[str, Field(max_length=64)]
     csr_pem: Pem | None = None
     days: Annotated[int, Field(ge=1, le=36500)] | None = None
+
+
+# --- The certificate authority --------------------------------------------------------
+
+
+CaName = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+CaFingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class CaCreate(Request):
+    """Makes a root CA in the place of the present one: of this name and kind of key, valid for ``days``.
+
+    ``replaces`` is the fingerprint of the one to be replaced; if another is there, nothing is done.
+    """
+
+    cn: CaName | None = None
+    days: Annotated[int, Field(ge=1, le=36_500)] | None = None
+    key: Literal["P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096"] = "P-256"
+    replaces: CaFingerprint | None = None
+
+
+class CaImport(Request):
+    """Puts a CA made elsewhere in the place of the present one.
+
+    ``chainPem`` holds its certificate and, if it is no root, those above it;
+    ``passphrase`` is of a private key that is encrypted.
+    """
+
+    chain_pem: Annotated[str, Field(max_length=MAX_CHAIN_CHARACTERS)]
+    key_pem: str = Field(max_length=MAX_KEY_CHARACTERS, repr=False)
+    passphrase: str | None = Field(default=None, min_length=1, max_length=512, repr=False)
+    replaces: CaFingerprint | None = None
+
+
+class CaFact(Message):
+    """One certificate of the authority; ``key`` is its kind and curve or bits."""
+
+    subject: str
+    issuer: str
+    serial: str
+    fingerprint: str
+    not_before: datetime
+    not_after: datetime
+    key: str
+    signature_hash: str
+    path_length: int | None
+
+
+class CaView(Message):
+    """The authority that signs: the issuing certificate first in ``chain``, the root last.
+
+    ``notAfter`` is the end of the one that ends first. Once ``inUse``, it cannot
+    be replaced; until ``settled``, the broker is about to follow. ``caPem`` is
+    what devices are given to trust.
+    """
+
+    fingerprint: str
+    common_name: str
+    is_root: bool
+    not_after: datetime
+    in_use: bool
+    settled: bool
+    key_encrypted: bool
+    decided_at: datetime
+    decided_by: str
+    chain: list[CaFact]
+    ca_pem: str
+
+
+class CaReplaced(CaView):
+    """The new authority, and the names of the claim certificates that ended with the one before."""
+
+    ended_claims: list[str]
 
 
 # --- API tokens ---------------------------------------------------------------------

@@ -18,6 +18,8 @@ _WEAK_HASHES = frozenset({"md5", "sha1"})
 # How long a certificate is good for where its maker does not say.
 DEVICE_LIFETIME = timedelta(days=10 * 365)
 CLAIM_CERTIFICATE_LIFETIME = timedelta(days=5 * 365)
+# Renewed by the keeper long before; so it outlives a long absence of it.
+BROKER_LIFETIME = timedelta(days=5 * 365)
 
 # Past its nextUpdate a CRL locks out every device. It is renewed daily, so
 # that it outlives a hub that stands still for weeks.
@@ -92,7 +94,7 @@ class SigningRequest:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A certificate just signed, with the facts the register keeps."""
+    """A certificate just signed, with the facts the register keeps; ``issuer`` is the fingerprint of the CA's."""
 
     serial: str
     pem: str
@@ -100,6 +102,7 @@ class Signed:
     not_before: datetime
     not_after: datetime
     key: str = ""
+    issuer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ class Certificate:
     revoked_at: datetime | None = None
     revocation_reason: RevocationReason | None = None
     key: str = ""
+    issuer: str = ""
 
 
 def key_name(kind: str, curve: str, bits: int) -> str:

@@ -37,9 +37,10 @@ class Revocations:
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """A revoked certificate: whose it was, since when, until when the CRL must name it, and why if that was told."""
+    """A revoked certificate: whose, since when, until when its issuer's CRL must name it, and why if that was told."""
 
     common_name: str
     at: datetime
     not_after: datetime
     reason: RevocationReason | None = None
+    issuer: str = ""

@@ -5,9 +5,11 @@ Writes     revocations, and what a revocation that was cut short had left undone
 """
 
 from functions.contract.messages import Access, Cut, Nothing
+from functions.domain.ca import bundle
 from functions.domain.certificates import CUT_FOR
 from functions.domain.enrolment import is_claim_live
 from functions.domain.marks import Revoked
+from functions.handlers.ca import complete
 from functions.handlers.issuing import lost_races_can_be_retried
 from functions.handlers.revoking import renew
 from functions.ports import Call, Hub
@@ -15,6 +17,8 @@ from functions.ports import Call, Hub
 
 async def read(call: Call[Nothing], hub: Hub) -> Access:
     """The access state as it must be now; the keeper asks every minute and whenever it is told to.
+
+    What a call that replaced the CA had left undone is done.
 
     The revocation list is renewed here when it is older than a day, near its
     end, or lacks something. ``cut`` names the common names of certificates
@@ -25,6 +29,7 @@ async def read(call: Call[Nothing], hub: Hub) -> Access:
         Unavailable: the storage.
     """
     with lost_races_can_be_retried():
+        trust = await complete(hub)
         revocations, revoked = await renew(hub)
     now = hub.clock.now()
     claims = [kept.value async for _, kept in hub.claim_certificates.entries()]
@@ -36,6 +41,9 @@ async def read(call: Call[Nothing], hub: Hub) -> Access:
         crl_pem=revocations.crl_pem,
         crl_next_update=revocations.next_update,
         cut=_cut([entry for entry in revoked.values() if now - entry.at < CUT_FOR]),
+        issuer=trust.issuer,
+        ca_pem=bundle(trust),
+        settled=trust.is_settled,
     )
 
 

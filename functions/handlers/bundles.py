@@ -14,6 +14,7 @@ from functions.handlers.certificates import register
 from functions.handlers.claims import unknown_claim
 from functions.handlers.gates import ENROLMENT
 from functions.handlers.rewriting import value_of
+from functions.handlers.trusting import current
 from functions.ports import Call, Hub
 
 
@@ -88,6 +89,7 @@ async def _claim_bundle(found: ClaimCertificate, hub: Hub) -> BundleView:
     if certificate is None:
         # In a cluster, a replica may answer that is a moment behind.
         raise Unavailable
+    await current(hub)
     return _bundle(certificate, CLAIM_FILES, hub.keyring.unseal(found.sealed_key, found.key_owner), hub)
 
 

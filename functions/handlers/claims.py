@@ -34,6 +34,7 @@ from functions.handlers.issuing import lost_races_can_be_retried, read_request
 from functions.handlers.revoking import revoke as revoke_serials
 from functions.handlers.revoking import spread, tell
 from functions.handlers.rewriting import rewrite, value_of
+from functions.handlers.trusting import current
 from functions.ports import Call, Hub
 
 
@@ -49,6 +50,7 @@ async def create(call: Call[ClaimCreate], hub: Hub) -> Issued:
     """
     name = claim_name(call.body.name)
     digest = read_request(call.body.csr_pem, hub).digest
+    await current(hub)
     given = await _given_before(name, digest, hub)
     if given is not None:
         return issued(given, hub)
@@ -59,6 +61,7 @@ async def create(call: Call[ClaimCreate], hub: Hub) -> Issued:
         if given is None:
             raise Unavailable
         return issued(given, hub)
+    await _refuse_if_replaced(certificate, hub)
     await tell(hub)
     await _record(call, name, certificate, hub)
     return issued(certificate, hub)
@@ -81,6 +84,7 @@ async def issue(call: Call[ClaimIssue], hub: Hub) -> ClaimView:
     certificate = await _register(call, name, pair.csr_pem, read_request(pair.csr_pem, hub).digest, hub)
     if not await _take_name(name, certificate, hub, key_pem=pair.key_pem):
         raise _taken(name)
+    await _refuse_if_replaced(certificate, hub)
     await tell(hub)
     await _record(call, name, certificate, hub)
     return await _view(name, hub)
@@ -193,6 +197,17 @@ async def _record(
     await record(hub, call, "claim.created", name, after=facts)
 
 
+async def _refuse_if_replaced(certificate: Certificate, hub: Hub) -> None:
+    """Take a claim certificate back whose CA was replaced while it was made, and so may have been missed.
+
+    Raises:
+        Unavailable: it was.
+    """
+    if (await current(hub)).issuer != certificate.issuer:
+        await revoke_serials(hub, certificate.common_name, [certificate.serial])
+        raise Unavailable(detail="The hub's CA was replaced at this moment. Ask again.")
+
+
 async def _given_before(name: ClaimName, digest: str, hub: Hub) -> Certificate | None:
     """What the same request led to before; a name in use is refused before anything is signed.
 
@@ -215,6 +230,7 @@ async def _register(
     """Sign a claim certificate and register it."""
     now = hub.clock.now()
     days = call.body.days
+    await current(hub)
     signed = await hub.authority.sign(
         csr_pem,
         common_name=f"{CLAIM_PREFIX}{name}",
@@ -234,6 +250,7 @@ async def _register(
         csr_digest=digest,
         pem=signed.pem,
         key=signed.key,
+        issuer=signed.issuer,
     )
     await hub.certificates.create(signed.serial, certificate)
     return certificate

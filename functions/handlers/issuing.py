@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from functions.domain.ca import admit_joining
 from functions.domain.certificates import (
     DEVICE_LIFETIME,
     Certificate,
@@ -48,6 +49,7 @@ from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.joining import Joining
 from functions.handlers.lapsing import live_claim
 from functions.handlers.rewriting import Written, amend, rewrite, value_of
+from functions.handlers.trusting import current, sign_device
 from functions.ports import Hub, Kept, Store
 
 _SECOND_DEVICE = "This hardware UUID has a device already, under another id."
@@ -112,10 +114,12 @@ async def issue(application: Application, steps: Joining, hub: Hub) -> Certifica
         Malformed: ``cn_mismatch``: the claim keeps another name.
         Denied: a gate is shut, or the device is suspended.
         Conflict: ``device_exists``, ``no_claim_in_progress``.
-        Unavailable: another request for the same device came between.
+        Unavailable: another request for the same device came between; or the
+            hub has a new CA, and its broker is about to follow.
     """
     applicant = application.applicant
     steps.device = applicant.device
+    admit_joining(await current(hub), applicant.caller)
     gates, seen = await asyncio.gather(look_at_gates(applicant.caller, hub), _look(application, hub))
     admit_claimer(gates, applicant.caller, hub)
     given = await _given_before(application, seen, hub)
@@ -306,12 +310,8 @@ async def _register(application: Application, decided: Written[Claim], steps: Jo
     if kept is not None:
         return kept.value
     now = hub.clock.now()
-    signed = await hub.authority.sign(
-        application.csr_pem,
-        common_name=claim.device,
-        purpose=Purpose.DEVICE,
-        not_after=now + application.lifetime,
-        serial=claim.certificate,
+    signed = await sign_device(
+        hub, application.csr_pem, claim.device, serial=claim.certificate, not_after=now + application.lifetime
     )
     await steps.tell("signed", {"serial": signed.serial}, changes=False)
     certificate = Certificate(
@@ -327,6 +327,7 @@ async def _register(application: Application, decided: Written[Claim], steps: Jo
         csr_digest=application.digest,
         pem=signed.pem,
         key=signed.key,
+        issuer=signed.issuer,
     )
     try:
         await hub.certificates.create(signed.serial, certificate)

@@ -6,6 +6,7 @@ server would carry on, are shown on standard error.
 """
 
 import asyncio
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -126,6 +127,9 @@ class _Shown:
 
 
 def _open_hub(state: Path | None) -> "Hub":
+    from tinydb import TinyDB
+    from tinydb.storages import MemoryStorage
+
     from functions.adapters.audit import AUDIT_TABLE, TinyAudit, TinyTrails
     from functions.adapters.clock import SystemClock
     from functions.adapters.hasher import HmacHasher
@@ -142,7 +146,9 @@ def _open_hub(state: Path | None) -> "Hub":
 
     clock, shown, secret = SystemClock(), _Shown(), _uuid_key(state)
     database = _open_state(state)
-    stores = open_tables(database, clock)
+    # Not kept: which CA signs is the hub's to say, or of this run alone.
+    own = open_tables(TinyDB(storage=MemoryStorage), clock)["trust"]
+    stores = {**open_tables(database, clock), "trust": own}
     audit = TinyAudit(database.table(AUDIT_TABLE))
     return Hub(
         renewal_grace=RENEWAL_GRACE,
@@ -186,16 +192,22 @@ def _open_state(state: Path | None) -> "TinyDB":
 def _open_authority(state: Path | None) -> "Authority":
     from functions.adapters.authority import LocalAuthority, make_root
     from functions.adapters.clock import SystemClock
+    from functions.adapters.keeping import FileKeeping, MemoryKeeping
+    from functions.contract.environment import Environment
 
     folder = (state.parent if state else Path()) / "ca"
-    certificate, key = folder / "root.crt", folder / "root.key"
-    if state is None or not certificate.exists():
+    if state is None or not (folder / "root.crt").exists():
         complain("No ca/root.crt beside the state: what is signed now is signed by a CA made for this run.")
         return LocalAuthority(*make_root(), SystemClock())
+    env = Environment(os.environ)
+    passphrase = env.passphrase("HUB_CA_PASSPHRASE_FILE", "ca-passphrase")
+    env.done()
     try:
-        return LocalAuthority(certificate.read_text(), key.read_text(), SystemClock())
-    except (OSError, ValueError) as problem:
+        ca, _ = FileKeeping(folder / "root.crt", folder / "root.key", passphrase).look()
+    except ValueError as problem:
         raise Problem(f"The CA in {folder} cannot be used: {problem}") from problem
+    # In memory: what a run decides on is not for the hub whose files these are.
+    return LocalAuthority.kept(MemoryKeeping(ca), SystemClock())
 
 
 def _uuid_key(state: Path | None) -> bytes:

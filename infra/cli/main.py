@@ -10,6 +10,7 @@ import typer
 from infra.cli import (
     alarms,
     audit,
+    ca,
     certificate,
     claim,
     device,
@@ -39,6 +40,7 @@ app.command(epilog="Example: devicehub status --json")(stack.status)
 app.command(epilog="Example: devicehub logs bridge --follow")(stack.logs)
 app.command(epilog="Example: devicehub serve functions")(stack.serve)
 app.add_typer(enrolment.app, name="enrolment")
+app.add_typer(ca.app, name="ca")
 app.add_typer(claim.app, name="claim")
 app.add_typer(whitelist.app, name="whitelist")
 app.add_typer(certificate.app, name="certificate")

@@ -183,6 +183,8 @@ def _run(prepared: "Prepared", environ: Mapping[str, str], *, detach: bool) -> N
     paths = prepared.plan.paths
     if prepared.ended:
         say(f"Ended what an earlier run had left: {prepared.ended}.")
+    if prepared.plan.notes:
+        say(*prepared.plan.notes)
     process = asyncio.run(bring_up(prepared.plan, environ, () if detach else prepared.programs.wrapper))
     try:
         make_first_claim(prepared.plan)

@@ -9,6 +9,8 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
+from functions.adapters.keeping import FileKeeping
+from functions.adapters.roots import UnlockError, is_encrypted
 from infra.doctor.finding import Finding, Patient, span
 from infra.settings import Address
 
@@ -25,22 +27,25 @@ async def authority(patient: Patient) -> list[Finding]:
     """The CA: readable, of its key, valid, and for long enough."""
     if patient.node is None:
         return []
+    keeping = FileKeeping(patient.paths.ca_certificate, patient.paths.ca_key, patient.settings.ca_passphrase)
     try:
-        certificate = x509.load_pem_x509_certificate(patient.paths.ca_certificate.read_bytes())
-        key = serialization.load_pem_private_key(patient.paths.ca_key.read_bytes(), password=None)
+        ca, text = keeping.look()
+        _root(patient)
+    except UnlockError as problem:
+        mend = "Name the file of its passphrase in HUB_CA_PASSPHRASE_FILE, for this command and for 'devicehub up'."
+        return [Finding.wrong(str(problem), mend)]
     except (OSError, ValueError, TypeError) as problem:
-        return [Finding.wrong(f"The CA in {patient.paths.ca} cannot be read: {problem}.", _FROM_BACKUP)]
-    if certificate.public_key() != key.public_key():
-        return [Finding.wrong("The CA's certificate is not of the key beside it.", _FROM_BACKUP)]
+        return [Finding.wrong(f"The CA in {patient.paths.ca} cannot be used: {problem}", _FROM_BACKUP)]
     mend = "Plan a new CA: every device must be given a certificate of it before that day."
-    return [_lasting("The CA's certificate", certificate, patient.now, mend)]
+    found = [_lasting("The CA's certificate", certificate, patient.now, mend) for certificate in ca.certificates]
+    return [*found, Finding("Its key is encrypted")] if is_encrypted(text) else found
 
 
 async def broker(patient: Patient) -> list[Finding]:
     """The broker's certificate: of this CA, for the names devices use, and the one that is served."""
     if patient.node is None:
         return []
-    file = patient.paths.broker / "server.crt"
+    file = patient.paths.broker_server
     try:
         certificate = x509.load_pem_x509_certificate(file.read_bytes())
         certificate.verify_directly_issued_by(_root(patient))
@@ -114,7 +119,7 @@ async def _served(patient: Patient, certificate: x509.Certificate) -> list[Findi
     if patient.report is None or patient.node is None:
         return []
     address = Address.parse(patient.node.mqtt_listen).reach
-    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(patient.paths.broker / "ca.crt"))
+    context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=str(patient.paths.broker_trust))
     try:
         shown = await _shown(address, context, patient.node.mqtt_host)
     except ssl.SSLCertVerificationError as problem:

@@ -88,7 +88,7 @@ async def secrets(patient: Patient) -> list[Finding]:
 def _secret_files(patient: Patient) -> Iterator[Path]:
     paths = patient.paths
     yield from (paths.secrets, paths.ca_key, paths.nats_config)
-    yield from (paths.broker / name for name in ("server.key", "passwd", "dynsec.json"))
+    yield from (paths.broker / name for name in ("server.pem", "passwd", "dynsec.json"))
     for pattern in ("secrets/*", "claims/*/*.key", "simulator", "simulator/*.pem"):
         yield from paths.data.glob(pattern)
 

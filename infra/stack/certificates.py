@@ -1,118 +1,118 @@
-"""The hub's root CA, the broker's certificate, and the first revocation list."""
+"""The hub's CA, the broker's certificate, and the first revocation list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
-from functions.adapters.authority import BACK_DATED, LocalAuthority, make_request, make_root
+from bridge.broker.server import is_fit, render
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
-from functions.domain.certificates import Certificate, Gate, Purpose
+from functions.adapters.keeping import FileKeeping, MemoryKeeping
+from functions.adapters.roots import BACK_DATED, Ca, UnlockError, is_encrypted, make_root, read_ca
+from functions.contract.requests import make_request
+from functions.domain.certificates import BROKER_LIFETIME, Certificate, Gate, Purpose
 from functions.domain.faults import Fault
 from infra.problem import Problem
 from infra.stack.paths import Paths
 
-# Looked at whenever the hub is started, so it must outlive a long run.
-_SERVER_VALID = timedelta(days=5 * 365)
-_SERVER_RENEWED_BEFORE = timedelta(days=365)
 # The bridge publishes the hub's own list within seconds of the first start.
 _FIRST_CRL_VALID = timedelta(days=7)
 # Who asked for what ``devicehub up`` signs.
 _ISSUED_TO = "system:up"
+_UNLOCK = "Name the file of its passphrase in HUB_CA_PASSPHRASE_FILE."
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """The root CA, in PEM; ``key_pem`` stays out of every representation."""
+    """The hub's CA; its key stays out of every representation.
 
-    certificate_pem: str
-    key_pem: str
+    ``key_file`` is what belongs into the private file, ``trust_pem`` what is
+    trusted: the CA's certificate and those above it, then other authorities.
+    """
+
+    ca: Ca
+    key_file: str
+    trust_pem: str
+    is_newly_encrypted: bool = False
 
     def __repr__(self) -> str:
         return "Root(...)"
 
+    @classmethod
+    def of(cls, certificate_pem: str, key_pem: str) -> "Root":
+        """A CA by its certificates and its key that is not encrypted, both in PEM."""
+        ca = read_ca(certificate_pem, key_pem)
+        return cls(ca, key_pem + ca.chain_pem, ca.chain_pem)
+
     def authority(self) -> LocalAuthority:
-        """A signer with this root.
-
-        Raises:
-            Problem: the two files do not fit or cannot be read.
-        """
-        try:
-            return LocalAuthority(self.certificate_pem, self.key_pem, SystemClock())
-        except ValueError as problem:
-            raise Problem(str(problem), "Restore DATA/ca from a backup.") from problem
+        """A signer with this CA."""
+        return LocalAuthority.kept(MemoryKeeping(self.ca), SystemClock())
 
 
-def gather_root(paths: Paths, *, is_new: bool) -> Root:
-    """The root CA as it lies there; made where a hub is being set up.
+def gather_root(paths: Paths, passphrase: bytes | None = None, *, is_new: bool) -> Root:
+    """The CA as it lies there; made where a hub is being set up. Nothing is written.
 
     Raises:
-        Problem: it is lost or damaged. A new one would lock out every device.
+        Problem: it is lost or damaged (a new one would lock out every device),
+            or its key is encrypted with another passphrase or none is given.
     """
-    files = (paths.ca_certificate, paths.ca_key)
-    missing = [file for file in files if not file.exists()]
+    keeping = FileKeeping(paths.ca_certificate, paths.ca_key, passphrase)
     if is_new and not paths.ca_certificate.exists():
         # A key alone is what a first start leaves that was cut off: the
         # certificate is written after it, and nothing is signed before both.
-        return Root(*make_root())
-    if missing:
+        ca = read_ca(*make_root())
+        return Root(ca, keeping.render(ca), ca.chain_pem)
+    if not paths.ca_key.exists() or not paths.ca_certificate.exists():
+        lost = paths.ca_certificate if paths.ca_key.exists() else paths.ca_key
         raise Problem(
-            f"{missing[0]} is gone; without it no certificate can be signed, and a new CA would lock out every device.",
+            f"{lost} is gone; without it no certificate can be signed, and a new CA would lock out every device.",
             "Restore it from a backup.",
         )
     try:
-        root = Root(*(file.read_text(encoding="ascii") for file in files))
-    except (OSError, UnicodeDecodeError) as problem:
-        raise Problem(f"The CA in {paths.ca} cannot be read: {problem}.", "Restore it from a backup.") from problem
-    root.authority()
-    return root
+        ca, text = keeping.look()
+        trusted = paths.ca_certificate.read_text(encoding="ascii")
+    except UnlockError as problem:
+        raise Problem(str(problem), _UNLOCK) from problem
+    except (ValueError, OSError) as problem:
+        raise Problem(str(problem), "Restore DATA/ca from a backup.") from problem
+    is_newly_encrypted = passphrase is not None and not is_encrypted(text)
+    is_kept = not is_newly_encrypted and ca.chain_pem in text
+    trust_pem = trusted if trusted.startswith(ca.chain_pem) else ca.chain_pem
+    return Root(ca, text if is_kept else keeping.render(ca), trust_pem, is_newly_encrypted)
 
 
-async def gather_server(paths: Paths, root: Root, names: Sequence[str], now: datetime) -> tuple[str, str]:
-    """Certificate and key of the broker, in PEM: as they lie there while they fit, else new ones.
+async def gather_server(paths: Paths, root: Root, names: Sequence[str], now: datetime) -> str:
+    """Key and certificate of the broker, in PEM: as they lie there while they fit, else new ones.
 
     Raises:
         Problem: the CA cannot sign now.
     """
     try:
-        certificate = (paths.broker / "server.crt").read_text(encoding="ascii")
-        key = (paths.broker / "server.key").read_text(encoding="ascii")
+        found = paths.broker_server.read_text(encoding="ascii")
     except (FileNotFoundError, UnicodeDecodeError):
-        certificate = key = ""
-    if is_fit(certificate, key, root, names, now) and not _is_revoked(certificate, paths):
-        return certificate, key
+        found = ""
+    if is_fit(found, root.trust_pem, names, now) and not _is_revoked(found, paths):
+        return found
     csr, key = make_request("hub-broker")
     try:
-        signed = await root.authority().sign_server(csr, hostnames=names, not_after=now + _SERVER_VALID)
+        signed = await root.authority().sign_server(csr, hostnames=names, not_after=now + BROKER_LIFETIME)
     except Fault as fault:
         raise Problem(f"The broker's certificate cannot be signed: {fault.detail}", "Check the clock.") from fault
-    return signed.pem, key
+    return render(signed.pem, key, root.ca.certificates)
 
 
-def is_fit(certificate_pem: str, key_pem: str, root: Root, names: Sequence[str], now: datetime) -> bool:
-    """Whether a broker's certificate is this root's, of this key, for these names, and valid for long enough."""
-    try:
-        certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
-        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
-        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(root.certificate_pem.encode()))
-        alternatives = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, TypeError, x509.ExtensionNotFound, InvalidSignature):
-        return False
-    told = {str(general.value) for general in alternatives}
-    # Near the end of the root's own time no longer one can be had.
-    root_ends = x509.load_pem_x509_certificate(root.certificate_pem.encode()).not_valid_after_utc
-    lasts = certificate.not_valid_after_utc >= min(now + _SERVER_RENEWED_BEFORE, root_ends)
-    began = certificate.not_valid_before_utc <= now
-    return certificate.public_key() == key.public_key() and told == set(names) and lasts and began
+def server_entry(server_pem: str, issuer: str = "") -> Certificate:
+    """The register's entry of the broker's certificate, as far as it tells itself; the key beside it stays out.
 
-
-def server_entry(certificate_pem: str) -> Certificate:
-    """The register's entry of the broker's certificate, as far as the certificate itself tells."""
-    certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    Args:
+        server_pem: the broker's file.
+        issuer: the fingerprint of the CA.
+    """
+    certificate = x509.load_pem_x509_certificate(server_pem.encode())
     names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return Certificate(
         serial=f"{certificate.serial_number:x}",
@@ -125,7 +125,8 @@ def server_entry(certificate_pem: str) -> Certificate:
         gate=Gate.SYSTEM,
         issued_to=_ISSUED_TO,
         csr_digest="",
-        pem=certificate_pem,
+        pem=certificate.public_bytes(serialization.Encoding.PEM).decode(),
+        issuer=issuer,
     )
 
 

@@ -124,9 +124,9 @@ log_type information
 listener 0 {paths.broker_socket}
 
 listener {listen.port} {listen.host}
-cafile {broker / "ca.crt"}
-certfile {broker / "server.crt"}
-keyfile {broker / "server.key"}
+cafile {paths.broker_trust}
+certfile {paths.broker_server}
+keyfile {paths.broker_server}
 crlfile {paths.broker_crl}
 require_certificate true
 use_identity_as_username true

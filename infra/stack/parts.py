@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from infra.settings import Settings
+from infra.stack import hosts
 from infra.stack.hosts import device_host
 from infra.stack.mosquitto import BRIDGE_USER
 from infra.stack.paths import Paths
@@ -58,19 +59,9 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
         "HUB_TOPIC_PREFIXES": ",".join(settings.topic_prefixes),
         "HUB_RENEWAL_GRACE_SECONDS": str(settings.renewal_grace_seconds),
     }
-    bridge = common | {
-        "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("bridge")),
-        "HUB_BROKER_URL": f"unix:{paths.broker_socket}",
-        "HUB_BROKER_USER": BRIDGE_USER,
-        "HUB_BROKER_PASSWORD_FILE": str(paths.secret("broker-bridge")),
-        "HUB_BRIDGE_CONTROL_ID_FILE": str(paths.secret("bridge-control")),
-        "HUB_BRIDGE_TELEMETRY_ID_FILE": str(paths.secret("bridge-telemetry")),
-        "HUB_TOPIC_PREFIXES": ",".join(settings.topic_prefixes),
-        "HUB_BROKER_CRL_FILE": str(paths.broker_crl),
-        "HUB_BROKER_PID_FILE": str(paths.broker_pid),
-        "HUB_BROKER_LOG_FILE": str(paths.broker_log),
-        "HUB_MQTT_PORT": str(settings.mqtt_listen.port),
-    }
+    if settings.ca_passphrase_file is not None:
+        functions["HUB_CA_PASSPHRASE_FILE"] = str(settings.ca_passphrase_file)
+    bridge = common | _bridge(settings, paths)
     gateway = common | {
         "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("gateway")),
         "HUB_HTTP_LISTEN": str(settings.http_listen),
@@ -89,6 +80,26 @@ def _of_index(settings: Settings, paths: Paths) -> dict[str, str]:
         "HUB_FUNCTIONS_ROLE": "index",
         "HUB_INDEX_DIR": str(paths.index),
         "HUB_QUERY_PATHS": ",".join(settings.query_paths) or ",",
+    }
+
+
+def _bridge(settings: Settings, paths: Paths) -> dict[str, str]:
+    """What the bridge and the broker's keeper in it are told."""
+    return {
+        "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("bridge")),
+        "HUB_BROKER_URL": f"unix:{paths.broker_socket}",
+        "HUB_BROKER_USER": BRIDGE_USER,
+        "HUB_BROKER_PASSWORD_FILE": str(paths.secret("broker-bridge")),
+        "HUB_BRIDGE_CONTROL_ID_FILE": str(paths.secret("bridge-control")),
+        "HUB_BRIDGE_TELEMETRY_ID_FILE": str(paths.secret("bridge-telemetry")),
+        "HUB_TOPIC_PREFIXES": ",".join(settings.topic_prefixes),
+        "HUB_BROKER_CRL_FILE": str(paths.broker_crl),
+        "HUB_BROKER_TRUST_FILE": str(paths.broker_trust),
+        "HUB_BROKER_SERVER_FILE": str(paths.broker_server),
+        "HUB_BROKER_HOSTNAMES": ",".join(hosts.certificate_names(settings)),
+        "HUB_BROKER_PID_FILE": str(paths.broker_pid),
+        "HUB_BROKER_LOG_FILE": str(paths.broker_log),
+        "HUB_MQTT_PORT": str(settings.mqtt_listen.port),
     }
 
 

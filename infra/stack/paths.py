@@ -49,12 +49,12 @@ class Paths:
 
     @property
     def ca_certificate(self) -> Path:
-        """The root certificate."""
+        """What the hub trusts, public: the certificate of its CA, and those above it."""
         return self.ca / "root.crt"
 
     @property
     def ca_key(self) -> Path:
-        """The root's private key."""
+        """The CA's private key, and after it the certificates that it is of."""
         return self.ca / "root.key"
 
     @property
@@ -71,6 +71,16 @@ class Paths:
     def broker_crl(self) -> Path:
         """The revocation list the broker reads; the bridge replaces it."""
         return self.broker / "crl.pem"
+
+    @property
+    def broker_trust(self) -> Path:
+        """What the broker trusts; the bridge replaces it with what the hub trusts."""
+        return self.broker / "ca.crt"
+
+    @property
+    def broker_server(self) -> Path:
+        """The broker's certificate with its key, in one file, so that a power cut never mixes two; as above."""
+        return self.broker / "server.pem"
 
     @property
     def broker_log(self) -> Path:

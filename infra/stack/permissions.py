@@ -43,6 +43,7 @@ _STAFF = (
     "enrolment.*",
     "whitelist.>",
     "claims.*",
+    "ca.*",
     # Leaf by leaf: beside them stands what holders of a claim certificate ask.
     "certificates.query",
     "certificates.*.get",
@@ -91,6 +92,8 @@ USERS: Mapping[str, Permissions] = {
             "broker.sessions.list",
             "broker.restarted",
             "broker.bridges.start",
+            "broker.certificate.sign",
+            "broker.trust.taken",
             "alarms.raise",
             "alarms.clear",
         ),

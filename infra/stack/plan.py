@@ -38,7 +38,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that must be in place before the supervisor starts; files in the order of writing."""
+    """Everything that must be in place before the supervisor starts; files in the order of writing.
+
+    ``notes`` is what the one who starts it should know of it.
+    """
 
     paths: Paths
     directories: tuple[Path, ...]
@@ -46,6 +49,7 @@ class Plan:
     node: Node
     servers: tuple[Server, ...]
     parts: tuple[Part, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def is_new(self) -> bool:
@@ -61,20 +65,19 @@ async def make_plan(settings: Settings, paths: Paths, old: Node | None, programs
     """
     now = datetime.now(UTC)
     passwords = credentials.gather(paths, is_new=old is None)
-    root = certificates.gather_root(paths, is_new=old is None)
+    root = certificates.gather_root(paths, settings.ca_passphrase, is_new=old is None)
     names = hosts.certificate_names(settings)
-    server, server_key = await certificates.gather_server(paths, root, names, now)
+    server = await certificates.gather_server(paths, root, names, now)
     node = _node(settings, paths, old, names, now)
     parts = make_parts(settings, paths, node.nats_url)
     servers = _servers(paths, programs)
     files = (
         *(File(paths.secret(name), f"{value}\n".encode()) for name, value in passwords.items()),
-        File(paths.ca_key, root.key_pem.encode()),
-        File(paths.ca_certificate, root.certificate_pem.encode()),
+        File(paths.ca_key, root.key_file.encode()),
+        File(paths.ca_certificate, root.trust_pem.encode()),
         *_broker_files(settings, paths, programs, passwords["broker-bridge"]),
-        File(paths.broker / "ca.crt", root.certificate_pem.encode()),
-        File(paths.broker / "server.key", server_key.encode()),
-        File(paths.broker / "server.crt", server.encode()),
+        File(paths.broker_trust, root.trust_pem.encode()),
+        File(paths.broker_server, server.encode()),
         File(paths.broker_crl, (await certificates.gather_crl(paths, root, now)).encode()),
         # Also where a server elsewhere is used: it needs these accounts and users.
         File(
@@ -92,7 +95,8 @@ async def make_plan(settings: Settings, paths: Paths, old: Node | None, programs
             supervisor.render(paths, servers, parts, wrapper=programs.wrapper, runs_as_root=os.geteuid() == 0).encode(),
         ),
     )
-    return Plan(paths, _directories(paths), files, node, servers, parts)
+    notes = (f"The key of the CA in {paths.ca_key} is encrypted from now on.",) if root.is_newly_encrypted else ()
+    return Plan(paths, _directories(paths), files, node, servers, parts, notes)
 
 
 def _added_routes() -> tuple[Route, ...]:

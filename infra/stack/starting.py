@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from nats.aio.client import Client
 
 from functions.adapters.jetstream import JetStreamStore
@@ -105,7 +107,7 @@ async def _start(plan: Plan, watch: "_Watch") -> None:
     node, paths = plan.node, plan.paths
     nats = readiness.nats_address(node.nats_url)
     broker = Address.parse(node.mqtt_listen).reach
-    context = readiness.broker_context(paths.broker / "ca.crt")
+    context = readiness.broker_context(paths.broker_trust)
     while not await readiness.accepts(nats):
         await watch.pause("nats")
     password = _read_secret(paths.nats_password("admin"))
@@ -132,7 +134,9 @@ async def _register_server(client: Client, paths: Paths) -> None:
     """
     bucket = BUCKETS["certificates"]
     store: JetStreamStore[Certificate] = JetStreamStore(client, bucket.names, bucket.codec())
-    entry = server_entry((paths.broker / "server.crt").read_text(encoding="ascii"))
+    ca = x509.load_pem_x509_certificate(paths.ca_certificate.read_bytes())
+    issuer = ca.fingerprint(hashes.SHA256()).hex()
+    entry = server_entry(paths.broker_server.read_text(encoding="ascii"), issuer)
     with suppress(Conflict):
         await store.create(entry.serial, entry)
 

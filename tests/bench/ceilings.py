@@ -76,7 +76,7 @@ def _prepare(stage: Stage, own: Paths) -> Address:
     address = Address("127.0.0.1", free_port())
     files = {
         name: (stage.paths.broker / name).read_text()
-        for name in ("server.crt", "server.key", "ca.crt", "crl.pem", "passwd", "dynsec.json")
+        for name in ("server.pem", "ca.crt", "crl.pem", "passwd", "dynsec.json")
     }
     plugin = find_programs(embedded_nats=True).plugin
     files["mosquitto.conf"] = render(own, listen=address, plugin=plugin, runs_as_root=os.geteuid() == 0)

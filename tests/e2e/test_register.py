@@ -71,7 +71,7 @@ def rejoin(hub: RunningHub, at: Path, hardware: str) -> Identity:
 
 
 def test_what_the_hub_signs_for_itself_is_in_it_too(hub: RunningHub, http: httpx.Client) -> None:
-    server = x509.load_pem_x509_certificate((hub.data / "broker" / "server.crt").read_bytes())
+    server = x509.load_pem_x509_certificate((hub.data / "broker" / "server.pem").read_bytes())
 
     (listed,) = found(http, kind="server")
     claim = until_found(http, subject="claim-default")

@@ -12,16 +12,18 @@ from typing import Any
 import orjson
 import pytest
 
+from functions.adapters.authority import LocalAuthority, make_root
 from functions.adapters.hasher import HmacHasher
 from functions.domain.alarms import Alarm, Severity
 from functions.domain.audit import AuditEntry
+from functions.domain.ca import trust_alone
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device
 from functions.domain.enrolment import Claim, Enrolment
 from functions.route import Route
 from functions.routes import ROUTES
 from functions.runtime.calls import Reply, answer
-from functions.testing import SECRET, START, MemoryHub, memory_hub
+from functions.testing import SECRET, START, MemoryHub, SettableClock, memory_hub
 from tests.unit.handlers.onboarding import csr
 
 STAFF = "user:anna"
@@ -72,6 +74,9 @@ NEED_NONE = {
     "broker.sessions.list": READS,
     "broker.restarted": FACTS,
     "broker.bridges.start": FACTS,
+    "broker.certificate.sign": FACTS,
+    "broker.trust.taken": FACTS,
+    "ca.get": READS,
 }
 
 
@@ -102,6 +107,10 @@ class Act:
     before: tuple[Call, ...] = ()
 
 
+# Made now, and so valid at the hub's time too.
+ROOT = make_root()
+AUTHORITY = LocalAuthority(*ROOT, SettableClock())
+OTHER_CA = make_root()
 OPEN = Call("enrolment.open")
 SERIAL = "ab12"
 ALARM = Alarm("clock-skew", "the broker", Severity.WARNING, "", START, START)
@@ -182,6 +191,8 @@ ACTS = {
     "claims.create": Act(CLAIM, "claim.created", "fleet"),
     "claims.revoke": Act(Call("claims.revoke", _body(name="fleet")), "claim.revoked", "fleet", (CLAIM,)),
     "alarms.*.ack": Act(Call(f"alarms.{ALARM.id}.ack"), "alarm.acknowledged", ALARM.id),
+    "ca.create": Act(Call("ca.create", lambda: {"replaces": AUTHORITY.active.fingerprint}), "ca.replaced", "-"),
+    "ca.import": Act(Call("ca.import", _body(chainPem=OTHER_CA[0], keyPem=OTHER_CA[1])), "ca.replaced", "-"),
     "tokens.create": Act(TOKEN, "token.created", "dashboard"),
     "tokens.revoke": Act(Call("tokens.revoke", _body(name="dashboard")), "token.revoked", "dashboard", (TOKEN,)),
 }
@@ -200,6 +211,9 @@ def _hub() -> MemoryHub:
         certificates={SERIAL: old, RENEWED.serial: RENEWED},
         renewals={"pump-0002": RENEWAL},
         enrolment={"enrolment": Enrolment(is_open=False)},
+        # The certificate above is of an older CA: this one can still be replaced.
+        authority=LocalAuthority(*ROOT, SettableClock()),
+        trust={"trust": trust_alone(AUTHORITY.active, at=START, by="system:hub")},
     )
 
 

@@ -15,7 +15,7 @@ from functions.domain.alarms import Alarm, AlarmState, Severity
 from functions.domain.certificates import CRL_LIFETIME
 from functions.domain.faults import Unavailable
 from functions.handlers import access
-from functions.testing import START, MemoryHub, call, collect, memory_hub
+from functions.testing import START, MemoryHub, SettableClock, call, collect, memory_hub
 from tests.unit.handlers.onboarding import create_device
 
 WEEK = timedelta(days=7)
@@ -96,8 +96,7 @@ async def test_what_cannot_be_signed_now_is_told_and_tried_again() -> None:
 
 
 async def test_an_alarm_is_open_from_when_a_renewal_was_missed_until_it_is_made() -> None:
-    hub = memory_hub()
-    ill = replace(hub, authority=Failing(*make_root(), hub.clock))
+    hub, ill = well_and_ill()
     await rounds(hub, 1, _nothing)
 
     hub.clock.advance(timedelta(days=1, hours=23))
@@ -117,8 +116,7 @@ async def test_an_alarm_is_open_from_when_a_renewal_was_missed_until_it_is_made(
 
 
 async def test_an_alarm_closes_also_when_the_keeper_had_the_list_renewed() -> None:
-    hub = memory_hub()
-    ill = replace(hub, authority=Failing(*make_root(), hub.clock))
+    hub, ill = well_and_ill()
     await rounds(ill, 1, _nothing)
     (alarm,) = await alarms(hub)
     assert "never made" in alarm.detail
@@ -146,6 +144,13 @@ async def alarms(hub: MemoryHub) -> list[Alarm]:
 
 async def _nothing() -> None:
     return
+
+
+def well_and_ill() -> tuple[MemoryHub, MemoryHub]:
+    """A hub, and the same with a CA that signs no list now."""
+    clock, root = SettableClock(), make_root()
+    hub = memory_hub(clock=clock, authority=LocalAuthority(*root, clock))
+    return hub, replace(hub, authority=Failing(*root, clock))
 
 
 class Failing(LocalAuthority):

@@ -63,8 +63,8 @@ log_type information
 listener 0 {folder}/bridge.sock
 listener {port} 127.0.0.1
 cafile {folder}/ca.crt
-certfile {folder}/server.crt
-keyfile {folder}/server.key
+certfile {folder}/server.pem
+keyfile {folder}/server.pem
 crlfile {folder}/crl.pem
 require_certificate true
 use_identity_as_username true
@@ -148,8 +148,7 @@ class Mosquitto:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         certificate, key = self.authority.issue("localhost", "localhost")
-        certificate.rename(folder / "server.crt")
-        key.rename(folder / "server.key")
+        (folder / "server.pem").write_text(key.read_text() + certificate.read_text())
         subprocess.run(["mosquitto_passwd", "-c", "-b", folder / "passwd", USER, PASSWORD], check=True)
         (folder / "dynsec.json").write_text("{}")
         (folder / "acl").write_text("".join(_ACL.format(prefix=prefix) for prefix in prefixes))

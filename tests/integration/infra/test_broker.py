@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.adapters.authority import LocalAuthority, make_request
-from functions.adapters.clock import SystemClock
+from functions.adapters.authority import make_request
 from functions.domain.certificates import Purpose
 from infra.settings import Address
 from infra.stack.certificates import gather_crl, gather_root
@@ -76,8 +75,7 @@ def device(tmp_path: Path) -> Callable[[Plan], tuple[Path, Path]]:
         root = gather_root(plan.paths, is_new=False)
         csr, key = make_request("D-0001")
         ends = datetime.now(UTC) + timedelta(days=1)
-        authority = LocalAuthority(root.certificate_pem, root.key_pem, SystemClock())
-        signed = asyncio.run(authority.sign(csr, common_name="D-0001", purpose=Purpose.DEVICE, not_after=ends))
+        signed = asyncio.run(root.authority().sign(csr, common_name="D-0001", purpose=Purpose.DEVICE, not_after=ends))
         files = tmp_path / "device.crt", tmp_path / "device.key"
         files[0].write_text(signed.pem)
         files[1].write_text(key)

@@ -125,7 +125,7 @@ def test_a_hub_starts_tells_how_it_is_stops_and_starts_again_with_everything(mak
     assert private <= {hub.data / "broker" / "crl.pem"}
 
     assert hub.run("device", "create", "dev-0001", "--out", str(tmp_path / "d")).returncode == 0
-    certificate = (hub.data / "broker" / "server.crt").read_bytes()
+    certificate = (hub.data / "broker" / "server.pem").read_bytes()
     assert "dev-0001" in hub.run("device", "list").stdout
 
     again = hub.run("up", "--detach")
@@ -142,7 +142,7 @@ def test_a_hub_starts_tells_how_it_is_stops_and_starts_again_with_everything(mak
     hub.up()
     assert "dev-0001" in hub.run("device", "list").stdout
     assert len(json.loads(hub.run("claim", "list", "--json").stdout)) == 1
-    assert (hub.data / "broker" / "server.crt").read_bytes() == certificate
+    assert (hub.data / "broker" / "server.pem").read_bytes() == certificate
 
 
 def test_no_part_is_refused_anything_by_the_bus_while_it_works(make_hub: Maker) -> None:

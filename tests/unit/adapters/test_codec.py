@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError
 from functions.adapters.codec import Codec, Undecodable, check_key, shard_of
 from functions.adapters.layout import BUCKETS
 from functions.domain.alarms import Alarm, Severity
+from functions.domain.ca import Trust, Trusted
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device, Lifecycle, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
@@ -54,6 +55,7 @@ EVERY_TYPE: tuple[Any, ...] = (
     Enrolment(True, AT, True, "first"),
     Revoked("EDGB-0001", AT, AT),
     Revocations(3, "-----BEGIN X509 CRL-----\n", AT, AT),
+    Trust("ab" * 32, (Trusted("ab" * 32, "PEM\n"), Trusted("cd" * 32, "PEM\n")), AT, "user:anna", True, False),
     BridgeStart(7),
     Mark(AT),
     Alarm("clock-skew", "the broker", Severity.WARNING, "By 3 s.", AT, AT, 2, 3, AT, "user:anna", AT),

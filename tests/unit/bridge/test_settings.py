@@ -25,6 +25,9 @@ def environ(tmp_path: Path) -> dict[str, str]:
     return {
         "HUB_BROKER_URL": "unix:/run/bridge.sock",
         "HUB_BROKER_CRL_FILE": "/crl.pem",
+        "HUB_BROKER_TRUST_FILE": "/ca.crt",
+        "HUB_BROKER_SERVER_FILE": "/server.pem",
+        "HUB_BROKER_HOSTNAMES": "hub.example,127.0.0.1",
         "HUB_BROKER_PID_FILE": "/pid",
         "HUB_BROKER_LOG_FILE": "/log",
         **{name: str(tmp_path / name) for name in secrets},
@@ -70,13 +73,21 @@ def test_a_broker_on_another_host_needs_certificate_files(environ: dict[str, str
 
 
 def test_a_process_of_the_telemetry_lane_needs_nothing_of_the_control_lanes(environ: dict[str, str]) -> None:
-    for name in ("HUB_BRIDGE_CONTROL_ID_FILE", "HUB_BROKER_CRL_FILE", "HUB_BROKER_PID_FILE", "HUB_BROKER_LOG_FILE"):
+    for name in (
+        "HUB_BRIDGE_CONTROL_ID_FILE",
+        "HUB_BROKER_CRL_FILE",
+        "HUB_BROKER_TRUST_FILE",
+        "HUB_BROKER_SERVER_FILE",
+        "HUB_BROKER_HOSTNAMES",
+        "HUB_BROKER_PID_FILE",
+        "HUB_BROKER_LOG_FILE",
+    ):
         del environ[name]
 
     assert Settings.from_env(environ, (Lane.TELEMETRY,)).client_ids == {Lane.TELEMETRY: "t" * 32}
     with pytest.raises(SettingsError) as problem:
         Settings.from_env(environ, BOTH)
-    assert len(str(problem.value).splitlines()) == 4
+    assert len(str(problem.value).splitlines()) == 7
 
 
 @pytest.mark.parametrize("prefixes", ["a/b", "$x,#", "$x,", "+", "a b"])

@@ -93,6 +93,11 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "broker.sessions.list": (SYSTEM, None),
     "broker.restarted": (SYSTEM, None),
     "broker.bridges.start": (SYSTEM, None),
+    "broker.certificate.sign": (SYSTEM, None),
+    "broker.trust.taken": (SYSTEM, None),
+    "ca.get": (READERS, Scope.ADMIN),
+    "ca.create": (READERS, Scope.ADMIN),
+    "ca.import": (READERS, Scope.ADMIN),
 }
 CALLERS = {
     DEVICE: f"device:{ID}",

@@ -12,6 +12,7 @@ from bridge.broker.alarms import Alarms
 from bridge.broker.keeper import Keeper
 from bridge.broker.mosquitto import Files
 from bridge.broker.mosquitto import Mosquitto as Admin
+from bridge.broker.server import ServerFiles
 from bridge.broker.sessions import Sessions
 from bridge.broker.sockets import peers
 from bridge.mqtt.lanes import Lane, Login
@@ -145,7 +146,12 @@ class Keeping:
             self.lane.session,
             self.sessions,
             prefixes=self.prefixes,
-            files=Files(*(self.broker.folder / name for name in ("crl.pem", "mosquitto.pid", "broker.log"))),
+            files=Files(
+                self.broker.folder / "crl.pem",
+                self.broker.folder / "mosquitto.pid",
+                self.broker.folder / "broker.log",
+                ServerFiles(self.broker.folder / "ca.crt", self.broker.folder / "server.pem", ("localhost",)),
+            ),
             lanes=[self.lane],
             alarms=self.alarms,
         )

@@ -201,7 +201,7 @@ async def test_a_key_file_that_the_broker_cannot_load_is_an_alarm_and_the_bridge
     await keeping.start()
     device = await join(keeping.broker.authority.issue("EDGB-0002"), "EDGB-0002")
     await device.subscribe("$devicehub/devices/EDGB-0002/twin/update/accepted")
-    key = keeping.broker.folder / "server.key"
+    key = keeping.broker.folder / "server.pem"
     whole = key.read_text()
     key.write_text("nonsense")
     keeping.broker.signal(signal.SIGHUP)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -19,14 +19,17 @@ from functions.contract.messages import (
     Access,
     AccessChanged,
     AlarmRaise,
+    BrokerCertify,
     BrokerRestarted,
     Cut,
     Done,
+    Issued,
     Message,
     SessionClosed,
     SessionFact,
     SessionList,
     SessionOpened,
+    TrustTaken,
 )
 from functions.domain.callers import Caller
 from functions.domain.faults import Fault, Unavailable
@@ -105,6 +108,16 @@ class MemoryFunctions:
             return self.access
         if name == "sessions.list":
             return SessionList(sessions=self.known)
+        if name == "certificate.sign":
+            assert isinstance(body, BrokerCertify)
+            chain = self.access.ca_pem
+            return Issued(
+                common_name="hub-broker", serial="ab", cert_pem=f"of {chain}", ca_chain_pem=chain, expires_at=NOW
+            )
+        if name == "trust.taken":
+            assert isinstance(body, TrustTaken)
+            if body.issuer == self.access.issuer:
+                self.access = self.access.model_copy(update={"settled": True})
         if isinstance(body, AlarmRaise):
             self.raised.append(body)
         else:
@@ -164,6 +177,7 @@ class MemoryBroker:
     topics: tuple[str, ...] = ("$CONTROL/dynamic-security/v1/response",)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    good_for: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -201,6 +215,14 @@ class MemoryBroker:
 
     async def apply_access(self, claims: Collection[str], suspended: Collection[str]) -> None:
         self._do("access", (sorted(claims), sorted(suspended)))
+
+    def request_certificate(self, trust_pem: str) -> tuple[str, Sequence[str]] | None:
+        return None if trust_pem in self.good_for else ("csr", ("hub.example",))
+
+    def apply_trust(self, trust_pem: str, certificate_pem: str | None) -> None:
+        self._do("trust", (trust_pem, certificate_pem))
+        if certificate_pem is not None:
+            self.good_for = {trust_pem}
 
     async def apply_crl(self, pem: str) -> None:
         self._do("crl", pem)

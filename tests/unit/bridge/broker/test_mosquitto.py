@@ -13,6 +13,7 @@ from bridge.broker.alarms import Alarms
 from bridge.broker.control import RESPONSE_TOPIC, TOPIC, Control
 from bridge.broker.lines import Line, ReloadFailed
 from bridge.broker.mosquitto import Files, Mosquitto
+from bridge.broker.server import ServerFiles
 from bridge.broker.sessions import Sessions
 from bridge.mqtt.session import Incoming
 from functions.domain.faults import Conflict, Denied, Fault, Unavailable
@@ -68,7 +69,12 @@ def mosquitto(plugin: Plugin, tmp_path: Path) -> Mosquitto:
         plugin,
         Sessions("local"),
         prefixes=("$devicehub",),
-        files=Files(tmp_path / "crl.pem", tmp_path / "pid", tmp_path / "log"),
+        files=Files(
+            tmp_path / "crl.pem",
+            tmp_path / "pid",
+            tmp_path / "log",
+            ServerFiles(tmp_path / "ca.crt", tmp_path / "server.pem", ("hub.example",)),
+        ),
         lanes=[MemoryLane()],
         alarms=Alarms(MemoryFunctions()),
     )

@@ -26,7 +26,7 @@ def write_private(file: Path, text: str) -> None:
 
 @pytest.fixture(scope="session")
 def root() -> Root:
-    return Root(*make_root())
+    return Root.of(*make_root())
 
 
 @pytest.fixture
@@ -46,12 +46,11 @@ def patient(tmp_path: Path, root: Root) -> Patient:
         topic_prefixes=("$devicehub",),
         workers=1,
     )
-    certificate, key = asyncio.run(gather_server(paths, root, NAMES, now))
+    server = asyncio.run(gather_server(paths, root, NAMES, now))
     crl = asyncio.run(gather_crl(paths, root, now))
-    write_private(paths.ca_certificate, root.certificate_pem)
-    write_private(paths.ca_key, root.key_pem)
-    write_private(paths.broker / "server.crt", certificate)
-    write_private(paths.broker / "server.key", key)
+    write_private(paths.ca_certificate, root.trust_pem)
+    write_private(paths.ca_key, root.key_file)
+    write_private(paths.broker_server, server)
     write_private(paths.broker_crl, crl)
     write_private(paths.nats_config, "")
     for name in ("passwd", "dynsec.json"):

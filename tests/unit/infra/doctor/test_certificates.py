@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from functions.adapters.authority import LocalAuthority, make_request, make_root
-from functions.adapters.clock import SystemClock
+from functions.adapters.authority import make_request, make_root
 from functions.domain.certificates import Purpose
 from infra.doctor import certificates
 from infra.doctor.finding import Check, Patient
@@ -68,7 +67,7 @@ async def test_a_claim_certificate_near_its_end_is_told_with_its_bundle(
     patient: Patient, later: Later, root: Root
 ) -> None:
     csr, _ = make_request("claim-default")
-    signer = LocalAuthority(root.certificate_pem, root.key_pem, SystemClock())
+    signer = root.authority()
     not_after = patient.now + timedelta(days=40)
     signed = await signer.sign(csr, common_name="claim-default", purpose=Purpose.CLAIM, not_after=not_after)
     patient.paths.default_claim.mkdir(parents=True)

@@ -23,7 +23,7 @@ async def test_secrets_that_only_the_owner_can_read_are_well(patient: Patient) -
     [
         ("secrets/uuid-key", 0o640, "chmod 600"),
         ("ca/root.key", 0o604, "chmod 600"),
-        ("broker/server.key", 0o644, "chmod 600"),
+        ("broker/server.pem", 0o644, "chmod 600"),
         ("nats/nats.conf", 0o644, "chmod 600"),
         ("secrets", 0o755, "chmod 700"),
     ],

@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from bridge.broker.server import is_fit
 from functions.adapters.authority import make_root
 from functions.domain.certificates import Gate, Purpose
 from infra.problem import Problem
-from infra.stack.certificates import Root, gather_crl, gather_root, gather_server, is_fit, server_entry
+from infra.stack.certificates import Root, gather_crl, gather_root, gather_server, server_entry
 from infra.stack.paths import Paths
 
 NAMES = ("hub.example", "127.0.0.1", "2001:db8::1")
@@ -22,25 +23,21 @@ def paths(tmp_path: Path) -> Paths:
 
 @pytest.fixture(scope="module")
 def root() -> Root:
-    return Root(*make_root())
+    return Root.of(*make_root())
 
 
 def now() -> datetime:
     return datetime.now(UTC)
 
 
-def keep_server(paths: Paths, pair: tuple[str, str]) -> None:
-    (paths.broker / "server.crt").write_text(pair[0])
-    (paths.broker / "server.key").write_text(pair[1])
-
-
 def test_a_new_hub_gets_a_root_and_keeps_it(paths: Paths) -> None:
     made = gather_root(paths, is_new=True)
-    paths.ca_certificate.write_text(made.certificate_pem)
-    paths.ca_key.write_text(made.key_pem)
+    paths.ca_certificate.write_text(made.trust_pem)
+    paths.ca_key.write_text(made.key_file)
 
-    assert gather_root(paths, is_new=False) == made
-    assert gather_root(paths, is_new=True) == made
+    for is_new in (False, True):
+        again = gather_root(paths, is_new=is_new)
+        assert (again.key_file, again.trust_pem) == (made.key_file, made.trust_pem)
 
 
 def test_a_root_does_not_show_its_key(root: Root) -> None:
@@ -49,8 +46,8 @@ def test_a_root_does_not_show_its_key(root: Root) -> None:
 
 @pytest.mark.parametrize("lost", ["root.crt", "root.key"])
 def test_a_root_that_is_lost_is_never_replaced(paths: Paths, root: Root, lost: str) -> None:
-    paths.ca_certificate.write_text(root.certificate_pem)
-    paths.ca_key.write_text(root.key_pem)
+    paths.ca_certificate.write_text(root.trust_pem)
+    paths.ca_key.write_text(root.key_file)
     (paths.ca / lost).unlink()
 
     with pytest.raises(Problem, match=f"{lost} is gone.*Restore it from a backup"):
@@ -58,16 +55,16 @@ def test_a_root_that_is_lost_is_never_replaced(paths: Paths, root: Root, lost: s
 
 
 def test_a_first_start_that_was_cut_off_is_begun_again(paths: Paths, root: Root) -> None:
-    paths.ca_key.write_text(root.key_pem)
+    paths.ca_key.write_text(root.key_file)
 
     made = gather_root(paths, is_new=True)
 
-    assert made != root
+    assert made.ca.fingerprint != root.ca.fingerprint
     made.authority()
 
 
 def test_a_root_whose_files_do_not_belong_together_is_a_problem(paths: Paths, root: Root) -> None:
-    paths.ca_certificate.write_text(root.certificate_pem)
+    paths.ca_certificate.write_text(root.trust_pem)
     paths.ca_key.write_text(make_root()[1])
 
     with pytest.raises(Problem, match="Restore"):
@@ -75,70 +72,72 @@ def test_a_root_whose_files_do_not_belong_together_is_a_problem(paths: Paths, ro
 
 
 async def test_the_broker_gets_a_certificate_for_every_name(paths: Paths, root: Root) -> None:
-    certificate, key = await gather_server(paths, root, NAMES, now())
+    found = await gather_server(paths, root, NAMES, now())
 
-    told = x509.load_pem_x509_certificate(certificate.encode()).extensions
+    told = x509.load_pem_x509_certificate(found.encode()).extensions
     alternatives = told.get_extension_for_class(x509.SubjectAlternativeName).value
     assert {str(name.value) for name in alternatives} == set(NAMES)
-    assert is_fit(certificate, key, root, NAMES, now())
+    assert is_fit(found, root.trust_pem, NAMES, now())
 
 
 async def test_a_certificate_that_fits_is_kept(paths: Paths, root: Root) -> None:
-    pair = await gather_server(paths, root, NAMES, now())
-    keep_server(paths, pair)
+    found = await gather_server(paths, root, NAMES, now())
+    paths.broker_server.write_text(found)
 
-    assert await gather_server(paths, root, NAMES, now()) == pair
-    assert await gather_server(paths, root, tuple(reversed(NAMES)), now()) == pair
+    assert await gather_server(paths, root, NAMES, now()) == found
+    assert await gather_server(paths, root, tuple(reversed(NAMES)), now()) == found
 
 
 async def test_other_names_ask_for_another_certificate(paths: Paths, root: Root) -> None:
-    pair = await gather_server(paths, root, NAMES, now())
-    keep_server(paths, pair)
+    found = await gather_server(paths, root, NAMES, now())
+    paths.broker_server.write_text(found)
 
     for names in (NAMES[:2], (*NAMES, "10.0.0.1")):
-        assert await gather_server(paths, root, names, now()) != pair
+        assert await gather_server(paths, root, names, now()) != found
 
 
 async def test_a_certificate_near_its_end_is_replaced(paths: Paths, root: Root) -> None:
-    pair = await gather_server(paths, root, NAMES, now())
+    found = await gather_server(paths, root, NAMES, now())
 
-    assert is_fit(*pair, root, NAMES, now() + timedelta(days=4 * 365 - 2))
-    assert not is_fit(*pair, root, NAMES, now() + timedelta(days=4 * 365 + 2))
+    assert is_fit(found, root.trust_pem, NAMES, now() + timedelta(days=4 * 365 - 2))
+    assert not is_fit(found, root.trust_pem, NAMES, now() + timedelta(days=4 * 365 + 2))
 
 
 async def test_a_certificate_that_lasts_as_long_as_its_root_is_not_replaced_at_every_start(paths: Paths) -> None:
-    old = Root(*make_root(days=100))
-    pair = await gather_server(paths, old, NAMES, now())
+    old = Root.of(*make_root(days=100))
+    found = await gather_server(paths, old, NAMES, now())
 
-    assert is_fit(*pair, old, NAMES, now())
+    assert is_fit(found, old.trust_pem, NAMES, now())
 
 
 async def test_a_certificate_of_another_root_or_key_is_replaced(paths: Paths, root: Root) -> None:
-    certificate, key = await gather_server(paths, root, NAMES, now())
-    _, other_key = await gather_server(paths, root, NAMES, now())
+    found = await gather_server(paths, root, NAMES, now())
+    other = await gather_server(paths, root, NAMES, now())
+    begin = "-----BEGIN CERTIFICATE-----"
 
-    assert not is_fit(certificate, key, Root(*make_root()), NAMES, now())
-    assert not is_fit(certificate, other_key, root, NAMES, now())
-    assert not is_fit("", "", root, NAMES, now())
-    assert not is_fit(certificate[:-40], key, root, NAMES, now())
+    assert not is_fit(found, make_root()[0], NAMES, now())
+    assert not is_fit(other.partition(begin)[0] + begin + found.partition(begin)[2], root.trust_pem, NAMES, now())
+    assert not is_fit("", root.trust_pem, NAMES, now())
+    assert not is_fit(found[:-40], root.trust_pem, NAMES, now())
+    assert not is_fit(found, "no certificate", NAMES, now())
 
 
 async def test_a_revoked_certificate_is_replaced(paths: Paths, root: Root) -> None:
-    pair = await gather_server(paths, root, NAMES, now())
-    keep_server(paths, pair)
-    entry = (server_entry(pair[0]).serial, now(), None)
+    found = await gather_server(paths, root, NAMES, now())
+    paths.broker_server.write_text(found)
+    entry = (server_entry(found).serial, now(), None)
 
     paths.broker_crl.write_text(await gather_crl(paths, root, now()))
-    assert await gather_server(paths, root, NAMES, now()) == pair
+    assert await gather_server(paths, root, NAMES, now()) == found
     authority, ends = root.authority(), now() + timedelta(days=1)
     paths.broker_crl.write_text(await authority.sign_crl([entry], number=1, next_update=ends))
-    assert await gather_server(paths, root, NAMES, now()) != pair
+    assert await gather_server(paths, root, NAMES, now()) != found
 
 
 async def test_the_register_is_told_what_the_certificate_says(paths: Paths, root: Root) -> None:
-    certificate, _ = await gather_server(paths, root, NAMES, now())
+    found = await gather_server(paths, root, NAMES, now())
 
-    entry = server_entry(certificate)
+    entry = server_entry(found, root.ca.fingerprint)
 
     assert (entry.purpose, entry.common_name, entry.gate, entry.issued_to) == (
         Purpose.SERVER,
@@ -148,7 +147,9 @@ async def test_the_register_is_told_what_the_certificate_says(paths: Paths, root
     )
     assert timedelta(0) <= now() - entry.issued_at < timedelta(minutes=1)
     assert entry.not_after - now() > timedelta(days=4 * 365)
-    assert entry.pem == certificate
+    assert found.endswith(entry.pem)
+    assert "PRIVATE" not in entry.pem
+    assert entry.issuer == root.ca.fingerprint
 
 
 async def test_the_first_list_is_empty_and_valid(paths: Paths, root: Root) -> None:

@@ -103,7 +103,7 @@ def test_another_host_name_changes_the_brokers_certificate(plan_for: Planner) ->
     changed = {line.rpartition("/")[2] for line in show(plan_for(HUB_HOSTNAMES="other.example"))}
 
     # The supervisor's file has what bundles tell devices.
-    assert changed == {"server.crt", "server.key", "supervisord.conf"}
+    assert changed == {"server.pem", "supervisord.conf"}
 
 
 def test_what_the_broker_and_the_bridge_keep_is_left_alone(plan_for: Planner) -> None:
