@@ -28,7 +28,7 @@ KILLS = int(os.environ.get("HUB_SOAK_KILLS", "40"))
 THOUSANDS = int(os.environ.get("HUB_SOAK_THOUSANDS", "10"))
 PARTS = ("functions", "index", "bridge", "gateway", "nats", "mosquitto")
 # What must not grow with the devices that have joined, but for what each process remembers within bounds: of a
-# function worker the last 4,096 claims, some 8 MiB, and 0.1 KiB of each device.
+# function worker the last 4,096 claims, some 8 MiB, and 0.1 KiB of each device; of the bridge the last 8,192 topics.
 FLAT = ("functions", "bridge", "gateway")
 FLAT_MIB = 16.0
 # A device and its certificate in the index, with what Python and SQLite take beside them.
