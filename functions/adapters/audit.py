@@ -1,7 +1,8 @@
 """The audit trail on NATS JetStream, and in TinyDB for tests and one call of one function."""
 
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import structlog
 from nats.aio.client import Client
@@ -13,13 +14,15 @@ from functions.adapters.batches import read_last
 from functions.adapters.codec import Codec, check_key
 from functions.adapters.durable import write
 from functions.adapters.layout import TRAILS
-from functions.domain.audit import AuditEntry, AuditRecord, AuditWanted, Trail
+from functions.domain.audit import AuditEntry, AuditRecord, AuditWanted, Trail, left_out
 from functions.domain.faults import Unavailable
 from functions.ports import AuditPage
 
 _MESSAGE_ID = "Nats-Msg-Id"
 # Records that wait for the storage, at most: a thousand of the largest are 64 MiB, of the usual ones 1 MiB.
 _MOST_LATE = 1000
+_REFUSALS_AT_ONCE = 200
+_REFUSALS_A_SECOND = 20
 # A server takes messages of 1 MiB, and an entry has 8 KiB and a little at most, where it is of a twin 64: of those a
 # call writes one.
 _MOST_ENTRIES = 64
@@ -42,11 +45,20 @@ class JetStreamAudit:
     ``catch_up`` and before whatever is appended next. The server knows a
     record by its first entry's id for two minutes, so none is kept twice
     because its acknowledgement was lost.
+
+    Who may ask to join can be refused as often as they like, so of refusals
+    a process keeps 20 a second, after the first 200; the others are counted,
+    and their number is kept with the next.
+
+    Args:
+        client: the connection.
+        now: monotonic seconds.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, now: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._late: deque[AuditRecord] = deque()
+        self._refusals = _Allowance(now)
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
         """Keep what one call did; durable when it returns.
@@ -54,6 +66,8 @@ class JetStreamAudit:
         Raises:
             Unavailable: it was not stored, or not said to be in time.
         """
+        if entries[-1].is_refusal:
+            entries = self._refusals.take(entries)
         for record in _records(entries):
             is_kept = False
             try:
@@ -97,6 +111,30 @@ class JetStreamAudit:
         if len(self._late) > _MOST_LATE:
             for lost in self._late.popleft().entries:
                 log.error("audit entry lost", action=lost.action, actor=lost.actor, target=lost.target, call=lost.call)
+
+
+class _Allowance:
+    """What of the refusals is kept: so many at once, then so many a second."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._left = float(_REFUSALS_AT_ONCE)
+        self._at = now()
+        self._left_out = 0
+
+    def take(self, entries: Sequence[AuditEntry]) -> Sequence[AuditEntry]:
+        """The entries of a refusal, if they are to be kept, with the number of those that were not; else none."""
+        now = self._now()
+        self._left = min(self._left + (now - self._at) * _REFUSALS_A_SECOND, _REFUSALS_AT_ONCE)
+        self._at = now
+        if self._left < 1:
+            if not self._left_out:
+                log.warning("refusals left out of the audit trail", caller=entries[-1].actor)
+            self._left_out += 1
+            return ()
+        self._left -= 1
+        number, self._left_out = self._left_out, 0
+        return (*entries, left_out(entries[-1], number)) if number else entries
 
 
 def _records(entries: Sequence[AuditEntry]) -> Iterator[AuditRecord]:

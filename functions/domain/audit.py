@@ -27,6 +27,8 @@ _SHOWN_CHARACTERS = 64
 # Stands in the place of a secret.
 HIDDEN = "(hidden)"
 
+_REFUSED = "onboarding.refused"
+
 _ACTION = re.compile(r"[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)+")
 _ORIGIN = re.compile(r"[A-Za-z0-9:.%_-]{1,64}")
 # The texts that must not be kept whatever they stand in: private keys in PEM, and API tokens.
@@ -104,6 +106,11 @@ class AuditEntry:
         """Where it is kept."""
         return {"twin": Trail.TWINS, "onboarding": Trail.ONBOARDING}.get(self.action.partition(".")[0], Trail.CHANGES)
 
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it says that somebody was refused, which whoever has a claim certificate can bring about at will."""
+        return self.action == _REFUSED
+
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
@@ -160,6 +167,21 @@ def entry(
     kept_before, cut_before = _bounded(without_secrets(before), "before", most)
     kept_after, cut_after = _bounded(without_secrets(after), "after", most)
     return replace(made, before=kept_before, after=kept_after, cut=(*cut_before, *cut_after))
+
+
+def left_out(last: AuditEntry, number: int) -> AuditEntry:
+    """The entry that says, after the last refusal that was kept, how many before it were not."""
+    return replace(
+        last,
+        id=f"{last.id}+",
+        action="onboarding.left-out",
+        actor="system:functions",
+        origin="hub",
+        target=UNNAMED,
+        before=None,
+        after={"refusals": number},
+        cut=(),
+    )
 
 
 def without_secrets(value: Any) -> Any:

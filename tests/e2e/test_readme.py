@@ -85,3 +85,11 @@ def test_a_fleet_that_is_not_there(hub: RunningHub, tmp_path: Path) -> None:
     assert "50 of 50 connected" in done.stdout
     assert " 0 errors." in done.stdout
     assert done.stdout.endswith("All is well.\n")
+
+
+def test_what_was_done_and_what_needs_you(hub: RunningHub, tmp_path: Path) -> None:
+    hub.cli("enrolment", "close")
+    done = _paste(hub, tmp_path, _blocks("What was done, and what needs you"))
+
+    assert "enrolment.closed" in done.stdout
+    assert "There is no alarm" in done.stdout or "seen" in done.stdout

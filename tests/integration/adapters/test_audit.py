@@ -1,6 +1,7 @@
 """The audit trail on a real nats-server, with the functions' permissions."""
 
 import asyncio
+from dataclasses import replace
 
 import nats.js.errors
 import pytest
@@ -91,3 +92,24 @@ async def test_an_entry_whose_call_ran_out_of_time_is_kept_all_the_same(
     await audit.catch_up()
 
     assert await recorded(Trail.CHANGES) == [audit_entry(1)]
+
+
+async def test_of_very_many_refusals_some_are_kept_and_the_others_counted(
+    functions: Client, audit: JetStreamAudit, recorded: Recorded
+) -> None:
+    now = [0.0]
+    sparing = JetStreamAudit(functions, lambda: now[0])
+    refusals = [replace(audit_entry(n), action="onboarding.refused") for n in range(400)]
+    with structlog.testing.capture_logs() as logs:
+        for one in refusals[:300]:
+            await sparing.append([one])
+    assert [line["event"] for line in logs] == ["refusals left out of the audit trail"]
+    now[0] = 0.1
+    await sparing.append([refusals[300]])
+    await sparing.append([replace(audit_entry(500), action="onboarding.accepted")])
+
+    kept = await recorded(Trail.ONBOARDING)
+
+    assert [one.id for one in kept[:201]] == [one.id for one in (*refusals[:200], refusals[300])]
+    assert (kept[201].action, kept[201].after, kept[201].target) == ("onboarding.left-out", {"refusals": 100}, "-")
+    assert kept[202].action == "onboarding.accepted"
