@@ -46,7 +46,7 @@ from functions.domain.enrolment import (
 from functions.domain.faults import Conflict, Denied, Malformed, Reason, Unavailable
 from functions.domain.names import id_key, uuid_key
 from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
-from functions.handlers.joining import Joining
+from functions.handlers.joining import Joining, facts_of
 from functions.handlers.lapsing import live_claim
 from functions.handlers.rewriting import Written, amend, rewrite, value_of
 from functions.handlers.trusting import current, sign_device
@@ -136,9 +136,9 @@ async def issue(application: Application, steps: Joining, hub: Hub) -> Certifica
     if decided.changed:
         await steps.tell("claimed", {"serial": decided.value.certificate, "supersedes": decided.value.supersedes})
     certificate = await _register(application, decided, steps, hub)
-    written = await _settle(application, decided.value, certificate, seen, hub)
+    written = await _settle(application, decided.value, certificate, seen, steps, hub)
     if written.changed:
-        steps.settled(_facts(written.before), _facts(written.value))
+        steps.settled(facts_of(written.before), facts_of(written.value))
     return certificate
 
 
@@ -344,7 +344,7 @@ async def _register(application: Application, decided: Written[Claim], steps: Jo
 
 
 async def _settle(
-    application: Application, claim: Claim, certificate: Certificate, seen: _Seen, hub: Hub
+    application: Application, claim: Claim, certificate: Certificate, seen: _Seen, steps: Joining, hub: Hub
 ) -> Written[Device]:
     """Write the certificate into the device's record, which from then on names it.
 
@@ -371,21 +371,12 @@ async def _settle(
             metadata=settled.metadata if application.metadata is None else application.metadata,
         )
 
-    written = await rewrite(hub.devices, applicant.device, settle, seen.device)
+    before = value_of(seen.device)
+    after = settle(before)
+    writing = rewrite(hub.devices, applicant.device, settle, seen.device)
+    written = await (writing if after == before else steps.conclude(writing, facts_of(before), facts_of(after)))
     if written.value.certificate != claim.certificate:
         store = _claims_for(application, hub)
         await amend(store, application.claim_key, lambda found: abandon(found) if found == claim else found)
         raise Unavailable(detail="Another request for this device came first. Ask again.")
     return written
-
-
-def _facts(device: Device | None) -> dict[str, Any] | None:
-    """What a joining changes of a device's record."""
-    if device is None:
-        return None
-    return {
-        "lifecycle": device.lifecycle,
-        "certificate": device.certificate,
-        "name": device.name,
-        "metadata": device.metadata,
-    }

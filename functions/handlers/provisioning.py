@@ -6,6 +6,7 @@ Publishes  devicehub.onboarding.<id>, and devicehub.broker.access.changed when a
 """
 
 import asyncio
+from typing import Any
 
 from functions.contract.messages import Provisioned, ProvisionRequest
 from functions.domain.callers import DEVICE
@@ -33,7 +34,7 @@ from functions.handlers.issuing import (
 from functions.handlers.joining import Joining, joining
 from functions.handlers.lapsing import finish_claim, live_claim
 from functions.handlers.revoking import spread
-from functions.handlers.rewriting import rewrite
+from functions.handlers.rewriting import rewrite, value_of
 from functions.ports import Call, Hub
 
 
@@ -151,11 +152,18 @@ async def _keep_name(call: Call[ProvisionRequest], steps: Joining, hub: Hub) -> 
             raise Denied(Reason.DEVICE_SUSPENDED)
     fresh = Claim(uuid_hash, name, str(call.caller), now + CLAIM_LIFETIME)
     steps.device = name
-    written = await rewrite(hub.claims, uuid_hash, lambda claim: begin_claim(claim, fresh, now), seen)
+    begun = begin_claim(value_of(seen), fresh, now)
+    writing = rewrite(hub.claims, uuid_hash, lambda claim: begin_claim(claim, fresh, now), seen)
+    is_news = begun != value_of(seen)
+    written = await (steps.conclude(writing, None, _begun(begun), "named") if is_news else writing)
     steps.device = written.value.device
     if written.changed:
-        steps.settled(None, {"expiresAt": written.value.expires_at})
+        steps.settled(None, _begun(written.value))
     return written.value.device
+
+
+def _begun(claim: Claim) -> dict[str, Any]:
+    return {"expiresAt": claim.expires_at}
 
 
 async def _reserve_name(uuid: str, uuid_hash: str, hub: Hub) -> str:

@@ -17,6 +17,7 @@ from tests.unit.handlers.onboarding import (
     create_device,
     create_from_csr,
     csr,
+    device,
     join,
     meddled,
     new_csr,
@@ -122,6 +123,35 @@ async def test_nobody_is_accepted_before_it_is_written_down() -> None:
             break
 
     assert steps(hub.audit.written) == ALL
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_where_the_last_write_fails_the_refusal_has_the_last_word(done: bool) -> None:
+    for writes in range(1, 20):
+        hub = open_hub()
+        try:
+            await provision(meddled(hub, Outage(writes, last_is_done=done)), "pump-0007", csr_pem=csr("pump-0007"))
+        except Fault:
+            written = steps(hub.audit.written)
+        else:
+            break
+        assert (written[-1], written.count("requested")) == ("refused", 1)
+    else:
+        pytest.fail("it never came to an end")
+
+    assert steps(hub.audit.written) == ALL
+
+
+async def test_a_repeat_after_a_failure_says_what_it_did() -> None:
+    hub = open_hub()
+    with pytest.raises(Fault):
+        await provision(meddled(hub, Outage(3, last_is_done=False)), "pump-0007", csr_pem=csr("pump-0007"))
+
+    await provision(hub, "pump-0007", csr_pem=csr("pump-0007"))
+
+    assert steps(hub.audit.written)[-1] == "accepted"
+    assert len({one.id for one in hub.audit.written}) == len(hub.audit.written)
+    assert (await device(hub, "pump-0007")).certificate == hub.audit.written[-1].after["certificate"]
 
 
 async def test_a_refusal_that_cannot_be_written_down_is_the_refusal_all_the_same() -> None:
