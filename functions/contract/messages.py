@@ -959,7 +959,7 @@ class WhitelistBatch(Request):
     With ``dry_run`` nothing is added, and the answer says what would be.
     """
 
-    lines: Annotated[list[Annotated[list[str], Field(max_length=16)]], Field(min_length=1, max_length=MAX_LINES)]
+    lines: Annotated[list[Annotated[list[str], Field(max_length=16)]], Field(max_length=MAX_LINES)]
     dry_run: bool = False
 
 

@@ -146,16 +146,18 @@ async def whitelist_uuid(request: Request) -> Response:
 async def whitelist_many(request: Request) -> Response:
     """Up to 10,000 lines, as CSV, as JSON objects a line, or as one JSON object; they may be 8 MiB."""
     proven = await prove(request)
-    _, values = _OPTIONS.read(request.scope["query_string"])
-    lines, dry_run = await _lines(request, values)
-    if not 0 < len(lines) <= MAX_LINES:
-        raise Malformed(detail=f"The list has {len(lines)} lines; 1 to {MAX_LINES} are accepted at once.")
 
     async def ask(batch: WhitelistBatch) -> WhitelistReport:
         payload = batch.encode()
         told = await call(request, proven, "whitelist", "batch", payload=payload, within=WITHIN_SECONDS)
         return WhitelistReport.model_validate_json(told)
 
+    # Of no lines: a whole list is not read for who may not send it.
+    await ask(WhitelistBatch(lines=[], dry_run=True))
+    _, values = _OPTIONS.read(request.scope["query_string"])
+    lines, dry_run = await _lines(request, values)
+    if not 0 < len(lines) <= MAX_LINES:
+        raise Malformed(detail=f"The list has {len(lines)} lines; 1 to {MAX_LINES} are accepted at once.")
     return answer((await send(lines, dry_run=dry_run, ask=ask)).encode())
 
 

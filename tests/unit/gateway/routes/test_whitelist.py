@@ -258,3 +258,11 @@ async def test_only_lists_may_be_so_large(client: httpx.AsyncClient) -> None:
     answer = await client.post(PATH, content=b"x" * (1024 * 1024 + 1), headers={"Content-Type": "application/json"})
 
     assert answer.status_code == 413
+
+
+async def test_a_list_is_not_even_read_for_who_may_not_send_it(rig: Rig) -> None:
+    async with rig.client(await rig.token("devices:write")) as client:
+        answer = await send(client, b"\xff" * 2_000_000)
+
+    assert (answer.status_code, answer.json()["error"]) == (403, "denied")
+    assert [len(one.payload) for one in rig.bus.on("whitelist")] == [len(b'{"lines":[],"dryRun":true}')]
