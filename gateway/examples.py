@@ -311,6 +311,39 @@ CHECK: Final[dict[str, Any]] = {
     ],
 }
 
+CA: Final[dict[str, Any]] = {
+    "fingerprint": "6c0e" * 16,
+    "commonName": "Pumps CA",
+    "isRoot": True,
+    "notAfter": "2045-01-01T12:00:00Z",
+    "inUse": False,
+    "settled": True,
+    "keyEncrypted": True,
+    "decidedAt": "2035-01-01T12:00:00Z",
+    "decidedBy": "app:setup",
+    "chain": [
+        {
+            "subject": "CN=Pumps CA,O=Device Hub",
+            "issuer": "CN=Pumps CA,O=Device Hub",
+            "serial": "d50f9b1ea0557be0d3a6f1c2984be07d",
+            "fingerprint": "6c0e" * 16,
+            "notBefore": "2035-01-01T11:00:00Z",
+            "notAfter": "2045-01-01T12:00:00Z",
+            "key": "ec secp256r1",
+            "signatureHash": "sha256",
+            "pathLength": 0,
+        }
+    ],
+    "caPem": PEM,
+}
+CA_REPLACED: Final[dict[str, Any]] = {**CA, "settled": False, "endedClaims": ["default"]}
+CA_CREATE: Final[dict[str, Any]] = {"cn": "Pumps CA", "days": 3650, "key": "P-256", "replaces": "9b1e" * 16}
+CA_IMPORT: Final[dict[str, Any]] = {
+    "chainPem": PEM,
+    "keyPem": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIBBjBh…\n-----END ENCRYPTED PRIVATE KEY-----\n",
+    "passphrase": "correct horse battery staple",
+}
+
 HEALTH: Final[dict[str, Any]] = {
     "status": "ok",
     "service": "devicehub",

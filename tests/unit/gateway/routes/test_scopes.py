@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from functions.adapters.authority import make_root
+from functions.domain.ca import trust_alone
 from functions.domain.groups import Group
 from functions.domain.tokens import Scope
 from functions.routes import ROUTES
@@ -18,6 +20,7 @@ QUERIES = {
     "/api/devices/{device}/twin/compare": "?fromDesired=0&fromReported=0",
 }
 SPARE = "pump-0003"
+CA = make_root()
 # What an address must be sent before its function is asked, by method and path.
 BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/devices/{device}"): {"notes": "in the cellar"},
@@ -26,6 +29,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/groups/{group}"): {"query": "pump"},
     ("POST", "/api/devices/{device}/swap"): {"replacement": SPARE},
     ("POST", "/api/devices"): {"deviceId": "pump-0002"},
+    ("POST", "/api/settings/certs/root"): {"cn": "Pumps CA"},
+    ("POST", "/api/settings/certs/root/import"): {"chainPem": CA[0], "keyPem": CA[1]},
     ("POST", "/api/settings/certs/provisioning"): {"name": "factory-2"},
     ("PUT", "/api/settings/enrolment"): {"minutes": 30},
     ("POST", "/api/admin/uuid-whitelist"): {"uuid": "board-0002"},
@@ -57,6 +62,8 @@ async def rig() -> Rig:
 async def furnished() -> Rig:
     """A rig with one of each thing that a path can name."""
     rig = make_rig(devices={name: make_device(name) for name in (DEVICE, SPARE)})
+    # The certificate there is of an older CA: this one can still be replaced.
+    await rig.hub.trust.create("trust", trust_alone(rig.hub.authority.active, at=START, by="system:hub"))
     await rig.bus.request("devicehub.claims.issue", b'{"name":"%s"}' % CLAIM.encode(), caller=OPERATOR)
     await rig.bus.request("devicehub.whitelist.create", b'{"uuid":"%s"}' % BOARD.encode(), caller=OPERATOR)
     await rig.hub.groups.create(GROUP, Group(GROUP, START, START))
