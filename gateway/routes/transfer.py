@@ -1,21 +1,19 @@
 """All devices out and in over HTTP, as CSV or NDJSON, a part at a time however many there are."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-import orjson
 from fastapi import FastAPI, Request
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
 from functions.contract import messages
-from functions.contract.lines import CSV, NDJSON, csv_line, heading, ndjson_line
-from functions.domain.faults import Malformed, Unavailable
+from functions.contract.lines import CSV, NDJSON
+from functions.domain.faults import Malformed
 from functions.domain.tokens import Scope
 from gateway import examples
-from gateway.callers import Proven
 from gateway.calls import JSON, SLOW_SECONDS, call, prove
+from gateway.exports import parts, written
 from gateway.imports import Import
 from gateway.openapi import object_schema, operation, query_parameters
 from gateway.problems import Refusal
@@ -31,9 +29,7 @@ _MEDIA_TYPES: Final = {
     "application/jsonl": NDJSON,
 }
 _FORMATS: Final = {"csv": CSV, "ndjson": NDJSON}
-_PART: Final = 200
 _IMPORT_SECONDS: Final = 31.0
-_PAUSES_SECONDS: Final = (0.5, 1.0, 2.0)
 
 
 class ExportOptions(messages.Request):
@@ -109,12 +105,16 @@ async def export_devices(request: Request) -> Response:
     proven = await prove(request)
     _, values = _EXPORT_QUERY.read(request.scope["query_string"])
     media_type, with_twins = _media_type(request, values), _switch(values, "twins", default=True)
-    parts = _parts(request, proven, with_twins=with_twins)
+
+    async def ask(tokens: Sequence[str], payload: bytes) -> bytes:
+        return await call(request, proven, *tokens, payload=payload, within=SLOW_SECONDS)
+
+    found = parts(ask, with_twins=with_twins)
     # Asked for before the answer begins, so that a refusal can still be one.
-    first = await anext(parts)
+    first = await anext(found)
     name = "devices.csv" if media_type == CSV else "devices.ndjson"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(_written(media_type, first, parts), headers=headers, media_type=media_type)
+    return StreamingResponse(written(media_type, found, first), headers=headers, media_type=media_type)
 
 
 async def import_devices(request: Request) -> Response:
@@ -150,50 +150,6 @@ async def _reported(importing: Import) -> AsyncIterator[bytes]:
             yield piece
     finally:
         importing.close()
-
-
-async def _parts(request: Request, proven: Proven, *, with_twins: bool) -> AsyncIterator[list[dict[str, Any]]]:
-    """The devices, a part at a time."""
-    after: str | None = ""
-    while after is not None:
-        asked = orjson.dumps({"after": after, "limit": _PART})
-        part = orjson.loads(await _ask(request, proven, "registry", "export", payload=asked))
-        devices: list[dict[str, Any]] = part["lines"]
-        if with_twins:
-            await _add_twins(request, proven, devices)
-        yield devices
-        after = part["next"]
-
-
-async def _add_twins(request: Request, proven: Proven, devices: list[dict[str, Any]]) -> None:
-    done = 0
-    while done < len(devices):
-        asked = orjson.dumps({"devices": [device["deviceId"] for device in devices[done:]]})
-        twins = orjson.loads(await _ask(request, proven, "twins", "export", payload=asked))["twins"]
-        for device, twin in zip(devices[done:], twins, strict=False):
-            device.update(twin)
-        done += len(twins)
-
-
-async def _ask(request: Request, proven: Proven, *tokens: str, payload: bytes) -> bytes:
-    """As ``call``, once more after a pause: nobody begins a long export anew because a worker was restarted."""
-    for pause in _PAUSES_SECONDS:
-        try:
-            return await call(request, proven, *tokens, payload=payload, within=SLOW_SECONDS)
-        except Unavailable:
-            await asyncio.sleep(pause)
-    return await call(request, proven, *tokens, payload=payload, within=SLOW_SECONDS)
-
-
-async def _written(
-    media_type: str, first: list[dict[str, Any]], rest: AsyncIterator[list[dict[str, Any]]]
-) -> AsyncIterator[bytes]:
-    line = csv_line if media_type == CSV else ndjson_line
-    if media_type == CSV:
-        yield heading()
-    yield b"".join(map(line, first))
-    async for part in rest:
-        yield b"".join(map(line, part))
 
 
 def _media_type(request: Request, values: dict[str, Any]) -> str:

@@ -292,6 +292,27 @@ def test_a_device_is_replaced_and_retired(hub: Hub, tmp_path: Path) -> None:
     assert hub.run("device", "show", "drill").exit_code == 1
 
 
+@pytest.mark.parametrize("name", ["fleet.csv", "fleet.ndjson"])
+def test_the_fleet_is_exported_and_imported(hub: Hub, tmp_path: Path, name: str) -> None:
+    hub.do("device", "create", f"saw-{name[6:]}-1", "--out", str(tmp_path / "saw"))
+    file = tmp_path / name
+
+    assert f"devices are in {file}" in hub.do("device", "export", str(file))
+    assert file.stat().st_mode & 0o777 == 0o600
+    told = hub.do("device", "import", str(file))
+    assert "0 created, 0 updated" in told
+    assert ", 0 failed" in told
+
+    lines = [{"deviceId": f"saw-{name[6:]}-2", "groups": ["yard"]}, {"deviceId": "x"}]
+    file.with_suffix(".jsonl").write_text("\n".join(map(json.dumps, lines)))
+    dry = hub.run("device", "import", str(file.with_suffix(".jsonl")), "--dry-run")
+    assert (dry.exit_code, "2 devices: 1 created" in dry.stdout, "line 2: x" in dry.stderr) == (1, True, True)
+    assert hub.run("device", "show", f"saw-{name[6:]}-2").exit_code == 1
+    hub.run("device", "import", str(file.with_suffix(".jsonl")))
+    assert hub.json("device", "show", f"saw-{name[6:]}-2")["groups"] == ["yard"]
+    assert hub.run("device", "export", str(tmp_path / "fleet.xlsx")).exit_code == 2
+
+
 def test_an_unknown_device_is_told(hub: Hub) -> None:
     for words in (("device", "show"), ("device", "revoke"), ("twin", "get")):
         done = hub.run(*words, "nobody-1")
