@@ -12,13 +12,14 @@ whole or not at all, but for its role.
 """
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import ValidationError
 
 from functions.contract.faults import CATALOGUE
 from functions.contract.messages import DeviceImport, DeviceImported, DeviceLine, ImportResult
+from functions.domain.audit import AuditEntry
 from functions.domain.certificates import Certificate, is_usable
 from functions.domain.devices import Device, Lifecycle, Suspension
 from functions.domain.documents import same
@@ -38,7 +39,7 @@ from functions.domain.names import DeviceId, id_key, uuid_key
 from functions.domain.records import RecordPatch, amend_record
 from functions.domain.twins import Half, apply
 from functions.domain.wishes import WISHED, wished
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record, record_all
 from functions.handlers.intents import settled
 from functions.handlers.names import check_role
 from functions.handlers.records import change, refuse_own_id
@@ -67,11 +68,13 @@ async def import_(call: Call[DeviceImport], hub: Hub) -> DeviceImported:
     turns: dict[str, asyncio.Lock] = {}
     gate = asyncio.Semaphore(_AT_ONCE)
 
+    acts: list[AuditEntry] = []
+
     async def take(raw: dict[str, Any]) -> ImportResult:
         name = str(raw.get("deviceId", ""))[:_SHOWN_CHARACTERS]
         async with turns.setdefault(name.lower(), asyncio.Lock()), gate:
             try:
-                return await _import(call, hub, name, raw)
+                return await _import(_Import(call, hub, acts), name, raw)
             except Unavailable:
                 raise
             except Fault as fault:
@@ -81,13 +84,36 @@ async def import_(call: Call[DeviceImport], hub: Hub) -> DeviceImported:
 
     # To the end of each: nothing is to be written any more once the call has been answered.
     ended = await asyncio.gather(*map(take, call.body.devices), return_exceptions=True)
+    # One write for all, as each takes as long as a device.
+    await record_all(hub, acts)
     for one in ended:
         if isinstance(one, BaseException):
             raise one
     return DeviceImported(results=[one for one in ended if isinstance(one, ImportResult)])
 
 
-async def _import(call: Call[DeviceImport], hub: Hub, name: str, raw: dict[str, Any]) -> ImportResult:
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """A call, and what of it is to be written down at its end."""
+
+    call: Call[DeviceImport]
+    hub: Hub
+    acts: list[AuditEntry]
+
+    @property
+    def by(self) -> str:
+        return str(self.call.caller)
+
+    @property
+    def is_dry(self) -> bool:
+        return self.call.body.dry_run
+
+    def note(self, action: str, device: str, *, before: Any = None, after: Any = None) -> None:
+        self.acts.append(make(self.hub, self.call, action, device, before=before, after=after))
+
+
+async def _import(run: _Import, name: str, raw: dict[str, Any]) -> ImportResult:
+    hub = run.hub
     line = _read(raw)
     check_imported(line)
     device = DeviceId(line.id)
@@ -96,39 +122,41 @@ async def _import(call: Call[DeviceImport], hub: Hub, name: str, raw: dict[str, 
     certificate = await _certificate(line, hub) if kept is None else None
     told = remarks(line, value_of(kept), certificate)
     if kept is None:
-        await _create(call, hub, line, certificate)
+        await _create(run, line, certificate)
         outcome: Outcome = "created"
     else:
-        outcome = "updated" if await _update(call, hub, line, kept.value) else "unchanged"
+        outcome = "updated" if await _update(run, line, kept.value) else "unchanged"
     result = ImportResult(device_id=name, result=outcome)
     return result.model_copy(update={"remarks": told}) if told else result
 
 
-async def _create(call: Call[DeviceImport], hub: Hub, line: Imported, certificate: Certificate | None) -> None:
+async def _create(run: _Import, line: Imported, certificate: Certificate | None) -> None:
+    hub = run.hub
     now = hub.clock.now()
     device = first_record(line, certificate, now)
-    desired = first_half(line.desired, line.desired_version, now, str(call.caller))
-    reported = first_half(line.reported, line.reported_version, now, str(call.caller))
+    desired = first_half(line.desired, line.desired_version, now, run.by)
+    reported = first_half(line.reported, line.reported_version, now, run.by)
     await _check_names(hub, line)
     if line.patch.role:
         await check_role(hub, line.patch.role, line.id)
-    if call.body.dry_run:
+    if run.is_dry:
         return
     await _take_names(hub, line)
     if device.lifecycle is Lifecycle.SUSPENDED:
         # Before the record, as the broker's keeper goes by it.
-        await rewrite(hub.suspensions, device.id, lambda found: found or Suspension(now, str(call.caller), holds=True))
+        await rewrite(hub.suspensions, device.id, lambda found: found or Suspension(now, run.by, holds=True))
     await _put_first(hub.desired, device.id, desired)
     await _put_first(hub.reported, device.id, reported)
     await rewrite(hub.devices, device.id, lambda found: found or device)
     after = {"lifecycle": device.lifecycle, "name": device.name, "groups": device.groups, "tags": device.tags}
-    await record(hub, call, "device.imported", device.id, after=after)
+    run.note("device.imported", device.id, after=after)
     if line.patch.role:
-        await change(call, hub, DeviceId(device.id), RecordPatch(role=line.patch.role))
+        await change(run.call, hub, DeviceId(device.id), RecordPatch(role=line.patch.role))
 
 
-async def _update(call: Call[DeviceImport], hub: Hub, line: Imported, device: Device) -> bool:
+async def _update(run: _Import, line: Imported, device: Device) -> bool:
     """Change the record and the desired half of a device that is here; whether anything is (or would be) changed."""
+    hub = run.hub
     now = hub.clock.now()
     reported = (value_of(await hub.reported.get(device.id)) or Half()).doc
     facts = with_facts(device, line, reported, now)
@@ -140,30 +168,31 @@ async def _update(call: Call[DeviceImport], hub: Hub, line: Imported, device: De
         await check_role(hub, after.role, device.id)
     if facts.uuid_hash != device.uuid_hash:
         await _check_names(hub, line)
-    if call.body.dry_run or not (facts is not device or after is not device or is_wished):
+    if run.is_dry or not (facts is not device or after is not device or is_wished):
         return facts is not device or after is not device or is_wished
     if facts is not device:
         if facts.uuid_hash != device.uuid_hash:
             await _take_names(hub, line)
-        await _put_facts(call, hub, line, reported)
-    await change(call, hub, DeviceId(device.id), line.patch)
+        await _put_facts(run, line, reported)
+    await change(run.call, hub, DeviceId(device.id), line.patch)
     if is_wished:
-        await _wish(call, hub, line)
+        await _wish(run, line)
     return True
 
 
-async def _put_facts(call: Call[DeviceImport], hub: Hub, line: Imported, reported: dict[str, Any]) -> None:
+async def _put_facts(run: _Import, line: Imported, reported: dict[str, Any]) -> None:
+    hub = run.hub
     written = await amend(hub.devices, line.id, lambda found: with_facts(found, line, reported, hub.clock.now()))
     if written is None or written.before is None or not written.changed:
         return
     before, after = ({name: getattr(one, name) for name in _FACTS} for one in (written.before, written.value))
-    await record(hub, call, "device.imported", line.id, before=before, after=after)
+    run.note("device.imported", line.id, before=before, after=after)
 
 
-async def _wish(call: Call[DeviceImport], hub: Hub, line: Imported) -> None:
+async def _wish(run: _Import, line: Imported) -> None:
     """Make the desired half the document of the line, as an operator's wish would."""
     wanted = line.desired or {}
-    now, by = hub.clock.now(), str(call.caller)
+    hub, now, by = run.hub, run.hub.clock.now(), run.by
 
     def wish(found: Half | None) -> Half:
         half = found or Half()
@@ -172,7 +201,8 @@ async def _wish(call: Call[DeviceImport], hub: Hub, line: Imported) -> None:
     written = await rewrite(hub.desired, line.id, wish)
     if written.changed:
         before, after = wished(written.before or Half(), written.value)
-        await record(hub, call, WISHED, line.id, before=before, after=after)
+        # By itself, as a twin's history is read from the records that lie under its name.
+        await record(hub, run.call, WISHED, line.id, before=before, after=after)
         await publish_open_delta(DeviceId(line.id), hub)
 
 
