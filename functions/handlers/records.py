@@ -24,7 +24,9 @@ from functions.domain.records import RecordPatch, amend_record, changes, check_p
 from functions.handlers.auditing import record
 from functions.handlers.intents import perform, settled
 from functions.handlers.locking import BUSY
+from functions.handlers.names import check_role
 from functions.handlers.registry import shown
+from functions.handlers.retiring import end_certificates
 from functions.ports import Call, Hub, Kept
 
 _ATTEMPTS = 5
@@ -68,6 +70,9 @@ async def change(
             return False
         try:
             if after.role != kept.value.role:
+                if after.role is not None:
+                    # Also part of the operation; here a refusal leaves the record as it is, its version too.
+                    await check_role(hub, after.role, device)
                 intent = _intent(doer, device, hub, Operation.CHANGE)
                 await perform(hub, replace(intent, patch=patch, expects=kept.revision))
             else:
@@ -143,7 +148,11 @@ async def swap(call: Call[DeviceSwap], hub: Hub) -> DeviceRecord:
 async def _retire(call: Call[DeviceRetire] | Call[DeviceRevoke], hub: Hub) -> None:
     lost: Unavailable | None = None
     for _ in range(_ATTEMPTS):
-        _found(await settled(hub, call.device, at_once=True))
+        device = _found(await settled(hub, call.device, at_once=True)).value
+        if device.lifecycle is Lifecycle.RETIRED:
+            # What may be left of the attempt that retired it, or of the revocation of its certificate.
+            await end_certificates(hub, device)
+            return
         try:
             await perform(hub, _intent(call, call.device, hub, Operation.RETIRE))
         except Unavailable as fault:

@@ -102,12 +102,13 @@ async def export_devices(request: Request) -> Response:
     length. A connection that ends early without the end of the body says that
     something is missing.
     """
-    proven = await prove(request)
+    await prove(request)
     _, values = _EXPORT_QUERY.read(request.scope["query_string"])
     media_type, with_twins = _media_type(request, values), _switch(values, "twins", default=True)
 
     async def ask(tokens: Sequence[str], payload: bytes) -> bytes:
-        return await call(request, proven, *tokens, payload=payload, within=SLOW_SECONDS)
+        # Each time: a token that is revoked meanwhile gets no more.
+        return await call(request, await prove(request), *tokens, payload=payload, within=SLOW_SECONDS)
 
     found = parts(ask, with_twins=with_twins)
     # Asked for before the answer begins, so that a refusal can still be one.
@@ -125,7 +126,7 @@ async def import_devices(request: Request) -> Response:
     What is here is not suspended, resumed or retired by it, and keeps what it
     reports. To send the same again is harmless. Lines have 256 KiB at most.
     """
-    proven = await prove(request)
+    await prove(request)
     _, values = _IMPORT_QUERY.read(request.scope["query_string"])
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _MEDIA_TYPES or "content-encoding" in request.headers:
@@ -133,6 +134,8 @@ async def import_devices(request: Request) -> Response:
         raise Refusal(Malformed(detail=told), status=415, headers={"Accept-Post": f"{CSV}, {NDJSON}"})
 
     async def send(batch: bytes) -> bytes:
+        # Each time, as above.
+        proven = await prove(request)
         return await call(request, proven, "registry", "import", payload=batch, within=_IMPORT_SECONDS)
 
     importing = Import(_MEDIA_TYPES[kind], send, dry_run=_switch(values, "dryRun", default=False))

@@ -12,6 +12,7 @@ from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.layout import BUCKETS
 from functions.adapters.roster import BucketRoster
 from functions.domain.devices import Device, Lifecycle
+from functions.domain.faults import Unavailable
 from functions.testing import START
 from tests.integration.nats_server import NatsServer, until_disconnected
 
@@ -76,3 +77,49 @@ async def test_it_says_nothing_while_the_server_is_away(
     nats_server.start()
 
     await until(lambda: roster.is_active(ONE.id), seconds=10.0)
+
+
+async def test_ids_come_in_order_a_page_at_a_time_retired_ones_too(
+    roster: BucketRoster, devices: JetStreamStore[Device]
+) -> None:
+    names = [f"EDGB-{number:04}" for number in range(40)]
+    for number, name in reversed([*enumerate(names[:30])]):
+        lifecycle = Lifecycle.RETIRED if number % 7 == 0 else Lifecycle.ACTIVE
+        await devices.create(name, replace(ONE, id=name, lifecycle=lifecycle))
+    await roster.start()
+    await roster.filled()
+
+    assert roster.ids_after("", 12) == names[:12]
+    assert roster.ids_after(names[11], 12) == names[12:24]
+    assert roster.ids_after("EDGB-0028x", 12) == names[29:30]
+    assert roster.ids_after(names[29], 12) == []
+
+    # What comes later takes its place among them, and what changes is there once.
+    for name in names[30:]:
+        await devices.create(name, replace(ONE, id=name))
+    kept = await devices.get(names[0])
+    assert kept is not None
+    await devices.replace(names[0], replace(kept.value, notes="x"), expect=kept.revision)
+    await until(lambda: len(roster.ids_after("", 100)) == 40)
+    assert roster.ids_after("", 100) == names
+
+
+async def test_ids_are_told_only_while_all_are_known(
+    roster: BucketRoster, devices: JetStreamStore[Device], nats_server: NatsServer
+) -> None:
+    await devices.create(ONE.id, ONE)
+    with pytest.raises(Unavailable):
+        roster.ids_after("", 10)
+    await roster.start()
+    await until(lambda: roster.is_active(ONE.id))
+    assert roster.ids_after("", 10) == [ONE.id]
+
+    nats_server.kill()
+
+    def is_refused() -> bool:
+        try:
+            return not roster.ids_after("", 10)
+        except Unavailable:
+            return True
+
+    await until(is_refused)
