@@ -41,13 +41,15 @@ class Enrolment:
     """The enrolment settings: ``open_until`` is None with ``is_open`` for a window without end.
 
     ``serves`` is the claim whose files any device may fetch while the window
-    is open; empty for none.
+    is open, and ``serves_serial`` its certificate's serial number: one issued
+    under the same name afterwards was not meant. Both are empty for none.
     """
 
     is_open: bool = False
     open_until: datetime | None = None
     whitelist_enforced: bool = False
     serves: str = ""
+    serves_serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ async def served(call: Call[FileWanted], hub: Hub) -> FileContent:
     if not settings.serves or not is_open(settings, hub.clock.now()):
         raise _not_served()
     found = value_of(await hub.claim_certificates.get(settings.serves))
-    if found is None:
+    if found is None or found.serial != settings.serves_serial:
         raise _not_served()
     try:
         bundle = await _claim_bundle(found, hub)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from functions.contract.messages import EnrolmentChange, EnrolmentOpen, EnrolmentView, Nothing, WhitelistEnforce
-from functions.domain.enrolment import Enrolment, is_open, require_bundle
+from functions.domain.enrolment import ClaimCertificate, Enrolment, is_open, require_bundle
 from functions.domain.faults import Malformed
 from functions.domain.names import claim_name
 from functions.handlers.auditing import record
@@ -33,8 +33,8 @@ async def open_(call: Call[EnrolmentOpen], hub: Hub) -> EnrolmentView:
         NotFound: there is no claim certificate of the name whose files are to be served.
         Conflict: ``no_bundle``: the hub cannot give its files out.
     """
-    serves = await _servable(call.body.serve_files, hub)
-    opened = _opened(call.body.minutes, serves, hub)
+    served = await _servable(call.body.serve_files, hub)
+    opened = _opened(call.body.minutes, served, hub)
     return await _change(call, hub, "opened", opened)
 
 
@@ -57,8 +57,8 @@ async def change(call: Call[EnrolmentChange], hub: Hub) -> EnrolmentView:
         raise Malformed(detail="A window that is closed has no 'minutes' and serves no files.")
     if not is_of_window and body.is_open is None and body.whitelist_enforced is None:
         raise Malformed(detail="Give 'isOpen', 'minutes', 'serveFiles' or 'whitelistEnforced'.")
-    serves = await _servable(body.serve_files, hub)
-    opened = _opened(body.minutes, serves, hub)
+    served = await _servable(body.serve_files, hub)
+    opened = _opened(body.minutes, served, hub)
 
     def decide(enrolment: Enrolment) -> Enrolment:
         if body.is_open or is_of_window:
@@ -78,17 +78,18 @@ async def enforce(call: Call[WhitelistEnforce], hub: Hub) -> EnrolmentView:
     return await _change(call, hub, "changed", lambda enrolment: replace(enrolment, whitelist_enforced=enforced))
 
 
-def _opened(minutes: int | None, serves: str, hub: Hub) -> Callable[[Enrolment], Enrolment]:
+def _opened(minutes: int | None, served: ClaimCertificate | None, hub: Hub) -> Callable[[Enrolment], Enrolment]:
     until = hub.clock.now() + timedelta(minutes=minutes) if minutes is not None else None
-    return lambda enrolment: replace(enrolment, is_open=True, open_until=until, serves=serves)
+    name, serial = (served.name, served.serial) if served is not None else ("", "")
+    return lambda enrolment: replace(enrolment, is_open=True, open_until=until, serves=name, serves_serial=serial)
 
 
 def _closed(enrolment: Enrolment) -> Enrolment:
-    return replace(enrolment, is_open=False, open_until=None, serves="")
+    return replace(enrolment, is_open=False, open_until=None, serves="", serves_serial="")
 
 
-async def _servable(name: str | None, hub: Hub) -> str:
-    """The claim whose files are to be served, empty for none.
+async def _servable(name: str | None, hub: Hub) -> ClaimCertificate | None:
+    """The claim whose files are to be served, if there is to be one.
 
     Looked at again whenever a device fetches them: it may be revoked meanwhile.
 
@@ -97,12 +98,12 @@ async def _servable(name: str | None, hub: Hub) -> str:
         Conflict: ``no_bundle``.
     """
     if name is None:
-        return ""
+        return None
     claim = value_of(await hub.claim_certificates.get(claim_name(name)))
     if claim is None:
         raise unknown_claim(name)
     require_bundle(claim, hub.clock.now())
-    return name
+    return claim
 
 
 async def _change(call: Call[Any], hub: Hub, deed: str, change: Callable[[Enrolment], Enrolment]) -> EnrolmentView:

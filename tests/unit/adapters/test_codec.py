@@ -52,7 +52,7 @@ EVERY_TYPE: tuple[Any, ...] = (
     Certificate("0f", Purpose.DEVICE, "EDGB-0001", "ab", AT, AT, AT, "provision", "claim:first", "cd", "PEM\n", AT),
     ClaimCertificate("first", "0f", AT, AT, None, "v1:AAAA"),
     Whitelisted("ab", "4711", AT, "note", "rev B", "ACME", True, AT, None),
-    Enrolment(True, AT, True, "first"),
+    Enrolment(True, AT, True, "first", "0f"),
     Revoked("EDGB-0001", AT, AT),
     Revocations(3, "-----BEGIN X509 CRL-----\n", AT, AT),
     Trust("ab" * 32, (Trusted("ab" * 32, "PEM\n"), Trusted("cd" * 32, "PEM\n")), AT, "user:anna", True, False),

@@ -209,6 +209,8 @@ async def test_no_file_is_served_otherwise_and_nothing_tells_why(client: httpx.A
     await serve(client, minutes=5)
     await client.delete(f"{CLAIMS}/fleet")
     await refused()  # Its claim certificate is gone.
+    await issue(client)
+    await refused()  # Another of the same name was not meant.
     assert len(told) == 1
 
 
