@@ -1,6 +1,7 @@
 """The audit trail's index of a node: follows the streams into a file, and answers from it."""
 
 import asyncio
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
@@ -130,7 +131,13 @@ class SqliteTrails:
         def take(change: Change) -> None:
             if change.data is None:
                 return
-            table.put(trail.trail, change.revision, CODEC.decode(change.data).entries)
+            entries = CODEC.decode(change.data).entries
+            try:
+                table.put(trail.trail, change.revision, entries)
+            except sqlite3.Error as problem:
+                # Nobody waits for this task: without a word, only who asks next would learn of it.
+                log.error("audit index cannot be written", problem=str(problem), mend="make room, and start again")
+                raise
             if not self._is_committing:
                 # Once for all that is handed over in this turn of the loop.
                 self._is_committing = True

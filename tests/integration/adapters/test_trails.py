@@ -1,11 +1,13 @@
 """The audit trail's index over streams on a real nats-server."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import structlog
 from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
@@ -156,3 +158,23 @@ async def test_nothing_is_missed_over_a_restart_of_the_server(
     await audit.catch_up()
 
     await until(trails, 13)
+
+
+async def test_a_file_that_can_no_longer_be_written_is_told_and_no_answer_grows_old(
+    functions: Client, audit: JetStreamAudit, tmp_path: Path
+) -> None:
+    trails = await opened(functions, tmp_path)
+    with sqlite3.connect(tmp_path / "audit.sqlite") as other:
+        other.execute("DROP TABLE places")
+    with structlog.testing.capture_logs() as logs:
+        await audit.append([audit_entry(1)])
+        async with asyncio.timeout(5):
+            while True:
+                if logs:
+                    break
+                await asyncio.sleep(0.01)
+
+    assert logs[0]["event"] == "audit index cannot be written"
+    with refused(Unavailable):
+        await trails.find(EVERYTHING)
+    await trails.stop()
