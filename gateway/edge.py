@@ -97,9 +97,13 @@ class Edge:
         """Receive no more of a body than is taken, and wait for it no longer than is waited."""
         taken = 0
         until: float | None = None
+        is_whole = False
 
         async def bounded() -> Message:
-            nonlocal taken, until
+            nonlocal taken, until, is_whole
+            if is_whole:
+                # Who asks now waits for the client to leave, for as long as the answer takes.
+                return await receive()
             if until is None or is_streamed:
                 until = asyncio.get_running_loop().time() + self._bounds.body_seconds
             try:
@@ -108,6 +112,7 @@ class Edge:
             except TimeoutError as late:
                 seconds = f"{self._bounds.body_seconds:g}"
                 raise Refusal(Malformed(detail=f"The body did not come within {seconds} s."), status=408) from late
+            is_whole = not message.get("more_body", False)
             taken += len(message.get("body", b""))
             if taken > most:
                 raise _too_large(most)

@@ -94,6 +94,10 @@ class Protocol(HttpToolsProtocol):
         self._timer = None
         if self.transport.is_closing():
             return
+        if not self._is_in_head and self.flow.read_paused and self.scope["path"] in self.streamed:
+            # It is the gateway that lets the client wait.
+            self._arm()
+            return
         # What is being answered has its own bounds, and its answer would be cut.
         if self._is_in_head:
             self._refuse(Malformed(detail=f"The request did not come within {self.bounds.request_seconds:g} s."), 408)

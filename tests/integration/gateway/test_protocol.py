@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import orjson
 import pytest
@@ -54,6 +55,18 @@ class Client:
             status = int(first.split(" ")[1])
             length = 0 if method == "HEAD" or status == 304 else int(headers.get("content-length", 0))
             return Response(status, headers, await self.reader.readexactly(length))
+
+    async def read_chunks(self) -> bytes:
+        """The body of an answer whose length is not told, which must come to its end."""
+        async with asyncio.timeout(SECONDS):
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            assert b" 200 " in head.split(b"\r\n")[0], head
+            assert b"transfer-encoding: chunked" in head.lower()
+            found = b""
+            while size := int(await self.reader.readline(), 16):
+                found += await self.reader.readexactly(size)
+                await self.reader.readline()
+            return found
 
     async def ended(self) -> bool:
         """Whether the server closes the connection without another word."""
@@ -361,3 +374,48 @@ def test_an_address_in_use_is_told() -> None:
             listen("127.0.0.1", first.getsockname()[1])
     finally:
         first.close()
+
+
+IMPORT = "/api/import/devices"
+
+
+async def test_what_is_worked_on_as_it_comes_may_take_as_long_as_it_goes_on(start: Start) -> None:
+    client = await (await start(request_seconds=0.3, body_seconds=0.3)).client("admin")
+    line = b'{"deviceId":"pump-0001"}\n'
+    length = f"Content-Length: {len(line) * 8}"
+    await client.send(client.head("POST", IMPORT, "Content-Type: application/x-ndjson", length))
+
+    for _ in range(8):
+        # Longer in all than a whole request may take, and shorter each.
+        await asyncio.sleep(0.1)
+        await client.send(line)
+    answer = await client.read_chunks()
+
+    assert orjson.loads(answer)["unchanged"] == 8
+
+
+async def test_an_import_that_stops_is_not_waited_for(start: Start) -> None:
+    client = await (await start(request_seconds=0.5, body_seconds=0.2)).client("admin")
+    await client.send(client.head("POST", IMPORT, "Content-Type: application/x-ndjson", "Content-Length: 1000"))
+    await client.send(b'{"deviceId":"pump-0001"}\n')
+
+    answer = await client.read()
+
+    assert answer.status == 408
+    assert answer.problem()["detail"] == "The body did not come within 0.2 s."
+
+
+async def test_an_answer_may_take_longer_than_a_body(start: Start) -> None:
+    running = await start(request_seconds=0.3, body_seconds=0.2)
+    client = await running.client("admin")
+    ask = running.rig.bus.request
+
+    async def slowly(subject: str, payload: bytes, **more: Any) -> bytes:
+        if subject.endswith("twins.export"):
+            await asyncio.sleep(0.5)
+        return await ask(subject, payload, **more)
+
+    running.rig.bus.request = slowly  # type: ignore[method-assign]
+    await client.send(client.head("GET", "/api/export/devices"))
+
+    assert orjson.loads(await client.read_chunks())["deviceId"] == DEVICE
