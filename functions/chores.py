@@ -8,11 +8,9 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
-import structlog
-
-from functions.domain.faults import Fault
 from functions.handlers import ca, checks, intents, provisioning, renewing, revoking, suspending
 from functions.ports import Hub
+from functions.runtime.attempts import attempt
 
 _EVERY_SECONDS: Final = 60
 _QUICKLY_EVERY_SECONDS: Final = 5
@@ -20,8 +18,6 @@ _QUICKLY_EVERY_SECONDS: Final = 5
 _RENEWALS_EVERY_SECONDS: Final = 600
 
 Chore = Callable[[Hub], Awaitable[None]]
-
-log = structlog.get_logger("functions")
 
 
 async def _catch_up_audit(hub: Hub) -> None:
@@ -73,9 +69,6 @@ async def do_chores(
     """
     while True:
         for chore in chores:
-            try:
-                await chore(hub)
-            except Fault as fault:
-                log.warning("chore put off", chore=chore.__name__, reason=fault.reason, cause=repr(fault.__cause__))
+            await attempt(chore, hub)
         # Spread, so that workers started together do not do the same at once.
         await sleep(every_seconds * (0.5 + secrets.randbelow(1000) / 1000))

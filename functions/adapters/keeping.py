@@ -192,7 +192,7 @@ class FileKeeping:
     def tidy(self) -> None:
         """Forget those that calls cut short have left an hour ago or longer."""
         for file in self._key.parent.glob("*.pem"):
-            if _NAMED.fullmatch(file.name) and time.time() - file.stat().st_mtime > _FORGOTTEN_AFTER_SECONDS:
+            if _NAMED.fullmatch(file.name) and _age(file) > _FORGOTTEN_AFTER_SECONDS:
                 self._remove(file)
 
     def render(self, ca: Ca) -> str:
@@ -214,6 +214,14 @@ class FileKeeping:
             sync_directory(file.parent)
         except OSError as problem:
             log.error("an authority that is not used cannot be removed", file=str(file), problem=str(problem))
+
+
+def _age(file: Path) -> float:
+    """Seconds since a file was written; none for one that another process has just removed."""
+    try:
+        return time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _read(file: Path) -> str:

@@ -95,6 +95,18 @@ async def test_what_cannot_be_signed_now_is_told_and_tried_again() -> None:
     assert [line["chore"] for line in told] == ["keep_fresh"] * 3
 
 
+async def test_what_nobody_foresaw_ends_no_timer() -> None:
+    hub = memory_hub()
+    ill = replace(hub, authority=Broken(*make_root(), hub.clock))
+    with structlog.testing.capture_logs() as logs:
+        await rounds(ill, 3, _nothing)
+
+    told = [(line["log_level"], line["chore"]) for line in logs if line["event"] == "chore failed"]
+    # The renewal of the list comes after it, and was made.
+    assert told == [("error", "finish_replacement")] * 3
+    assert await hub.revocations.get("crl") is not None
+
+
 async def test_an_alarm_is_open_from_when_a_renewal_was_missed_until_it_is_made() -> None:
     hub, ill = well_and_ill()
     await rounds(hub, 1, _nothing)
@@ -158,3 +170,10 @@ class Failing(LocalAuthority):
 
     async def sign_crl(self, *_: object, **__: object) -> str:
         raise Unavailable
+
+
+class Broken(LocalAuthority):
+    """A CA whose disk does what nobody foresaw."""
+
+    async def tidy(self) -> None:
+        raise PermissionError

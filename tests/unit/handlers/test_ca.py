@@ -433,6 +433,14 @@ async def test_a_process_whose_machine_lacks_the_key_says_so(tmp_path: Path) -> 
     assert await registered(hub) == {}
 
 
+def test_what_another_process_forgets_at_the_same_moment_is_no_fault(tmp_path: Path) -> None:
+    _, keeping = on_disk(tmp_path)
+    # It is listed and cannot be looked at, as one that has gone in between.
+    (tmp_path / f"{'0' * 16}.pem").symlink_to(tmp_path / "gone")
+
+    keeping.tidy()
+
+
 async def test_once_in_use_and_settled_the_decision_is_not_read_any_more() -> None:
     hub = fresh()
     await create_device(hub, "pump-7")
