@@ -12,6 +12,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, Final
 
 import orjson
+from pydantic_core import to_json
 
 from functions.contract.faults import CATALOGUE
 from functions.contract.lines import Lines
@@ -86,7 +87,8 @@ class Import:
             await self._flush()
             self._tell(number, "", device)
             return
-        line = orjson.dumps(device)
+        # Numbers of any size, so that the function can refuse them by name.
+        line = to_json(device)
         if len(self._batch) == _BATCH_LINES or (self._batch and self._bytes + len(line) > _BATCH_BYTES):
             await self._flush()
         self._batch.append((number, line))

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import orjson
-from pydantic_core import from_json
 
 from functions.contract.messages import DeviceLine
+from functions.contract.reading import read_json
 from functions.domain.faults import Malformed, Reason
 
 NDJSON: Final = "application/x-ndjson"
@@ -144,10 +144,7 @@ class Lines:
 
 
 def _ndjson(text: str) -> dict[str, Any]:
-    try:
-        device = from_json(text, allow_inf_nan=False)
-    except ValueError as problem:
-        raise Malformed(detail=f"The line is not JSON: {problem}.") from problem
+    device = read_json(text.encode(), "line")
     if not isinstance(device, dict):
         raise Malformed(detail="The line is no JSON object.")
     return device
@@ -180,10 +177,9 @@ def _value(name: str, cell: str) -> Any:
     if name not in _OBJECTS:
         return cell
     try:
-        return from_json(cell, allow_inf_nan=False)
-    except ValueError as problem:
-        wrong = f"is not JSON: {problem}"
-        raise Malformed(detail=f"{name}: {wrong}", fields={name: wrong}) from problem
+        return read_json(cell.encode(), "cell")
+    except Malformed as fault:
+        raise Malformed(fault.reason, f"{name}: {fault.detail}", fields={name: fault.detail}) from fault
 
 
 def _guard(cell: str) -> str:

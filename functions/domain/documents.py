@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from functools import partial
 from json import JSONEncoder
 from typing import Any, Final
 
@@ -65,7 +66,7 @@ def _check_level(container: Any) -> list[Any]:
     return nested
 
 
-def check_keys_once(text: bytes, values: Any) -> None:
+def check_keys_once(text: bytes, values: Any, what: str = "payload") -> None:
     """Refuse JSON in which an object has a key twice: its reader kept one, another reader may keep the other.
 
     A string with a colon after it is a key, and so each member shows as one of
@@ -75,13 +76,14 @@ def check_keys_once(text: bytes, values: Any) -> None:
     Args:
         text: the JSON, as it came.
         values: what a parser made of it.
+        what: it is, for the refusal.
 
     Raises:
         Malformed: a key stands twice in one object.
     """
     if len(_KEY_END.findall(text)) > _members(values):
         # No number is made of its digits: Python refuses very many of them.
-        json.loads(text, object_pairs_hook=_refuse_doubles, parse_int=len, parse_float=len)
+        json.loads(text, object_pairs_hook=partial(_refuse_doubles, what), parse_int=len, parse_float=len)
 
 
 def _members(values: Any) -> int:
@@ -99,13 +101,11 @@ def _members(values: Any) -> int:
     return count
 
 
-def _refuse_doubles(members: list[tuple[str, Any]]) -> None:
+def _refuse_doubles(what: str, members: list[tuple[str, Any]]) -> None:
     seen: set[str] = set()
     for key, _ in members:
         if key in seen:
-            raise Malformed(
-                detail=f"The payload has the key {json.dumps(key[:_SHOWN_CHARACTERS])} twice in one object."
-            )
+            raise Malformed(detail=f"The {what} has the key {json.dumps(key[:_SHOWN_CHARACTERS])} twice in one object.")
         seen.add(key)
 
 

@@ -4,8 +4,6 @@ Every refusal here is a ``Fault`` that says what is wrong with the request;
 nothing of the input is repeated in it but field names.
 """
 
-import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +11,9 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from functions.contract import subjects
+from functions.contract.reading import read_json
 from functions.domain.audit import is_origin
 from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, Caller, parse_caller
-from functions.domain.documents import check_keys_once
 from functions.domain.faults import Denied, Malformed, Reason
 from functions.domain.names import is_token
 from functions.domain.order import Order
@@ -28,34 +26,16 @@ _MOST_FIELDS = 20
 _SHOWN_CHARACTERS = 64
 _MAX_ECHO_CHARACTERS = 128
 
-# What a number over 1.8e308 must have: an exponent of three digits, or very
-# many digits before one of two. The parser reads such a number as infinity.
-_MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}|[0-9]{200}")
-
 
 def parse(route: Route, payload: bytes) -> Any:
     """The payload as JSON values; an empty one is an empty object.
 
-    NaN, infinities (``1e999`` is one), lone surrogates, bytes that are not
-    UTF-8, a key twice in one object and nesting beyond 200 levels are refused.
-
     Raises:
-        Malformed: too large, or no JSON.
+        Malformed: too large, or no JSON that ``read_json`` takes.
     """
     if len(payload) > route.limit_bytes:
         raise Malformed(Reason.TOO_LARGE, f"The payload has {len(payload)} bytes; {route.limit_bytes} are accepted.")
-    if not payload:
-        return {}
-    try:
-        values = from_json(payload, allow_inf_nan=False)
-    except ValueError as problem:
-        if "recursion limit" in str(problem):
-            raise Malformed(Reason.TOO_DEEP) from problem
-        raise Malformed(detail=f"The payload is not JSON: {problem}.") from problem
-    if _MAY_OVERFLOW.search(payload) and not _is_finite(values):
-        raise Malformed(detail="A number in the payload is too large.")
-    check_keys_once(payload, values)
-    return values
+    return read_json(payload) if payload else {}
 
 
 def decode(route: Route, values: Any) -> Any:
@@ -207,19 +187,6 @@ def deadline_of(headers: Mapping[str, str], arrived: float, within: float) -> fl
     if not text.isdecimal() or len(text) > 15:
         raise Malformed(detail="The deadline of the call is no number of milliseconds.")
     return min(arrived + within, int(text) / 1000)
-
-
-def _is_finite(values: Any) -> bool:
-    todo = [values]
-    while todo:
-        value = todo.pop()
-        if isinstance(value, dict):
-            todo.extend(value.values())
-        elif isinstance(value, list):
-            todo.extend(value)
-        elif isinstance(value, float) and not math.isfinite(value):
-            return False
-    return True
 
 
 def _place(location: tuple[int | str, ...]) -> str:

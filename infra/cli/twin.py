@@ -153,9 +153,7 @@ def read_patch(text: str) -> dict[str, Any]:
     Raises:
         typer.BadParameter: it is no JSON object, or the file cannot be read.
     """
-    from pydantic_core import from_json
-
-    from functions.domain.documents import check_keys_once
+    from functions.contract.reading import read_json
     from functions.domain.faults import Malformed
 
     try:
@@ -163,12 +161,9 @@ def read_patch(text: str) -> dict[str, Any]:
             text = sys.stdin.read()
         elif text.startswith("@"):
             text = Path(text[1:]).read_text(encoding="utf-8")
-        found = from_json(text, allow_inf_nan=False)
-        check_keys_once(text.encode(), found)
-    except (OSError, UnicodeDecodeError) as problem:
+        found = read_json(text.encode(), "patch")
+    except (OSError, UnicodeError) as problem:
         raise typer.BadParameter(f"The patch cannot be read: {problem}.") from problem
-    except ValueError as problem:
-        raise typer.BadParameter(f"The patch is not JSON: {problem}.") from problem
     except Malformed as fault:
         raise typer.BadParameter(fault.detail) from fault
     if not isinstance(found, dict):

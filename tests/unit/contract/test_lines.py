@@ -90,11 +90,16 @@ def test_lines_are_counted_as_an_editor_does() -> None:
         (NDJSON, b"{\n", "not JSON"),
         (NDJSON, b"[1]\n", "no JSON object"),
         (NDJSON, b'{"a":NaN}\n', "not JSON"),
-        (NDJSON, b"[" * 1000 + b"\n", "not JSON"),
+        (NDJSON, b"[" * 1000 + b"\n", "more than 200 levels"),
+        (NDJSON, b'{"desired":{"rate":1e999}}\n', "too large"),
+        (NDJSON, b'{"desired":{"rate":1,"rate":2}}\n', '"rate" twice'),
+        (NDJSON, b'{"notes":"\\ud800"}\n', "not JSON"),
+        (CSV, b'deviceId,desired\na,"{""rate"":1e999}"\n', "desired: A number in the cell is too large"),
+        (CSV, b'deviceId,desired\na,"{""rate"":1,""rate"":2}"\n', '"rate" twice'),
         (NDJSON, b"\xff\n", "not UTF-8"),
         (CSV, b"deviceId\na,b\n", "2 cells"),
         (CSV, b'deviceId\n"a"b\n', "no CSV"),
-        (CSV, b"deviceId,tags\na,{\n", "tags: is not JSON"),
+        (CSV, b"deviceId,tags\na,{\n", "tags: The cell is not JSON"),
     ],
 )
 def test_a_wrong_line_is_told_with_its_number_and_the_next_is_read(media_type: str, content: bytes, told: str) -> None:

@@ -53,3 +53,16 @@ async def test_functions_that_stay_away_end_it_with_how_far_it_came() -> None:
     with pytest.raises(Unavailable, match="100 lines are done"):
         await importing.take(body())
     importing.close()
+
+
+async def test_a_number_of_any_size_reaches_the_function_which_refuses_it() -> None:
+    functions = Functions()
+    importing = Import(NDJSON, functions.send, dry_run=False, pauses=(0, 0))
+
+    async def huge() -> AsyncIterator[bytes]:
+        yield b'{"deviceId":"new-0001","desired":{"rate":%d}}\n{"deviceId":"new-0002"}\n' % 10**30
+
+    await importing.take(huge())
+
+    assert functions.sizes == [2]
+    importing.close()
