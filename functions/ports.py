@@ -19,7 +19,6 @@ from functions.domain.bundles import Site
 from functions.domain.ca import Chain, Trust, Trusted
 from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, RevocationReason, Signed, SigningRequest
-from functions.domain.checks import Issuer
 from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.groups import Group
@@ -182,10 +181,6 @@ class Authority(Protocol):
 
     async def tidy(self) -> None:
         """Forget authorities that calls cut short have left; for a timer."""
-        ...
-
-    def issuers(self) -> tuple[Issuer, ...]:
-        """The certificates of the chain, the issuing one first."""
         ...
 
     def inspect(self, csr_pem: str) -> SigningRequest:

@@ -45,7 +45,6 @@ from functions.domain.certificates import (
     SigningRequest,
     key_name,
 )
-from functions.domain.checks import Issuer
 from functions.domain.faults import Malformed, Reason, Unavailable
 from functions.ports import Clock
 
@@ -162,18 +161,6 @@ class LocalAuthority:
         self._keeping.tidy()
 
     # --- Reading and signing ----------------------------------------------------
-
-    def issuers(self) -> tuple[Issuer, ...]:
-        """The certificates of the CA that signs, the issuing one first."""
-        return tuple(
-            Issuer(
-                subject=one.subject,
-                key=key_name(one.key, one.curve, one.bits),
-                signature_hash=one.signature_hash,
-                not_after=one.not_after,
-            )
-            for one in map(describe, self._ca.certificates)
-        )
 
     def inspect(self, csr_pem: str) -> SigningRequest:
         """Read a CSR. Raises Malformed (``bad_csr``) when it is none."""

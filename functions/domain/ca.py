@@ -174,6 +174,21 @@ def ends(chain: Sequence[CaCertificate]) -> datetime:
     return min(certificate.not_after for certificate in chain)
 
 
+def weakness_of(certificate: CaCertificate) -> str | None:
+    """Why an authority's certificate is too weak for the hub, in words that follow its name; None where it is not."""
+    if certificate.key == "rsa":
+        if not _MIN_RSA_BITS <= certificate.bits <= _MAX_RSA_BITS:
+            return f"has an RSA key of {certificate.bits} bits; {_MIN_RSA_BITS} to {_MAX_RSA_BITS} are taken"
+    elif certificate.key == "ec":
+        if certificate.curve not in _CURVES:
+            return f"has a key on the curve {certificate.curve}; P-256, P-384 and P-521 are taken"
+    elif certificate.key != "ed25519":
+        return f"has a key of type {certificate.key}; EC, RSA and Ed25519 are taken"
+    if certificate.signature_hash and certificate.signature_hash not in _HASHES:
+        return f"is signed with {certificate.signature_hash}; SHA-256 or better is taken"
+    return None
+
+
 def _judge(certificate: CaCertificate, now: datetime) -> None:
     if not certificate.is_ca:
         raise _refusal(certificate, "is no CA: its basic constraints do not say CA:TRUE")
@@ -187,22 +202,8 @@ def _judge(certificate: CaCertificate, now: datetime) -> None:
         raise _refusal(certificate, f"is over since {certificate.not_after:%Y-%m-%d}")
     if certificate.not_before > now:
         raise _refusal(certificate, f"begins only on {certificate.not_before:%Y-%m-%d}")
-    _judge_strength(certificate)
-
-
-def _judge_strength(certificate: CaCertificate) -> None:
-    if certificate.key == "rsa":
-        if not _MIN_RSA_BITS <= certificate.bits <= _MAX_RSA_BITS:
-            raise _refusal(
-                certificate, f"has an RSA key of {certificate.bits} bits; {_MIN_RSA_BITS} to {_MAX_RSA_BITS} are taken"
-            )
-    elif certificate.key == "ec":
-        if certificate.curve not in _CURVES:
-            raise _refusal(certificate, f"has a key on the curve {certificate.curve}; P-256, P-384 and P-521 are taken")
-    elif certificate.key != "ed25519":
-        raise _refusal(certificate, f"has a key of type {certificate.key}; EC, RSA and Ed25519 are taken")
-    if certificate.key != "ed25519" and certificate.signature_hash and certificate.signature_hash not in _HASHES:
-        raise _refusal(certificate, f"is signed with {certificate.signature_hash}; SHA-256 or better is taken")
+    if (weakness := weakness_of(certificate)) is not None:
+        raise _refusal(certificate, weakness)
 
 
 def _refusal(certificate: CaCertificate, wrong: str) -> Malformed:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from functions.domain.alarms import Severity
+from functions.domain.ca import CaCertificate, weakness_of
 from functions.domain.certificates import crl_is_overdue, is_weak_key
 from functions.domain.register import Entry
 from functions.domain.sessions import Session, clashes
@@ -46,16 +47,6 @@ CHECKS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Issuer:
-    """One certificate of the hub's own chain: whose, its key (``key_name``), how it is signed, and until when."""
-
-    subject: str
-    key: str
-    signature_hash: str
-    not_after: datetime
-
-
 def expiring(entries: Iterable[Entry], now: datetime) -> Iterator[Finding]:
     """Certificates in use that end within 30 days, or have ended in the last 30."""
     for entry in entries:
@@ -69,20 +60,19 @@ def expiring(entries: Iterable[Entry], now: datetime) -> Iterator[Finding]:
             yield Finding("certificate-expiring", entry.common_name, f"It ends on {_day(entry.not_after)}.")
 
 
-def chain_ends(issuers: Iterable[Issuer], now: datetime) -> Iterator[Finding]:
-    """Of the hub's own chain, what ends within 30 days."""
-    for issuer in issuers:
-        if issuer.not_after - now <= EXPIRES_SOON:
-            ends = "ended" if issuer.not_after <= now else "ends"
-            yield Finding("authority-expiring", issuer.subject, f"It {ends} on {_day(issuer.not_after)}.")
+def chain_ends(chain: Iterable[CaCertificate], now: datetime) -> Iterator[Finding]:
+    """Of the hub's own authorities, what ends within 30 days."""
+    for one in chain:
+        if one.not_after - now <= EXPIRES_SOON:
+            ends = "ended" if one.not_after <= now else "ends"
+            yield Finding("authority-expiring", one.subject, f"It {ends} on {_day(one.not_after)}.")
 
 
-def chain_keys(issuers: Iterable[Issuer]) -> Iterator[Finding]:
-    """Of the hub's own chain, what is weak."""
-    for issuer in issuers:
-        if is_weak_key(issuer.key) or issuer.signature_hash in ("md5", "sha1"):
-            told = f"It is {issuer.key}, signed with {issuer.signature_hash or 'no hash of its own'}."
-            yield Finding("weak-key", issuer.subject, told, Severity.CRITICAL)
+def chain_keys(chain: Iterable[CaCertificate]) -> Iterator[Finding]:
+    """Of the hub's own authorities, what would not be taken today."""
+    for one in chain:
+        if (weakness := weakness_of(one)) is not None:
+            yield Finding("weak-key", one.subject, f"It {weakness}.", Severity.CRITICAL)
 
 
 def weak(entries: Iterable[Entry]) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Check functions: what is wrong with certificates, sessions and clocks, looked at now and on a timer.
 
 Subjects   devicehub.checks.list
-Reads      the register's index, sessions, revocations
+Reads      the register's index, sessions, revocations, trust
 Writes     marks, and on the timer alarms
 Publishes  devicehub.alarms.changed
 """
@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from functions.contract.messages import CheckList, CheckView, FindingView, Nothing
 from functions.domain import checks as rules
 from functions.domain.alarms import sight, sort_of, text_of
+from functions.domain.ca import CaCertificate
 from functions.domain.certificates import Purpose
 from functions.domain.checks import CHECKS, EXPIRED_LATELY, EXPIRES_SOON, Finding
 from functions.domain.faults import Conflict
@@ -24,6 +25,7 @@ from functions.domain.sessions import Session
 from functions.handlers.alarming import settle, tidy
 from functions.handlers.revoking import CRL
 from functions.handlers.rewriting import rewrite, value_of
+from functions.handlers.trusting import TRUST
 from functions.ports import Call, Hub
 
 _SHOWN = 100
@@ -72,16 +74,23 @@ async def examine(hub: Hub) -> Findings:
     now = hub.clock.now()
     sessions = [kept.value async for _, kept in hub.sessions.entries()]
     revocations = value_of(await hub.revocations.get(CRL))
-    issuers = hub.authority.issuers()
+    chain = await _authorities(hub)
     weak = await _certificates(hub, CertificatesWanted(is_weak=True, state=State.ACTIVE), now)
     return {
-        "certificates": [*rules.chain_ends(issuers, now), *rules.expiring(await _ending(hub, now), now)],
-        "keys": [*rules.chain_keys(issuers), *rules.weak(weak)],
+        "certificates": [*rules.chain_ends(chain, now), *rules.expiring(await _ending(hub, now), now)],
+        "keys": [*rules.chain_keys(chain), *rules.weak(weak)],
         "revocation list": list(rules.revocations(None if revocations is None else revocations.next_update, now)),
         "sessions": list(rules.without_certificate(sessions, await _good(hub, sessions, now), now)),
         "client ids": list(rules.clashing(sessions, now)),
         "clocks": [*await _storage_clock(hub), *rules.broker_clocks(sessions, now)],
     }
+
+
+async def _authorities(hub: Hub) -> list[CaCertificate]:
+    """The certificates of all authorities that are trusted, by the record: who looks here signs nothing, has no key."""
+    trust = value_of(await hub.trust.get(TRUST))
+    trusted = trust.trusted if trust is not None else ()
+    return [certificate for one in trusted for certificate in hub.authority.describe(one)]
 
 
 async def _ending(hub: Hub, now: datetime) -> list[Entry]:

@@ -8,8 +8,10 @@ import pytest
 
 from functions.domain import checks
 from functions.domain.alarms import SORTS, Severity
+from functions.domain.ca import CaCertificate, judge_chain
 from functions.domain.certificates import Purpose, is_weak_key, key_name
-from functions.domain.checks import CHECKS, Finding, Issuer
+from functions.domain.checks import CHECKS, Finding
+from functions.domain.faults import Malformed
 from functions.domain.register import Entry
 from functions.domain.sessions import Session, clashes, follow
 from functions.testing import START
@@ -73,13 +75,33 @@ def test_a_weak_key_is_known_by_its_name(key: str, is_weak: bool) -> None:
     assert bool(told(checks.weak([entry(START, key=key)]))) is is_weak
 
 
-def test_the_hubs_own_chain_is_looked_at_too() -> None:
-    good = Issuer("CN=Root", "ec secp256r1", "sha256", START + 31 * DAY)
+ROOT = CaCertificate(
+    "CN=Root", "Root", "CN=Root", "1", "f1", START, START + 31 * DAY, "ec", "secp256r1", 0, "sha256",
+    is_ca=True, signs_certificates=True, signs_lists=True, path_length=0, serves=True, obstacles=(), pem="PEM",
+)  # fmt: skip
 
-    assert told(checks.chain_ends([good], START)) == told(checks.chain_keys([good])) == []
-    assert told(checks.chain_ends([good], START + DAY)) == [("CN=Root", None)]
-    assert told(checks.chain_keys([replace(good, signature_hash="sha1")])) == [("CN=Root", Severity.CRITICAL)]
-    assert told(checks.chain_keys([replace(good, key="rsa 1024")])) == [("CN=Root", Severity.CRITICAL)]
+
+def test_the_hubs_own_chain_is_looked_at_too() -> None:
+    assert told(checks.chain_ends([ROOT], START)) == told(checks.chain_keys([ROOT])) == []
+    assert told(checks.chain_ends([ROOT], START + DAY)) == [("CN=Root", None)]
+    assert told(checks.chain_keys([replace(ROOT, signature_hash="sha1")])) == [("CN=Root", Severity.CRITICAL)]
+    assert told(checks.chain_keys([replace(ROOT, key="rsa", bits=1024)])) == [("CN=Root", Severity.CRITICAL)]
+
+
+@pytest.mark.parametrize(
+    "taken", [replace(ROOT, curve="secp521r1"), replace(ROOT, key="ed25519", curve="", signature_hash="")]
+)
+def test_an_authority_that_may_be_imported_is_not_weak(taken: CaCertificate) -> None:
+    judge_chain((taken,), START)
+
+    assert told(checks.chain_keys([taken])) == []
+
+
+def test_an_authority_that_sha1_vouches_for_is_refused_whatever_its_own_key() -> None:
+    below = replace(ROOT, key="ed25519", curve="", signature_hash="sha1")
+
+    with pytest.raises(Malformed, match="signed with sha1"):
+        judge_chain((below, ROOT), START)
 
 
 def test_the_revocation_list_must_be_there_and_last() -> None:

@@ -2,9 +2,15 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
+from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.keeping import FileKeeping
 from functions.contract.messages import AlarmQuery, Nothing, SessionOpened, Telemetry
+from functions.domain.ca import Trusted, trust_alone
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.checks import CHECKS
 from functions.domain.devices import Device
@@ -85,6 +91,24 @@ async def test_each_check_finds_what_it_is_for() -> None:
         ("client-id-clash", "pump-0004"),
         ("clock-skew", "the broker 'far'"),
     ]
+
+
+async def test_the_authority_that_was_decided_on_is_looked_at_by_who_has_no_key(tmp_path: Path) -> None:
+    hub = fleet(certificate("a1", "pump-0001", 365 * DAY))
+    await renew(hub)
+    short = make_root(days=20, now=START)[0]
+    trusted = Trusted("f1", short)
+    kept = await hub.trust.get("trust")
+    assert kept is not None
+    await hub.trust.replace("trust", trust_alone(trusted, at=START, by="user:anna"), expect=kept.revision)
+    # As in the process of the index: it signs nothing, and may not even be given the passphrase.
+    elsewhere = FileKeeping(tmp_path / "root.crt", tmp_path / "root.key")
+    index = replace(hub, authority=LocalAuthority.kept(elsewhere, hub.clock))
+
+    ((kind, subject),) = await wrong(index)
+
+    assert kind == "authority-expiring"
+    assert subject in x509.load_pem_x509_certificate(short.encode()).subject.rfc4514_string()
 
 
 async def test_alarms_open_by_what_is_found_and_close_when_it_is_gone() -> None:
