@@ -16,6 +16,7 @@ from functions.domain.callers import ANY_CLAIM, CLAIM, DEVICE, Caller
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Conflict, Denied, Malformed, Reason, Unavailable
 from functions.domain.sessions import SessionMark
+from functions.domain.traits import MAX_METADATA_BYTES
 
 CLAIM_LIFETIME = timedelta(minutes=15)
 # How long a device that was given a new certificate may keep the old one without confirming, unless set otherwise.
@@ -26,7 +27,6 @@ _MAX_SUPERSEDED = 8
 # one joining write it once.
 _USE_GRAIN = timedelta(minutes=1)
 
-_MAX_METADATA_BYTES = 4 * 1024
 _MAX_METADATA_DEPTH = 10
 
 _NAME_PREFIX = "EDGB-"
@@ -325,8 +325,8 @@ def check_metadata(metadata: dict[str, Any] | None) -> None:
     if metadata is None:
         return
     size = len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
-    if size > _MAX_METADATA_BYTES:
-        raise Malformed(detail=f"'meta' has {size} bytes of JSON; {_MAX_METADATA_BYTES} are accepted.")
+    if size > MAX_METADATA_BYTES:
+        raise Malformed(detail=f"'meta' has {size} bytes of JSON; {MAX_METADATA_BYTES} are accepted.")
     if _depth(metadata) > _MAX_METADATA_DEPTH:
         raise Malformed(detail=f"'meta' is nested more than {_MAX_METADATA_DEPTH} levels deep.")
 

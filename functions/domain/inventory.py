@@ -10,7 +10,7 @@ from functions.domain.drift import drifted_at
 from functions.domain.faults import Malformed
 from functions.domain.query import MAX_PATHS, REPORTED, All, Condition, Tagged, exactly
 from functions.domain.sessions import Presence
-from functions.domain.traits import REPORTED_TRAITS
+from functions.domain.traits import own_word
 from functions.domain.twins import Half
 
 # The fields of a device, as its view names them, by which a page can be sorted.
@@ -117,8 +117,7 @@ class TwinFacts:
 def facts_of(desired: Half, reported: Half, paths: Sequence[str]) -> TwinFacts:
     """What the inventory is to know of a twin; ``paths`` are of the reported half, keys with dots between."""
     drifted = drifted_at(desired.doc, desired.times, reported.doc, reported.times)
-    own = {name: reported.doc[name] for name in REPORTED_TRAITS if name in reported.doc}
-    return TwinFacts(drifted, tuple(_at(reported.doc, path) for path in paths), own)
+    return TwinFacts(drifted, tuple(_at(reported.doc, path) for path in paths), own_word(reported.doc))
 
 
 def _at(document: Any, path: str) -> Any:

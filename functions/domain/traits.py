@@ -10,7 +10,9 @@ of a device    from the reported half of its twin                             el
 
 What it reports comes first, as it told that last. Where neither says it,
 model and firmware are what the registry's record has (an import writes it).
-What has another form, or is longer than 128 characters, is passed over.
+What has another form is passed over, and so is a text of more than 128
+characters and reported metadata of more than 4 KiB in JSON: lists show it of
+every device, and keep it ready in memory, so no device may fill them.
 """
 
 from collections.abc import Mapping
@@ -19,10 +21,10 @@ from enum import StrEnum
 from typing import Any
 
 from functions.domain.devices import Device
+from functions.domain.documents import size
 
 MAX_TRAIT_CHARACTERS = 128
-# Where in the reported half they stand.
-REPORTED_TRAITS = ("model", "firmware", "metadata")
+MAX_METADATA_BYTES = 4 * 1024
 
 
 class Source(StrEnum):
@@ -47,15 +49,11 @@ class Traits:
 
 def traits(device: Device, reported: Mapping[str, Any] | None = None) -> Traits:
     """What a device is, by its record and by the document of its reported half, where that was read."""
-    shown = reported or {}
+    shown = own_word(reported or {})
     joined = device.metadata
-    firmware = shown.get("firmware")
-    if isinstance(firmware, dict):
-        firmware = firmware.get("version")
-    told = shown.get("metadata")
-    told = told if isinstance(told, dict) else {}
+    told = shown.get("metadata", {})
     model, model_from = _first(shown.get("model"), joined.get("model"), device.model)
-    version, firmware_from = _first(firmware, joined.get("firmware"), device.firmware)
+    version, firmware_from = _first(shown.get("firmware"), joined.get("firmware"), device.firmware)
     return Traits(
         model=model,
         firmware=version,
@@ -66,9 +64,27 @@ def traits(device: Device, reported: Mapping[str, Any] | None = None) -> Traits:
     )
 
 
+def own_word(reported: Mapping[str, Any]) -> dict[str, Any]:
+    """What the document of a reported half says of it, as far as that is not passed over: all that a list must keep.
+
+    Of this, the same can be said again: firmware is the text that it is.
+    """
+    told = {name: reported[name] for name in ("model", "firmware", "metadata") if name in reported}
+    firmware, metadata = told.get("firmware"), told.get("metadata")
+    if isinstance(firmware, dict):
+        told["firmware"] = firmware.get("version")
+    if not isinstance(metadata, dict) or size(metadata) > MAX_METADATA_BYTES:
+        told.pop("metadata", None)
+    return {name: value for name, value in told.items() if name == "metadata" or _is_trait(value)}
+
+
 def _first(*said: Any) -> tuple[str, Source | None]:
     """The first text of those said, in the order of the sources."""
     for text, source in zip(said, Source, strict=True):
-        if isinstance(text, str) and 0 < len(text) <= MAX_TRAIT_CHARACTERS:
+        if _is_trait(text):
             return text, source
     return "", None
+
+
+def _is_trait(said: Any) -> bool:
+    return isinstance(said, str) and 0 < len(said) <= MAX_TRAIT_CHARACTERS
