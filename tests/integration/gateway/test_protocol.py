@@ -11,7 +11,7 @@ import pytest
 
 from gateway.server import Server, listen
 from gateway.settings import Bounds
-from tests.unit.gateway.rig import DEVICE, Rig, make_rig
+from tests.unit.gateway.rig import DEVICE, Rig, make_device, make_rig
 
 TWIN = f"/api/devices/{DEVICE}/twin"
 SECONDS = 10.0
@@ -408,14 +408,19 @@ async def test_an_import_that_stops_is_not_waited_for(start: Start) -> None:
 async def test_an_answer_may_take_longer_than_a_body(start: Start) -> None:
     running = await start(request_seconds=0.3, body_seconds=0.2)
     client = await running.client("admin")
+    names = [f"valve-{number:04}" for number in range(250)]
+    for name in names:
+        await running.rig.hub.devices.create(name, make_device(name))
     ask = running.rig.bus.request
 
     async def slowly(subject: str, payload: bytes, **more: Any) -> bytes:
-        if subject.endswith("twins.export"):
+        # The second part, when the answer has begun.
+        if subject.endswith("registry.export") and b"valve" in payload:
             await asyncio.sleep(0.5)
         return await ask(subject, payload, **more)
 
     running.rig.bus.request = slowly  # type: ignore[method-assign]
     await client.send(client.head("GET", "/api/export/devices"))
 
-    assert orjson.loads(await client.read_chunks())["deviceId"] == DEVICE
+    lines = (await client.read_chunks()).splitlines()
+    assert [orjson.loads(line)["deviceId"] for line in lines] == [DEVICE, *names]
