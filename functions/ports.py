@@ -426,7 +426,7 @@ class Hub:
     trust: Store[Trust]  # "trust"
     bridges: Store[BridgeStart]  # bridge name
     tokens: Store[Token]  # SHA-256 of the token's text
-    intents: Store[Intent]  # a random key, which the records have that it keeps to itself
+    intents: Store[Intent]  # "00" to "63"
     alarms: Store[Alarm]  # alarm id
     marks: Store[Mark]  # what was done
     groups: Store[Group]  # group name

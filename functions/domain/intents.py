@@ -22,6 +22,10 @@ from functions.domain.twins import Half
 LEFT_AFTER = timedelta(seconds=10)
 
 
+# How many operations may be under way at once.
+PLACES = 64
+
+
 class Operation(StrEnum):
     """What is done over several records."""
 
@@ -55,7 +59,9 @@ class Intent:
 
     A change has its ``patch`` and the revision of the record that it
     ``expects``, a swap its ``replacement``, and what ``moved`` once it is decided.
-    ``before`` is the record as it was when the operation took it for itself,
+    ``key`` is of this operation alone; it says in which of the few places the
+    intent is kept, so that those that are over leave no trace that a timer
+    has to pass by. ``before`` is the record as it was when the operation took it for itself,
     and ``replacement_before`` that of a swap's other device; both are there
     once it is decided.
     """
@@ -66,6 +72,7 @@ class Intent:
     by: str
     call: str = ""
     origin: str = "hub"
+    key: str = ""
     phase: Phase = Phase.PREPARED
     patch: RecordPatch | None = None
     expects: int = 0
@@ -78,6 +85,16 @@ class Intent:
     def devices(self) -> tuple[str, ...]:
         """The ids of the devices whose records it takes for itself, in the order of taking."""
         return (self.device,) if self.replacement is None else (self.device, self.replacement)
+
+
+def key_in(place: int, random: str) -> str:
+    """The key of an operation whose intent is kept in a place."""
+    return f"{place:02}-{random}"
+
+
+def place_of(key: str) -> str:
+    """Under what the intent of an operation is kept."""
+    return key.partition("-")[0]
 
 
 def is_left(intent: Intent, now: datetime) -> bool:

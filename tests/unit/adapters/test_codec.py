@@ -44,7 +44,7 @@ EVERY_TYPE: tuple[Any, ...] = (
     Reservation("EDGB-0001", None, "gate", "00ff"),
     Intent(Operation.RETIRE, "EDGB-0001", AT, "user:anna"),
     Intent(
-        Operation.SWAP, "EDGB-0001", AT, "user:anna", "call", "http:192.0.2.7", Phase.DECIDED,
+        Operation.SWAP, "EDGB-0001", AT, "user:anna", "call", "http:192.0.2.7", "07-ab", Phase.DECIDED,
         RecordPatch("Tür", "", ("a",), {"k": None, "l": "v"}, True, "n"), 7, "EDGB-0002", Device("EDGB-0001", AT, AT),
         Device("EDGB-0002", AT, AT), Moved("gate", ("a",), {"k": "v"}, {"x": {"y": [1, None]}}, {"x": {"y": 1}}),
     ),

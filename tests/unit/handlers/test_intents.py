@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from functions.domain.devices import Device, Lifecycle
-from functions.domain.faults import Fault
+from functions.domain.faults import Fault, Unavailable
+from functions.domain.intents import Intent, Operation
 from functions.handlers.intents import finish_intents
 from functions.ports import Hub
 from functions.runtime.addressing import holder_of
@@ -217,3 +218,17 @@ def _same(found: dict[str, Any], *serials: str) -> dict[str, Any]:
     """The state without what differs from hub to hub: serial numbers, and what follows from them."""
     devices = {name: replace(one, certificate=None, fingerprint=None) for name, one in found["devices"].items()}
     return {**found, "devices": devices, "revoked": len(found["revoked"])}
+
+
+async def test_where_every_place_is_taken_the_next_waits() -> None:
+    left = Intent(Operation.RETIRE, "other", START, "user:ben")
+    intents = {f"{place:02}": replace(left, key=f"{place:02}-k") for place in range(64)}
+    hub = memory_hub(devices={OLD: Device(OLD, START, START)}, intents=intents)
+
+    with pytest.raises(Unavailable, match="Too many operations"):
+        await update(hub, OLD, role="attic")
+    assert (await device(hub, OLD)).intent is None
+
+    hub.clock.advance(60)
+    await finish_intents(hub)
+    assert (await update(hub, OLD, role="attic")).role == "attic"

@@ -319,12 +319,12 @@ async def test_a_replacement_with_a_role_takes_the_place_of_a_device_without_one
 
 
 async def test_what_is_prepared_and_young_is_left_to_its_call_and_the_record_takes_no_change() -> None:
-    intent = Intent(Operation.SWAP, OLD, START, "user:ben", replacement=NEW)
-    hub = memory_hub(devices={OLD: plain(OLD, intent="k"), NEW: plain(NEW)}, intents={"k": intent})
+    intent = Intent(Operation.SWAP, OLD, START, "user:ben", key="07-k", replacement=NEW)
+    hub = memory_hub(devices={OLD: plain(OLD, intent="07-k"), NEW: plain(NEW)}, intents={"07": intent})
     await finish_intents(hub)
 
     await refused(Unavailable, update(hub, notes="x"))
-    assert (await device(hub, OLD)).intent == "k"
+    assert (await device(hub, OLD)).intent == "07-k"
 
     hub.clock.advance(60)
     assert (await update(hub, notes="x")).notes == "x"
@@ -332,8 +332,8 @@ async def test_what_is_prepared_and_young_is_left_to_its_call_and_the_record_tak
 
 
 async def test_retiring_waits_for_nobody() -> None:
-    intent = Intent(Operation.SWAP, OLD, START, "user:ben", replacement=NEW)
-    hub = memory_hub(devices={OLD: plain(OLD, intent="k"), NEW: plain(NEW, intent="k")}, intents={"k": intent})
+    intent = Intent(Operation.SWAP, OLD, START, "user:ben", key="07-k", replacement=NEW)
+    hub = memory_hub(devices={OLD: plain(OLD, intent="07-k"), NEW: plain(NEW, intent="07-k")}, intents={"07": intent})
 
     assert (await retire(hub)).lifecycle == "retired"
 
@@ -342,7 +342,7 @@ async def test_retiring_waits_for_nobody() -> None:
 
 
 async def test_a_mark_whose_operation_is_over_is_taken_away() -> None:
-    hub = house(intent="gone")
+    hub = house(intent="07-gone")
 
     assert (await update(hub, notes="x")).notes == "x"
     assert (await device(hub, OLD)).intent is None
@@ -350,10 +350,10 @@ async def test_a_mark_whose_operation_is_over_is_taken_away() -> None:
 
 async def test_a_decided_operation_is_finished_by_who_meets_it() -> None:
     hub = memory_hub(
-        devices={OLD: plain(OLD, intent="k", groups=("a",)), NEW: plain(NEW, intent="k")},
+        devices={OLD: plain(OLD, intent="07-k", groups=("a",)), NEW: plain(NEW, intent="07-k")},
         desired={OLD: Half(3, {"rate": 1}, {"rate": 1})},
     )
-    prepared = Intent(Operation.SWAP, OLD, START, "user:ben", replacement=NEW, phase=Phase.DECIDED)
+    prepared = Intent(Operation.SWAP, OLD, START, "user:ben", key="07-k", replacement=NEW, phase=Phase.DECIDED)
     old = plain(OLD, groups=("a",))
     decided = replace(
         prepared,
@@ -361,7 +361,7 @@ async def test_a_decided_operation_is_finished_by_who_meets_it() -> None:
         replacement_before=plain(NEW),
         moved=what_moves(old, Half(3, {"rate": 1}, {"rate": 1})),
     )
-    await hub.intents.create("k", decided)
+    await hub.intents.create("07", decided)
 
     shown = await update(hub, NEW, notes="after the swap")
 
