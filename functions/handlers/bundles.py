@@ -2,6 +2,7 @@
 
 Subjects   devicehub.claims.bundle, devicehub.enrolment.files, devicehub.registry.create
 Writes     what the registration of a device writes
+Records    claim.key-given, onboarding.key-given: a private key leaves the hub only with a word of who got it
 """
 
 from functions.contract.messages import BundleView, ClaimNamed, DeviceRegister, FileContent, FileWanted
@@ -10,6 +11,7 @@ from functions.domain.certificates import Certificate
 from functions.domain.enrolment import ClaimCertificate, Enrolment, is_open, require_bundle
 from functions.domain.faults import Conflict, Denied, NotFound, Reason, Unavailable
 from functions.domain.names import claim_name, device_id
+from functions.handlers.auditing import record
 from functions.handlers.certificates import register
 from functions.handlers.claims import unknown_claim
 from functions.handlers.gates import ENROLMENT
@@ -29,7 +31,9 @@ async def claim(call: Call[ClaimNamed], hub: Hub) -> BundleView:
     found = value_of(await hub.claim_certificates.get(name))
     if found is None:
         raise unknown_claim(name)
-    return await _claim_bundle(found, hub)
+    bundle = await _claim_bundle(found, hub)
+    await record(hub, call, "claim.key-given", name, after={"serial": found.serial})
+    return bundle
 
 
 async def served(call: Call[FileWanted], hub: Hub) -> FileContent:
@@ -51,6 +55,9 @@ async def served(call: Call[FileWanted], hub: Hub) -> FileContent:
         raise _not_served() from conflict
     for file in bundle.files:
         if file.name == call.body.name:
+            if file.is_private:
+                facts = {"serial": found.serial}
+                await record(hub, call, "onboarding.key-given", found.name, kind="claim", after=facts)
             return file
     raise NotFound(detail="There is no such file.")
 
