@@ -27,7 +27,7 @@ from functions.domain.inventory import Counts, DeviceQuery
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
-from functions.domain.query import Condition
+from functions.domain.query import Condition, Saved
 from functions.domain.register import CertificatesWanted, Entry
 from functions.domain.sessions import Presence, Session, SessionMark
 from functions.domain.tokens import Token
@@ -347,6 +347,13 @@ class Index(Protocol):
 
     async def group_sizes(self) -> dict[str, int]:
         """How many devices are in each group that a device names or that has a query, by name, but for the retired."""
+        ...
+
+    async def group_size(self, group: str, question: Saved | None) -> int:
+        """How many devices are in a group if this is its query (None for none), but for the retired.
+
+        It goes by the query given: the index may hear of a group a moment after it was written.
+        """
         ...
 
     async def members(self, group: str) -> int:

@@ -19,7 +19,7 @@ from functions.domain.devices import Device
 from functions.domain.faults import Unavailable
 from functions.domain.groups import Group, saved
 from functions.domain.inventory import Counts, DeviceQuery, Written, facts_of
-from functions.domain.query import Condition
+from functions.domain.query import Condition, Saved
 from functions.domain.sessions import Presence
 from functions.domain.twins import Half
 from functions.ports import Clock, Page
@@ -123,6 +123,15 @@ class BucketIndex:
         self._check()
         return self._inventory.group_sizes(self._clock.now())
 
+    async def group_size(self, group: str, question: Saved | None) -> int:
+        """How many devices are in a group if this is its query, whether that was heard of yet or not.
+
+        Raises:
+            Unavailable: as for ``query``.
+        """
+        self._check()
+        return self._inventory.group_size(group, question, self._clock.now())
+
     async def members(self, group: str) -> int:
         """How many devices name a group in their record.
 
@@ -202,6 +211,10 @@ class TinyIndex:
     async def group_sizes(self) -> dict[str, int]:
         """How many devices are in each group that a device names or that has a query, by name."""
         return self._read().group_sizes(self._clock.now())
+
+    async def group_size(self, group: str, question: Saved | None) -> int:
+        """How many devices are in a group if this is its query."""
+        return self._read().group_size(group, question, self._clock.now())
 
     async def members(self, group: str) -> int:
         """How many devices name a group in their record."""

@@ -163,6 +163,10 @@ class Inventory:
         names = {*self._columns.labels.names(Field.GROUP), *self._saved}
         return {name: self._group(name, now).bit_count() for name in sorted(names)}
 
+    def group_size(self, name: str, saved: Saved | None, now: datetime) -> int:
+        """How many devices a group has if this is its question, whether that was put in yet or not."""
+        return self._in_group(name, saved, now).bit_count()
+
     def members(self, group: str) -> int:
         """How many devices name a group in their record."""
         return (self._listed & self._columns.labels.bits(Field.GROUP, group)).bit_count()
@@ -186,8 +190,10 @@ class Inventory:
         self._metadata[number] = to_json(own.metadata)
 
     def _group(self, name: str, now: datetime) -> int:
+        return self._in_group(name, self._saved.get(name), now)
+
+    def _in_group(self, name: str, saved: Saved | None, now: datetime) -> int:
         """The devices of a group; of one whose question cannot be answered, those whose records have it."""
-        saved = self._saved.get(name)
         chosen = self._visible(All()) & self._columns.labels.bits(Field.GROUP, name)
         if saved is None or saved.wrong:
             return chosen

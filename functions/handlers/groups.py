@@ -55,7 +55,7 @@ async def create(call: Call[GroupCreate], hub: Hub) -> GroupFact:
         told = f"A group named '{name}' was made already. Take another name, or give that one another query."
         raise Conflict(Reason.NAME_TAKEN, told) from None
     await record(hub, call, "group.created", name, after=asdict(group))
-    return _fact(name, group, (await hub.index.group_sizes()).get(name, 0), hub)
+    return await _shown(group, hub)
 
 
 async def update(call: Call[GroupUpdate], hub: Hub) -> GroupFact:
@@ -74,7 +74,7 @@ async def update(call: Call[GroupUpdate], hub: Hub) -> GroupFact:
     if written.changed:
         before = None if written.before is None else asdict(written.before)
         await record(hub, call, "group.changed", name, before=before, after=asdict(written.value))
-    return _fact(name, written.value, (await hub.index.group_sizes()).get(name, 0), hub)
+    return await _shown(written.value, hub)
 
 
 async def delete(call: Call[Nothing], hub: Hub) -> Done:
@@ -99,6 +99,12 @@ async def delete(call: Call[Nothing], hub: Hub) -> Done:
 
 async def _made(hub: Hub) -> list[Group]:
     return [kept.value async for _, kept in hub.groups.entries()]
+
+
+async def _shown(group: Group, hub: Hub) -> GroupFact:
+    """A group that was written just now, which the index may not have heard of yet."""
+    size = await hub.index.group_size(group.name, saved(group, hub.index.paths))
+    return _fact(group.name, group, size, hub)
 
 
 def _fact(name: str, group: Group | None, size: int, hub: Hub) -> GroupFact:

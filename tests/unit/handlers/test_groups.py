@@ -55,6 +55,15 @@ async def test_a_group_with_a_query_has_those_for_whom_it_holds() -> None:
     ]
 
 
+async def test_a_group_is_answered_with_its_size_before_the_index_has_heard_of_it() -> None:
+    # An index over other stores, which hears of nothing that is written here.
+    of = replace(hub(), index=hub().index)
+
+    assert (await create(of, "lamps", "model:lamp"))["device_count"] == 1
+    assert (await update(of, "lamps", "group:north OR model:lamp"))["device_count"] == 2
+    assert (await update(of, "lamps", None))["device_count"] == 0
+
+
 async def test_a_group_may_be_made_before_a_device_is_in_it() -> None:
     of = hub()
 
