@@ -105,10 +105,12 @@ async def keep_fresh(hub: Hub) -> None:
     if kept is None or rules.crl_is_due(kept.this_update, kept.next_update, now):
         try:
             await renew(hub)
-        except Fault as fault:
+        except Exception as problem:
+            # Whatever keeps it from being made, a record that cannot be read among it, a person must know.
             if kept is None or rules.crl_is_overdue(kept.next_update, now):
                 until = "never made" if kept is None else f"good until {kept.next_update:%Y-%m-%d %H:%M} UTC"
-                await open_alarm(hub, _ALARM, "", detail=f"It is {until}: {fault.detail or fault.reason}.")
+                cause = problem.detail or problem.reason if isinstance(problem, Fault) else "the functions' log has why"
+                await open_alarm(hub, _ALARM, "", detail=f"It is {until}: {cause}.")
             raise
         await tell(hub)
     await close_alarm(hub, _ALARM, "")

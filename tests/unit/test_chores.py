@@ -127,6 +127,20 @@ async def test_an_alarm_is_open_from_when_a_renewal_was_missed_until_it_is_made(
     assert alarm.state is AlarmState.CLOSED
 
 
+async def test_an_alarm_is_open_too_where_nobody_foresaw_why_the_list_cannot_be_made() -> None:
+    hub = memory_hub()
+
+    class Unreadable(LocalAuthority):
+        async def sign_crl(self, *_: object, **__: object) -> str:
+            raise ValueError
+
+    await rounds(replace(hub, authority=Unreadable(*make_root(), hub.clock)), 1, _nothing)
+
+    (alarm,) = await alarms(hub)
+    assert (alarm.kind, alarm.state) == ("crl-age", AlarmState.OPEN)
+    assert alarm.detail == "It is never made: the functions' log has why."
+
+
 async def test_an_alarm_closes_also_when_the_keeper_had_the_list_renewed() -> None:
     hub, ill = well_and_ill()
     await rounds(ill, 1, _nothing)
