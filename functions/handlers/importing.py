@@ -38,13 +38,12 @@ from functions.domain.imports import (
 from functions.domain.names import DeviceId, id_key, uuid_key
 from functions.domain.records import RecordPatch, amend_record
 from functions.domain.twins import Half, apply
-from functions.domain.wishes import WISHED, wished
-from functions.handlers.auditing import make, record, record_all
+from functions.handlers.auditing import make, record_all
 from functions.handlers.intents import settled
 from functions.handlers.names import check_role
 from functions.handlers.records import change, refuse_own_id
 from functions.handlers.rewriting import amend, rewrite, value_of
-from functions.handlers.twins import publish_open_delta
+from functions.handlers.twins import wish
 from functions.ports import Call, Hub, Kept, Store
 
 _AT_ONCE = 16
@@ -82,10 +81,12 @@ async def import_(call: Call[DeviceImport], hub: Hub) -> DeviceImported:
                 failed = ImportResult(device_id=name, result="failed", error=str(fault.reason), message=told)
                 return failed.model_copy(update={"fields": fault.fields}) if fault.fields else failed
 
-    # To the end of each: nothing is to be written any more once the call has been answered.
-    ended = await asyncio.gather(*map(take, call.body.devices), return_exceptions=True)
-    # One write for all, as each takes as long as a device.
-    await record_all(hub, acts)
+    try:
+        # To the end of each: nothing is to be written any more once the call has been answered.
+        ended = await asyncio.gather(*map(take, call.body.devices), return_exceptions=True)
+    finally:
+        # One write for all, as each takes as long as a device; and if time was over before, of what was done till then.
+        await record_all(hub, acts)
     for one in ended:
         if isinstance(one, BaseException):
             raise one
@@ -192,18 +193,13 @@ async def _put_facts(run: _Import, line: Imported, reported: dict[str, Any]) -> 
 async def _wish(run: _Import, line: Imported) -> None:
     """Make the desired half the document of the line, as an operator's wish would."""
     wanted = line.desired or {}
-    hub, now, by = run.hub, run.hub.clock.now(), run.by
+    now = run.hub.clock.now()
 
-    def wish(found: Half | None) -> Half:
-        half = found or Half()
-        return apply(half, difference(half.doc, wanted), at=now, by=by)
+    def change(half: Half) -> Half:
+        return apply(half, difference(half.doc, wanted), at=now, by=run.by)
 
-    written = await rewrite(hub.desired, line.id, wish)
-    if written.changed:
-        before, after = wished(written.before or Half(), written.value)
-        # By itself, as a twin's history is read from the records that lie under its name.
-        await record(hub, run.call, WISHED, line.id, before=before, after=after)
-        await publish_open_delta(DeviceId(line.id), hub)
+    # Written down by itself, as a twin's history is read from the records that lie under its name.
+    await wish(run.call, run.hub, DeviceId(line.id), change)
 
 
 async def _check_names(hub: Hub, line: Imported) -> None:

@@ -33,6 +33,7 @@ from functions.contract.messages import (
     TwinView,
 )
 from functions.contract.subjects import subject
+from functions.domain.audit import Doer
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reason, Unavailable
 from functions.domain.names import DeviceId
@@ -95,7 +96,7 @@ async def update(call: Call[TwinReport], hub: Hub) -> Encoded[TwinAccepted]:
     if after.version != before.version:
         await _tell_delta(call.device, hub, twin)
         await _tell_reached(call.device, hub, Twin(desired, before), twin)
-        await _tell_documents(call, hub, Twin(desired, before), twin)
+        await _tell_documents(call, call.device, hub, Twin(desired, before), twin)
     return _accepted(call, hub, "update", twin, is_updated=after.digest == call.digest)
 
 
@@ -128,28 +129,45 @@ async def desire(call: Call[TwinDesire], hub: Hub) -> TwinView:
         Conflict: the version is not the expected one.
         Unavailable: the device is being replaced at this moment.
     """
+    change = _merging(call, hub, call.body.desired)
+    return view_of(call.device, await wish(call, hub, call.device, change, call.digest))
+
+
+async def wish(doer: Doer, hub: Hub, device: DeviceId, change: Callable[[Half], Half], digest: str = "") -> Twin:
+    """Change the desired half, tell who is to know, and write it down; the twin after it.
+
+    Args:
+        doer: who wishes.
+        hub: the ports.
+        device: of whom.
+        change: the half after it, or the very same one; it may be asked several times.
+        digest: of the message that it is made by, as ``change`` puts it into the half.
+
+    Raises:
+        NotFound, Denied, Malformed, Conflict, Unavailable: as ``desire``.
+    """
     lifecycle = Lifecycle.ACTIVE
 
     async def admit() -> None:
         nonlocal lifecycle
-        device = registered(value_of(await hub.devices.get(call.device)))
-        lifecycle = device.lifecycle
+        record = registered(value_of(await hub.devices.get(device)))
+        lifecycle = record.lifecycle
         if lifecycle is Lifecycle.RETIRED:
             raise Denied(Reason.DEVICE_RETIRED)
-        if device.intent is not None:
+        if record.intent is not None:
             raise Unavailable(detail=BUSY)
 
-    before, after = await _change_read(hub.desired, call.device, _merging(call, hub, call.body.desired), admit)
-    reported = _half(await hub.reported.get(call.device))
+    before, after = await _change_read(hub.desired, device, change, admit)
+    reported = _half(await hub.reported.get(device))
     twin = Twin(after, reported)
-    if after.digest == call.digest and lifecycle is Lifecycle.ACTIVE:
-        await _tell_delta(call.device, hub, twin)
+    if after.digest == digest and lifecycle is Lifecycle.ACTIVE:
+        await _tell_delta(device, hub, twin)
     if after.version != before.version:
-        await _tell_reached(call.device, hub, Twin(before, reported), twin)
-        await _tell_documents(call, hub, Twin(before, reported), twin)
-        undo, change = wished(before, after)
-        await record(hub, call, WISHED, call.device, before=undo, after=change)
-    return view_of(call.device, twin)
+        await _tell_reached(device, hub, Twin(before, reported), twin)
+        await _tell_documents(doer, device, hub, Twin(before, reported), twin)
+        undo, done = wished(before, after)
+        await record(hub, doer, WISHED, device, before=undo, after=done)
+    return twin
 
 
 async def publish_open_delta(device: DeviceId, hub: Hub) -> None:
@@ -239,15 +257,15 @@ def _reported(report: TwinReport) -> dict[str, Any]:
     return report.reported
 
 
-async def _tell_documents(call: Call[Any], hub: Hub, before: Twin, after: Twin) -> None:
+async def _tell_documents(doer: Doer, device: DeviceId, hub: Hub, before: Twin, after: Twin) -> None:
     told = documents(
-        call.device,
+        device,
         (before.desired, before.reported),
         (after.desired, after.reported),
-        by=str(call.caller),
+        by=str(doer.caller),
         at=hub.clock.now(),
     )
-    await hub.events.publish(subject("devices", call.device, "twin", "update", "documents"), told)
+    await hub.events.publish(subject("devices", device, "twin", "update", "documents"), told)
 
 
 async def _tell_delta(device: DeviceId, hub: Hub, twin: Twin) -> None:

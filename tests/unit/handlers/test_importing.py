@@ -10,17 +10,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.contract.lines import CSV, NDJSON, Lines, csv_line, heading, ndjson_line
-from functions.contract.messages import DeviceExport, DeviceImport, ImportResult, TwinExport
+from functions.contract.messages import DeviceExport, DeviceImport, DeviceSwap, ImportResult, TwinExport
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.enrolment import Reservation
 from functions.domain.faults import Fault, Unavailable
 from functions.domain.names import id_key, uuid_key
 from functions.domain.twins import Half, apply
-from functions.handlers import exporting, importing
+from functions.handlers import exporting, importing, records
 from functions.ports import Hub
 from functions.runtime.addressing import holder_of
 from functions.testing import START, MemoryHub, call, collect, memory_hub
-from tests.unit.handlers.onboarding import Outage, create_device, device, join, meddled, new_csr, open_hub, serial_of
+from tests.unit.handlers.onboarding import (
+    Meddler,
+    Once,
+    Outage,
+    create_device,
+    device,
+    join,
+    meddled,
+    new_csr,
+    open_hub,
+    serial_of,
+)
 
 ID = "pump-0001"
 
@@ -325,6 +336,44 @@ async def test_an_import_cut_short_anywhere_is_finished_by_the_next(done: bool) 
             continue
         break
     assert 5 < writes < 29
+
+
+async def test_a_wish_of_an_import_that_a_swap_came_before_is_refused_and_not_lost() -> None:
+    hub = hub_of([(Device(ID, START, START), {"rate": 1}, {}), (Device("pump-0002", START, START), {}, {})])
+
+    async def swap() -> None:
+        await records.swap(call(DeviceSwap(replacement="pump-0002"), names=(ID,)), hub)
+
+    (result,) = await import_(meddled(hub, Once(swap)), {"deviceId": ID, "notes": "x", "desired": {"rate": 2}})
+
+    assert (result.result, result.error) == ("failed", "device_retired")
+    docs = {name: kept.value.doc for name, kept in (await collect(hub.desired.entries())).items()}
+    assert docs == {ID: {}, "pump-0002": {"rate": 1}}
+
+
+async def test_a_wish_of_an_import_is_told_as_any_other() -> None:
+    hub = hub_of([(Device(ID, START, START), {"rate": 1}, {"rate": 2})])
+
+    await one(hub, desired={"rate": 2})
+    await one(hub, desired={"rate": 3})
+
+    told = [f"devicehub.devices.{ID}.twin.update.{event}" for event in ("reached", "documents", "delta", "documents")]
+    assert [subject for subject, _ in hub.events.sent if ".twin." in subject] == told
+
+
+async def test_what_was_done_before_time_was_over_is_written_down() -> None:
+    hub = memory_hub()
+
+    class Stuck(Meddler):
+        async def before_write(self) -> None:
+            if ID in await collect(hub.devices.entries()):
+                await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await import_(meddled(hub, Stuck()), {"deviceId": ID}, {"deviceId": ID, "notes": "x"})
+
+    assert [(entry.action, entry.target) for entry in hub.audit.written] == [("device.imported", ID)]
 
 
 async def test_an_import_is_written_down() -> None:
