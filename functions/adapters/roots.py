@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
-from functions.domain.ca import CA_DAYS, MAX_CHAIN, CaCertificate, Chain, Trusted
+from functions.domain.ca import CA_DAYS, MAX_CHAIN, CaCertificate, Chain, Trusted, judge_strength
 from functions.domain.faults import Malformed, Reason
 
 # A device whose clock runs behind, or a broker that starts a second early,
@@ -295,6 +295,7 @@ def _make_key(kind: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
 def _climb(issuing: x509.Certificate, given: Iterable[x509.Certificate]) -> tuple[x509.Certificate, ...]:
     """The certificates from the issuing one up to its root."""
     path = [issuing]
+    judge_strength(describe(issuing))
     while not _is_signed_by(path[-1], path[-1]):
         above = next((one for one in given if one not in path and _is_signed_by(path[-1], one)), None)
         if above is None:
@@ -302,6 +303,7 @@ def _climb(issuing: x509.Certificate, given: Iterable[x509.Certificate]) -> tupl
                 f"The certificate above '{_name(path[-1].subject)}' is missing; give all of them up to the root,"
                 f" '{_name(path[-1].issuer)}' next."
             )
+        judge_strength(describe(above))
         path.append(above)
         if len(path) > MAX_CHAIN:
             raise _refusal(f"More than {MAX_CHAIN} certificates stand one above the other.")
@@ -323,7 +325,8 @@ def _serves(purposes: x509.ExtendedKeyUsage) -> bool:
 
 
 def _words(oid: x509.ObjectIdentifier) -> str:
-    return str(getattr(oid, "_name", "")) or oid.dotted_string
+    name = str(getattr(oid, "_name", ""))
+    return oid.dotted_string if name in ("", "Unknown OID") else name
 
 
 def _name(name: x509.Name) -> str:

@@ -189,6 +189,16 @@ def weakness_of(certificate: CaCertificate) -> str | None:
     return None
 
 
+def judge_strength(certificate: CaCertificate) -> None:
+    """Refuse a weak certificate; before its signature is looked at, which some cannot then.
+
+    Raises:
+        Malformed: ``bad_ca``.
+    """
+    if (weakness := weakness_of(certificate)) is not None:
+        raise _refusal(certificate, weakness)
+
+
 def _judge(certificate: CaCertificate, now: datetime) -> None:
     if not certificate.is_ca:
         raise _refusal(certificate, "is no CA: its basic constraints do not say CA:TRUE")
@@ -202,8 +212,7 @@ def _judge(certificate: CaCertificate, now: datetime) -> None:
         raise _refusal(certificate, f"is over since {certificate.not_after:%Y-%m-%d}")
     if certificate.not_before > now:
         raise _refusal(certificate, f"begins only on {certificate.not_before:%Y-%m-%d}")
-    if (weakness := weakness_of(certificate)) is not None:
-        raise _refusal(certificate, weakness)
+    judge_strength(certificate)
 
 
 def _refusal(certificate: CaCertificate, wrong: str) -> Malformed:

@@ -1,15 +1,18 @@
 """The hub's CA is replaced while it runs, by one made here or brought along; openssl has the second word."""
 
+import asyncio
 import json
 import stat
 import subprocess
+import time
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.rig import Identity, RunningHub, keep, make_csr
+from tests.e2e.rig import COMMAND, Identity, RunningHub, keep, make_csr, until
 
 CA = "basicConstraints=critical,CA:TRUE"
 USAGE = "keyUsage=critical,keyCertSign,cRLSign"
@@ -166,3 +169,74 @@ def stranger_of(signer: Path, name: str, at: Path, *, ca: Path) -> Identity:
     certificate = at / "stranger.crt"
     certificate.write_text(leaf + signer.read_text())
     return Identity(name, ca, certificate, key)
+
+
+def test_a_passphrase_encrypts_the_key_of_a_running_hub_and_of_each_new_ca(tools: None, tmp_path: Path) -> None:
+    hub, secret = RunningHub(tmp_path / "hub", HUB_WORKERS="2"), tmp_path / "passphrase"
+    key = hub.data / "ca" / "root.key"
+    secret.write_text("correct horse battery staple\n")
+    hub.up()
+    try:
+        assert "BEGIN PRIVATE KEY" in key.read_text()
+        hub.down()
+        hub.environ["HUB_CA_PASSPHRASE_FILE"] = str(secret)
+        told = hub.cli("up", "--detach", timeout=90)
+        assert f"The key of the CA in {key} is encrypted from now on." in told.stdout
+        for _ in range(2):
+            assert "BEGIN ENCRYPTED PRIVATE KEY" in key.read_text()
+            assert "BEGIN PRIVATE KEY" not in key.read_text()
+            assert openssl("pkey", "-in", str(key), "-passin", f"file:{secret}", "-noout") == ""
+            assert stat.S_IMODE(key.stat().st_mode) == 0o600
+            replaced = hub.json("ca", "create", "--key", "RSA-2048")
+            assert replaced["keyEncrypted"]
+        device = hub.device("pump-0001", tmp_path / "device")
+        assert twin_of(hub, device)["deviceId"] == device.name
+    finally:
+        hub.down()
+
+    for given, words in ((None, "no passphrase is given"), ("another passphrase", "cannot be read with")):
+        hub.environ.pop("HUB_CA_PASSPHRASE_FILE", None)
+        if given is not None:
+            secret.write_text(given)
+            hub.environ["HUB_CA_PASSPHRASE_FILE"] = str(secret)
+        refused = hub.cli("up", "--detach", check=False, timeout=90)
+        assert refused.returncode == 1
+        assert words in refused.stderr
+        assert "HUB_CA_PASSPHRASE_FILE" in refused.stderr
+        assert not hub.processes("nats")
+
+
+def test_a_hub_that_is_killed_while_its_ca_is_replaced_has_one_ca_afterwards(
+    fresh_hub: RunningHub, tmp_path: Path
+) -> None:
+    hub = fresh_hub
+    for number in range(2):
+        replacing = subprocess.Popen(
+            [COMMAND, "ca", "create", "--cn", f"CA {number}"],
+            env=hub.environ,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # Another moment each time: before the call arrives, in the middle of it, after it.
+        time.sleep(0.5 + 0.4 * number)
+        for part in ("functions", "bridge", "mosquitto"):
+            hub.kill(part)
+        replacing.wait(60)
+        asyncio.run(until(partial(is_settled, hub), seconds=60))
+
+    shown = hub.json("ca", "show")
+    hub.cli("enrolment", "open")
+    device = join(hub, make_claim(hub, "fleet", tmp_path / "fleet"), tmp_path / "device")
+    assert device.ca.read_text() == shown["caPem"]
+    assert verifies(device, "-crl_check", "-CRLfile", str(hub.data / "broker" / "crl.pem"))
+    assert twin_of(hub, device)["deviceId"] == device.name
+    hub.down()
+    hub.up()
+    assert hub.json("ca", "show") == {**shown, "inUse": True}
+    assert twin_of(hub, device)["deviceId"] == device.name
+
+
+async def is_settled(hub: RunningHub) -> bool:
+    """Whether the hub answers, and the broker follows."""
+    shown = await asyncio.to_thread(hub.cli, "ca", "show", "--json", check=False)
+    return shown.returncode == 0 and bool(json.loads(shown.stdout)["settled"])

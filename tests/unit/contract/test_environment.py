@@ -86,3 +86,38 @@ def test_a_wrong_time_to_confirm_is_named(text: str) -> None:
 
     with pytest.raises(SettingsError, match="HUB_RENEWAL_GRACE_SECONDS is"):
         env.done()
+
+
+def passphrase_of(**environ: str) -> bytes | None:
+    env = Environment(environ)
+    found = env.passphrase("HUB_CA_PASSPHRASE_FILE", "ca-passphrase")
+    env.done()
+    return found
+
+
+def test_a_passphrase_is_optional(tmp_path: Path) -> None:
+    assert passphrase_of() is None
+    assert passphrase_of(CREDENTIALS_DIRECTORY=str(tmp_path)) is None
+
+
+def test_a_passphrase_is_in_the_file_that_is_named_or_a_credential_of_the_service(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a passphrase of a file\n")
+    (tmp_path / "ca-passphrase").write_bytes(b"a passphrase of systemd\r\n")
+
+    assert passphrase_of(CREDENTIALS_DIRECTORY=str(tmp_path)) == b"a passphrase of systemd"
+    named = {"HUB_CA_PASSPHRASE_FILE": str(tmp_path / "file"), "CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert passphrase_of(**named) == b"a passphrase of a file"
+
+
+@pytest.mark.parametrize("content", ["", "\n", "fifteen bytes..", "x" * 1024, None])
+def test_a_passphrase_that_is_none_or_too_short_is_a_fault_that_does_not_show_it(
+    tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "file").write_text(content)
+
+    with pytest.raises(SettingsError, match="HUB_CA_PASSPHRASE_FILE names a file") as told:
+        passphrase_of(HUB_CA_PASSPHRASE_FILE=str(tmp_path / "file"))
+
+    assert len(str(told.value).splitlines()) == 1
+    assert "fifteen" not in str(told.value)

@@ -424,3 +424,72 @@ async def test_a_list_that_is_not_renewed_is_an_alarm_four_weeks_before_it_lapse
     await a_round(aging)
     await a_round(aging)
     assert aging.alarms.counts["crl-not-renewed"] == told
+
+
+# --- Whom the broker trusts ---------------------------------------------------------
+
+
+def with_ca(rig: Rig, ca_pem: str, *, settled: bool) -> None:
+    told = {"ca_pem": ca_pem, "issuer": ca_pem.encode().hex().ljust(64, "0"), "settled": settled}
+    rig.functions.access = rig.functions.access.model_copy(update=told)
+
+
+async def test_a_new_ca_is_written_with_a_certificate_of_it_and_loaded_with_the_list_and_then_told(rig: Rig) -> None:
+    await rig.start()
+    rig.broker.deeds.clear()
+    with_ca(rig, "new ca", settled=False)
+    rig.functions.cut("claim-fleet")
+
+    await rig.functions.tell("claim-fleet")
+    await rig.functions.until(lambda: rig.functions.asked["trust.taken"])
+
+    assert [deed for deed in rig.broker.deeds if deed[0] != "answers"] == [
+        ("trust", ("new ca", "of new ca")),
+        ("crl", "crl 2"),
+        ("access", ([], [])),
+        ("end", ["claim-fleet"]),
+    ]
+    assert rig.functions.access.settled
+
+
+async def test_a_ca_that_is_settled_costs_a_look_and_no_question(rig: Rig) -> None:
+    rig.broker.good_for = {"the ca"}
+    with_ca(rig, "the ca", settled=True)
+
+    await rig.start()
+
+    assert rig.broker.done("trust") == [("the ca", None)]
+    assert not rig.functions.asked["certificate.sign"]
+    assert not rig.functions.asked["trust.taken"]
+
+
+@pytest.mark.parametrize("kind", ["trust", "crl", "access"])
+async def test_nothing_is_told_before_all_is_applied(rig: Rig, kind: str) -> None:
+    with_ca(rig, "new ca", settled=False)
+    rig.broker.faults[kind] = [Unavailable(), Unavailable()]
+
+    await rig.start()
+
+    assert rig.functions.asked["trust.taken"] == 1
+    assert len(rig.broker.done("crl")) == (1 if kind == "crl" else 3)
+    assert rig.functions.access.settled
+
+
+async def test_a_certificate_that_cannot_be_signed_now_is_asked_for_again(rig: Rig) -> None:
+    with_ca(rig, "new ca", settled=False)
+    rig.functions.faults["certificate.sign"] = [Unavailable(), Unavailable()]
+
+    await rig.start()
+
+    assert rig.functions.asked["certificate.sign"] == 3
+    assert rig.broker.done("trust") == [("new ca", "of new ca")]
+    assert rig.functions.asked["trust.taken"] == 1
+
+
+async def test_that_it_could_not_be_told_is_made_up_for(rig: Rig) -> None:
+    with_ca(rig, "new ca", settled=False)
+    rig.functions.faults["trust.taken"] = [Unavailable()]
+
+    await rig.start()
+
+    assert rig.functions.access.settled

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from functions.adapters.authority import make_request, make_root
+from functions.adapters.roots import key_pem
 from functions.domain.certificates import Purpose
 from infra.doctor import certificates
 from infra.doctor.finding import Check, Patient
@@ -110,3 +111,18 @@ async def test_a_list_of_another_ca_is_told(patient: Patient) -> None:
     (finding,) = await certificates.revocations(patient)
 
     assert finding.what == "The revocation list is not signed by the hub's CA."
+
+
+@pytest.mark.parametrize("passphrase", [None, b"another passphrase"])
+async def test_a_key_that_is_encrypted_is_well_with_its_passphrase_and_told_without(
+    patient: Patient, root: Root, passphrase: bytes | None
+) -> None:
+    right = b"correct horse battery staple"
+    patient.paths.ca_key.write_text(key_pem(root.ca.key, right) + root.trust_pem)
+    unlocked = replace(patient, settings=replace(patient.settings, ca_passphrase=right))
+    locked = replace(patient, settings=replace(patient.settings, ca_passphrase=passphrase))
+
+    assert [finding.is_well for finding in await certificates.authority(unlocked)] == [True, True]
+    (finding,) = await certificates.authority(locked)
+    assert not finding.is_well
+    assert "HUB_CA_PASSPHRASE_FILE" in finding.mend

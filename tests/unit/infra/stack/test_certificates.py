@@ -6,6 +6,7 @@ from cryptography import x509
 
 from bridge.broker.server import is_fit
 from functions.adapters.authority import make_root
+from functions.adapters.roots import is_encrypted
 from functions.domain.certificates import Gate, Purpose
 from infra.problem import Problem
 from infra.stack.certificates import Root, gather_crl, gather_root, gather_server, server_entry
@@ -179,3 +180,61 @@ async def test_a_damaged_list_lets_nobody_in_until_the_hub_has_published_its_own
 
     assert crl.next_update_utc is not None
     assert crl.next_update_utc < now()
+
+
+PASSPHRASE = b"correct horse battery staple"
+
+
+def keep(paths: Paths, root: Root) -> None:
+    paths.ca_certificate.write_text(root.trust_pem)
+    paths.ca_key.write_text(root.key_file)
+
+
+def test_a_new_hub_with_a_passphrase_has_an_encrypted_key_from_the_start(paths: Paths) -> None:
+    made = gather_root(paths, PASSPHRASE, is_new=True)
+
+    assert is_encrypted(made.key_file)
+    assert not made.is_newly_encrypted
+    keep(paths, made)
+    assert gather_root(paths, PASSPHRASE, is_new=False).key_file == made.key_file
+
+
+def test_a_key_is_encrypted_at_the_first_start_with_a_passphrase(paths: Paths, root: Root) -> None:
+    keep(paths, root)
+
+    found = gather_root(paths, PASSPHRASE, is_new=False)
+
+    assert found.is_newly_encrypted
+    assert is_encrypted(found.key_file)
+    assert found.ca.fingerprint == root.ca.fingerprint
+    keep(paths, found)
+    assert not gather_root(paths, PASSPHRASE, is_new=False).is_newly_encrypted
+
+
+@pytest.mark.parametrize("passphrase", [None, b"another passphrase"])
+def test_a_key_that_cannot_be_unlocked_is_told_with_the_setting_that_unlocks_it(
+    paths: Paths, passphrase: bytes | None
+) -> None:
+    keep(paths, gather_root(paths, PASSPHRASE, is_new=True))
+
+    with pytest.raises(Problem, match=r"passphrase.*HUB_CA_PASSPHRASE_FILE"):
+        gather_root(paths, passphrase, is_new=False)
+
+
+def test_a_ca_that_was_replaced_when_the_power_was_cut_is_whole(paths: Paths, root: Root) -> None:
+    other = Root.of(*make_root())
+    keep(paths, root)
+    # The private file has been renamed, the public one not yet.
+    paths.ca_key.write_text(other.key_file)
+
+    found = gather_root(paths, is_new=False)
+
+    assert (found.ca.fingerprint, found.trust_pem) == (other.ca.fingerprint, other.trust_pem)
+
+
+def test_other_roots_that_are_trusted_stay_so(paths: Paths, root: Root) -> None:
+    keep(paths, root)
+    bundle = root.trust_pem + make_root()[0]
+    paths.ca_certificate.write_text(bundle)
+
+    assert gather_root(paths, is_new=False).trust_pem == bundle
