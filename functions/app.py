@@ -23,6 +23,7 @@ from functions.adapters.keeping import FileKeeping
 from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_stores
 from functions.adapters.register_index import SqliteRegister
+from functions.adapters.roots import UnlockError
 from functions.adapters.roster import BucketRoster
 from functions.adapters.streams import JetStreamStreams
 from functions.adapters.trails import SqliteTrails
@@ -54,6 +55,8 @@ def main() -> None:
     configure(settings.log_level, settings.log_format)
     try:
         lost = uvloop.run(serve(settings))
+    except UnlockError as problem:
+        sys.exit(_complain(f"{problem} Name the file of its passphrase in HUB_CA_PASSPHRASE_FILE.", status=2))
     except (Fault, PluginError, OSError, ValueError) as problem:
         sys.exit(_complain(str(problem), status=1))
     sys.exit(1 if lost else 0)
