@@ -87,10 +87,11 @@ async def serve(settings: Settings) -> bool:
     whitelist, trails = BucketWhitelist(client), SqliteTrails(client, settings.index_dir)
     hub = make_hub(settings, client, index, register, whitelist, trails, roster)
     if settings.role is Role.INDEX:
-        for one in (index, register, whitelist):
+        for one in (index, whitelist):
             await one.start()
-        await asyncio.gather(index.ready(), register.ready(), whitelist.ready())
-        # Who asks for it before it is read is told so; nothing else waits for that.
+        await asyncio.gather(index.ready(), whitelist.ready())
+        # Who asks for these before they are read is told so; nothing else waits for that.
+        await register.start()
         await trails.start()
     else:
         await roster.start()

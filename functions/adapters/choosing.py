@@ -64,7 +64,7 @@ class Chooser:
             case Not(part):
                 return among & ~self.choose(part, among)
             case Within(pattern):
-                return self._columns.texts.find(pattern, among)
+                return self._columns.texts.find(pattern, among) | self._columns.labels.holding(pattern, among)
             case Tagged(key, value):
                 return among & self._tagged(key, value)
             case Is(field, pattern):

@@ -39,8 +39,6 @@ _LABELS: Final = (
 _OF_RECORD: Final = (
     SHOWN_ID, Field.NAME, Field.ROLE, Field.MODEL, Field.FIRMWARE, Field.CREATED, Field.UPDATED,
 )  # fmt: skip
-# The place of the model among the fields of a text.
-_MODEL_FIELD: Final = 3
 _ORDERS: Final = (*_OF_RECORD, Field.LAST_SEEN, Field.OUT_OF_SYNC)
 
 # Values of a path compare by what they are, then by themselves.
@@ -59,7 +57,7 @@ class Columns:
         self._paths = tuple(f"{REPORTED}{path}" for path in paths)
         self._nothing = (ABSENT,) * len(paths)
         self._ids: list[str] = []
-        self.labels = Labels(_LABELS)
+        self.labels = Labels(_LABELS, searched=(Field.MODEL, Field.TAG))
         self.texts = Texts()
         self.by_id = Order(self._ids)
         self.orders: dict[str, Order] = {name: Order(self._ids) for name in (*_ORDERS, *self._paths)}
@@ -105,31 +103,29 @@ class Columns:
         self._ids[number] = ""
 
     def put_record(self, number: int, device: Device) -> None:
-        """Take in what a device's record says."""
+        """Take in what a device's record says, but for what the device is."""
         self.labels.give_up(number, self.held[number])
         self.held[number] = self.labels.take(number, _labels(device))
         self._relabel(self._lifecycles, number, Field.LIFECYCLE, device.lifecycle)
         role = None if device.role is None else device.role.casefold()
         folded = plain_id(self._ids[number])
         for name, value in (
-            (SHOWN_ID, role or folded),
+            (SHOWN_ID, role or self._ids[number]),
             (Field.NAME, device.name.casefold() or folded),
             (Field.ROLE, role),
             (Field.CREATED, microseconds(device.created_at)),
             (Field.UPDATED, microseconds(device.updated_at)),
         ):
             self.orders[name].put(number, value)
-        # Its model is put there by what calls next.
-        self.texts.put(number, _fields(device, self.model(number)))
+        # Model and tags are looked for among the labels.
+        self.texts.put(number, (device.id, device.name, device.role or ""))
 
     def put_traits(self, number: int, model: str, firmware: str) -> None:
         """Take in what a device is."""
         self._relabel(self._firmwares, number, Field.FIRMWARE, firmware)
         self.orders[Field.FIRMWARE].put(number, _version(firmware))
-        if not self._models[number] or self.model(number) != model:
-            self._relabel(self._models, number, Field.MODEL, model)
-            self.orders[Field.MODEL].put(number, sys.intern(model.casefold()) or None)
-            self.texts.put_field(number, _MODEL_FIELD, model)
+        self._relabel(self._models, number, Field.MODEL, model)
+        self.orders[Field.MODEL].put(number, sys.intern(model.casefold()) or None)
 
     def model(self, number: int) -> str:
         """The model of a device; empty where it is not known."""
@@ -184,15 +180,21 @@ def plain_id(text: str) -> str:
     return text.partition(NO_SIGN)[0]
 
 
+@lru_cache(maxsize=4096, typed=True)
+def _shared(kind: int, value: Any) -> tuple[int, Any]:
+    """What many devices report alike takes its memory once."""
+    return kind, value
+
+
 def comparable(value: Any) -> tuple[int, Any] | None:
     """What a reported value compares by; None of nothing. Of a long text the beginning counts."""
     match value:
         case bool():
-            return _TRUTH, value
+            return _shared(_TRUTH, value)
         case int() | float():
-            return _NUMBER, value
+            return _shared(_NUMBER, value)
         case str():
-            return TEXT, value[:_MOST_KEPT_CHARACTERS]
+            return _shared(TEXT, value[:_MOST_KEPT_CHARACTERS])
         case None:
             return _NULL, 0
     return None if value is ABSENT else (_OTHER, "")
@@ -210,12 +212,6 @@ def _labels(device: Device) -> Iterator[tuple[str, str]]:
     for key, value in device.tags.items():
         yield KEY, key
         yield Field.TAG, f"{key}={value}"
-
-
-def _fields(device: Device, model: str) -> list[str]:
-    """What a text is looked for in."""
-    tags = (f"{key}={value}" for key, value in device.tags.items())
-    return [device.id, device.name, device.role or "", model, *tags]
 
 
 # Devices share few versions; so they share what those compare by.

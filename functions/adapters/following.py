@@ -147,6 +147,11 @@ class Following:
         filled.cancel()
         self.check()
 
+    @property
+    def is_filled(self) -> bool:
+        """Whether all that was in the buckets at the start has been handed over."""
+        return all(follower.filled.is_set() for follower in self._followers)
+
     async def stop(self) -> None:
         """Follow no longer."""
         await end(self._tasks)

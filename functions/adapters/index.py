@@ -16,6 +16,7 @@ from functions.adapters.layout import BUCKETS
 from functions.adapters.tinydb_store import TinyStore
 from functions.adapters.twin_watch import TwinWatch
 from functions.domain.devices import Device
+from functions.domain.drift import drifted_at
 from functions.domain.faults import Unavailable
 from functions.domain.groups import Group, saved
 from functions.domain.inventory import Counts, DeviceQuery, Written, facts_of
@@ -229,7 +230,8 @@ class TinyIndex:
         desired, reported = self._desired.snapshot(), self._reported.snapshot()
         for key in desired | reported:
             wish, report = (kept[key].value if key in kept else Half() for kept in (desired, reported))
-            inventory.put_twin(key, facts_of(wish, report, self._paths))
+            drifted = drifted_at(wish.doc, wish.times, report.doc, report.times)
+            inventory.put_twin(key, facts_of(report.doc, drifted, self._paths))
         for group in self._groups.snapshot().values():
             inventory.put_group(group.value.name, saved(group.value, self._paths))
         return inventory

@@ -7,6 +7,7 @@ text is looked for in are texts (``columns``). A device's JSON lies ready, in
 one part for its record, one for its presence and one for its twin.
 """
 
+import sys
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -16,8 +17,16 @@ from pydantic_core import from_json, to_json
 from functions.adapters.choosing import Chooser
 from functions.adapters.columns import SHOWN_ID, Columns, microseconds
 from functions.adapters.labels import most_common
+from functions.adapters.numbers import Members
 from functions.adapters.orders import Runs, page
-from functions.contract.views import presence_part, record_part, traits_part, twin_part
+from functions.contract.views import (
+    presence_part,
+    presence_values,
+    record_part,
+    record_values,
+    traits_part,
+    twin_part,
+)
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.inventory import Counts, DeviceQuery, Sort, Status, TwinFacts
 from functions.domain.query import All, Condition, Field, Is, Saved, conditions
@@ -28,23 +37,24 @@ from functions.ports import Page
 
 # What the view of a device calls otherwise than a query does.
 _ORDERS: Final = {"deviceId": SHOWN_ID, "deviceName": Field.ID, "displayName": Field.NAME}
-_NEVER: Final = presence_part(None)
 _NO_METADATA: Final = b"{}"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class _Base(NamedTuple):
-    """What a record says of what a device is; metadata as JSON."""
+class _Told(NamedTuple):
+    """What a record says of what a device is, and, in JSON, what the device reports of it."""
 
     model: str
     firmware: str
     metadata: bytes
+    own: str
 
     @property
-    def device(self) -> Device:
-        """A record that says the same."""
+    def traits(self) -> Traits:
+        """What the device is."""
         metadata = from_json(self.metadata)
-        return Device("", _EPOCH, _EPOCH, model=self.model, firmware=self.firmware, metadata=metadata)
+        device = Device("", _EPOCH, _EPOCH, model=self.model, firmware=self.firmware, metadata=metadata)
+        return traits(device, from_json(self.own))
 
 
 class Inventory:
@@ -59,13 +69,13 @@ class Inventory:
         # A number is also given to those that are known by their presence or twin, before or after their record.
         self._numbers: dict[str, int] = {}
         self._free: list[int] = []
-        self._listed = 0
-        # By number: the parts of a device's view.
+        self._listed = Members()
+        # By number: what stands in the parts of a device's view.
         self._records: list[bytes] = []
         self._metadata: list[bytes] = []
         self._presences: list[bytes] = []
-        # Of those that report what they are: what the record says of it, and what they report.
-        self._told: dict[int, tuple[_Base, bytes]] = {}
+        # Of those that report what they are.
+        self._told: dict[int, _Told] = {}
         self._saved: dict[str, Saved] = {}
 
     def settle(self) -> None:
@@ -76,19 +86,23 @@ class Inventory:
         """Take in a device, new or changed; suspended and retired ones stay, as their record says so."""
         number = self._number(device.id)
         self._columns.put_record(number, device)
-        self._records[number] = record_part(device)
-        self._listed |= 1 << number
+        self._records[number] = record_values(device)
+        if number not in self._listed:
+            self._listed.add(number)
         told = self._told.get(number)
-        if told is not None:
-            base = _Base(device.model, device.firmware, to_json(device.metadata))
-            self._told[number] = (base, told[1])
-        self._put_traits(number, traits(device, None if told is None else from_json(told[1])))
+        if told is None:
+            self._put_traits(number, traits(device))
+        else:
+            self._told[number] = told._replace(
+                model=device.model, firmware=device.firmware, metadata=to_json(device.metadata)
+            )
+            self._put_traits(number, self._told[number].traits)
 
     def drop_device(self, key: str) -> None:
         """Forget a device whose record was removed; its presence and twin stay."""
         number = self._numbers.get(key)
-        if number is not None and self._listed >> number & 1:
-            self._listed ^= 1 << number
+        if number is not None and number in self._listed:
+            self._listed.discard(number)
             self._columns.drop_record(number)
             self._records[number], self._metadata[number] = b"", _NO_METADATA
             self._free_if_blank(key, number)
@@ -99,14 +113,14 @@ class Inventory:
             return
         number = self._number(key)
         self._columns.put_presence(number, presence)
-        self._presences[number] = _NEVER if presence is None else presence_part(presence)
+        self._presences[number] = b"" if presence is None else presence_values(presence)
         self._free_if_blank(key, number)
 
     def put_twin(self, key: str, twin: TwinFacts) -> None:
         """Take in what is to be known of a device's twin."""
         number = self._number(key)
         self._columns.put_twin(number, twin)
-        self._put_own(number, to_json(twin.own) if twin.own else b"")
+        self._put_own(number, to_json(twin.own).decode() if twin.own else "")
         self._free_if_blank(key, number)
 
     def put_group(self, name: str, saved: Saved | None) -> None:
@@ -146,7 +160,7 @@ class Inventory:
         groups, tags = (labels.sizes(kind, chosen, columns.held) for kind in (Field.GROUP, Field.TAG))
         models.pop("", None)
         groups |= {name: size for name in self._saved if (size := (chosen & self._group(name, now)).bit_count())}
-        retired = self._listed & labels.bits(Field.LIFECYCLE, Lifecycle.RETIRED)
+        retired = self._listed.bits & labels.bits(Field.LIFECYCLE, Lifecycle.RETIRED)
         drifted = columns.orders[Field.OUT_OF_SYNC].at_most(microseconds(now - drifted_for))
         return Counts(
             total=chosen.bit_count(),
@@ -169,25 +183,30 @@ class Inventory:
 
     def members(self, group: str) -> int:
         """How many devices name a group in their record."""
-        return (self._listed & self._columns.labels.bits(Field.GROUP, group)).bit_count()
+        return (self._listed.bits & self._columns.labels.bits(Field.GROUP, group)).bit_count()
 
-    def _put_own(self, number: int, own: bytes) -> None:
+    def _put_own(self, number: int, own: str) -> None:
         """Take in what a device reports of what it is, over what its record says."""
-        base, before = self._told.get(number, (None, b""))
-        if own == before:
+        told = self._told.get(number)
+        if own == ("" if told is None else told.own):
             return
-        if base is None:
-            base = _Base(self._columns.model(number), self._columns.firmware(number), self._metadata[number])
+        if told is None:
+            columns = self._columns
+            told = _Told(columns.model(number), columns.firmware(number), self._metadata[number], "")
+        # Devices of a kind report the same.
+        told = told._replace(own=sys.intern(own or "{}"))
+        if number in self._listed:
+            self._put_traits(number, told.traits)
         if own:
-            self._told[number] = (base, own)
+            self._told[number] = told
         else:
             del self._told[number]
-        if self._listed >> number & 1:
-            self._put_traits(number, traits(base.device, from_json(own) if own else None))
 
     def _put_traits(self, number: int, own: Traits) -> None:
         self._columns.put_traits(number, own.model, own.firmware)
-        self._metadata[number] = to_json(own.metadata)
+        metadata = to_json(own.metadata)
+        if metadata != self._metadata[number]:
+            self._metadata[number] = metadata
 
     def _group(self, name: str, now: datetime) -> int:
         return self._in_group(name, self._saved.get(name), now)
@@ -205,8 +224,8 @@ class Inventory:
     def _visible(self, where: Condition) -> int:
         """The devices that a condition is asked of: those retired only where it says something of the lifecycle."""
         if self._is_about_lifecycle(where):
-            return self._listed
-        return self._listed & ~self._columns.labels.bits(Field.LIFECYCLE, Lifecycle.RETIRED)
+            return self._listed.bits
+        return self._listed.bits & ~self._columns.labels.bits(Field.LIFECYCLE, Lifecycle.RETIRED)
 
     def _is_about_lifecycle(self, where: Condition) -> bool:
         for one in conditions(where):
@@ -224,32 +243,33 @@ class Inventory:
 
     def _view(self, number: int) -> bytes:
         columns = self._columns
-        return b"".join(
-            (
-                self._records[number],
-                traits_part(columns.model(number), columns.firmware(number), self._metadata[number]),
-                self._presences[number],
-                twin_part(columns.is_in_sync(number)),
-            )
+        parts = (
+            record_part(self._records[number]),
+            traits_part(columns.model(number), columns.firmware(number), self._metadata[number]),
+            presence_part(self._presences[number]),
+            twin_part(columns.is_in_sync(number)),
         )
+        return b"".join(parts)
 
     def _number(self, key: str) -> int:
         """The number of a device; another is given to one that has none."""
         number = self._numbers.get(key)
         if number is None:
             number = heappop(self._free) if self._free else len(self._records)
+            # Others keep the same id, who are told it by others.
+            key = sys.intern(key)
             self._numbers[key] = number
             if number == len(self._records):
                 self._records.append(b"")
-                self._presences.append(_NEVER)
+                self._presences.append(b"")
                 self._metadata.append(_NO_METADATA)
             self._columns.add(number, key)
         return number
 
     def _free_if_blank(self, key: str, number: int) -> None:
         """Take the number from a device of which nothing is known any more."""
-        if not self._listed >> number & 1 and number not in self._told and self._columns.is_blank(number):
+        if number not in self._listed and number not in self._told and self._columns.is_blank(number):
             self._columns.drop(number)
-            self._presences[number] = _NEVER
+            self._presences[number] = b""
             del self._numbers[key]
             heappush(self._free, number)

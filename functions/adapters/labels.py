@@ -1,11 +1,12 @@
 """What devices have in common, and which of them have it: a status, a model, a group, a tag."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import nsmallest
 from typing import Final
 
 from functions.adapters.numbers import Members, chosen_of, numbers_in
+from functions.adapters.texts import Texts
 from functions.domain.query import Pattern
 
 # To count those chosen label by label takes 6 µs a label among 100,000; device by device 1 µs a device.
@@ -15,12 +16,14 @@ _DEVICES_A_LABEL: Final = 6
 class Label(Members):
     """The devices that have one thing of a kind."""
 
-    __slots__ = ("alone", "kind", "name")
+    __slots__ = ("alone", "kind", "name", "place")
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__()
         self.kind = kind
         self.name = name
+        # Among the names that are searched, or none.
+        self.place = -1
         # What a device is said to have that has this and nothing more.
         self.alone: tuple[Label, ...] = (self,)
 
@@ -30,10 +33,16 @@ class Labels:
 
     Args:
         kinds: the kinds there are.
+        searched: those whose names a text is looked for in.
     """
 
-    def __init__(self, kinds: Iterable[str]) -> None:
+    def __init__(self, kinds: Iterable[str], searched: Collection[str]) -> None:
         self._labels: dict[str, dict[str, Label]] = {kind: {} for kind in kinds}
+        self._searched = searched
+        self._texts = Texts()
+        # By the number that the name has among the texts.
+        self._numbered: list[Label | None] = []
+        self._free: list[int] = []
 
     def take(self, number: int, wanted: Iterable[tuple[str, str]]) -> tuple[Label, ...]:
         """Give a device labels, each once; they are wanted back when it gives them up."""
@@ -47,7 +56,7 @@ class Labels:
         for label in labels:
             label.discard(number)
             if not label:
-                del self._labels[label.kind][label.name]
+                self._forget(label)
 
     def bits(self, kind: str, name: str) -> int:
         """As bits, those who have a label."""
@@ -63,6 +72,15 @@ class Labels:
             if name and pattern.matches(name):
                 bits |= label.bits
         return bits
+
+    def holding(self, pattern: Pattern, among: int) -> int:
+        """As bits, those of some who have a label whose name holds a pattern, letters in either case."""
+        found = 0
+        for place in numbers_in(self._texts.find(pattern, -1)):
+            label = self._numbered[place]
+            if label is not None:
+                found |= label.bits
+        return found & among
 
     def names(self, kind: str) -> Iterable[str]:
         """The names of the labels of a kind."""
@@ -88,7 +106,24 @@ class Labels:
         label = labels.get(name)
         if label is None:
             label = labels[name] = Label(kind, name)
+            if kind in self._searched:
+                self._number(label)
         return label
+
+    def _number(self, label: Label) -> None:
+        if not self._free:
+            self._free.append(len(self._numbered))
+            self._numbered.append(None)
+        label.place = self._free.pop()
+        self._numbered[label.place] = label
+        self._texts.put(label.place, (label.name,))
+
+    def _forget(self, label: Label) -> None:
+        del self._labels[label.kind][label.name]
+        if label.place >= 0:
+            self._texts.put(label.place, ())
+            self._numbered[label.place] = None
+            self._free.append(label.place)
 
 
 class Ranking:

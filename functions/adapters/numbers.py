@@ -63,6 +63,12 @@ class Members:
     def __len__(self) -> int:
         return self._count if self._few is None else len(self._few)
 
+    def __contains__(self, number: int) -> bool:
+        if self._few is not None:
+            return number in self._few
+        place = number >> 3
+        return place < len(self._row) and bool(self._row[place] >> (number & 7) & 1)
+
     @property
     def bits(self) -> int:
         """All of them as bits."""

@@ -13,6 +13,7 @@ from functions.adapters.register import CertificateTable
 from functions.adapters.tinydb_store import TinyStore
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device
+from functions.domain.faults import Unavailable
 from functions.domain.register import CertificatesWanted
 from functions.ports import RegisterPage
 
@@ -70,9 +71,12 @@ class SqliteRegister:
         """A page of the certificates that are wanted at this time, and how many there are in all.
 
         Raises:
-            Unavailable: it can follow no longer, so what it holds grows old.
+            Unavailable: it has not been read yet, or it can follow no
+                longer, so that what it holds grows old.
         """
         self._following.check()
+        if not self._following.is_filled:
+            raise Unavailable(detail="The register is still being read. Ask again in a moment.")
         return self._table.find(wanted, now)
 
     def _take_certificate(self, change: Change) -> None:

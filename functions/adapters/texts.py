@@ -50,17 +50,10 @@ class Texts:
         self._texts[number] = text
         if bool(before) != bool(text):
             self._having ^= 1 << number
-        self._pair(number, set(pairwise(before)), set(pairwise(text)))
+        self._pair(number, before, text)
         for pattern, bits in self._answers.items():
             if _is_in(pattern, before) != _is_in(pattern, text):
                 self._answers[pattern] = bits ^ (1 << number)
-
-    def put_field(self, number: int, place: int, field: str) -> None:
-        """Give a number another field in the place of one that it has; nothing of one that has no fields."""
-        fields = self._texts[number].split(_BORDER) if number < len(self._texts) else []
-        if place < len(fields):
-            fields[place] = field
-            self.put(number, fields)
 
     def find(self, pattern: Pattern, among: int) -> int:
         """As bits, those among some of whom a field holds what the pattern says."""
@@ -96,8 +89,9 @@ class Texts:
             return bits_of([number for number in numbers if needle in texts[number]])
         return bits_of([number for number in numbers if _is_in(pattern, texts[number])])
 
-    def _pair(self, number: int, old: set[_Pair], new: set[_Pair]) -> None:
+    def _pair(self, number: int, before: str, text: str) -> None:
         place, bit = number >> 3, 1 << (number & 7)
+        old, new = set(pairwise(before)), set(pairwise(text))
         for pair in new - old:
             row = self._pairs.get(pair)
             if row is None:

@@ -6,6 +6,7 @@ something else is desired, the last report is read from the store.
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Final
@@ -15,6 +16,7 @@ from pydantic_core import from_json, to_json
 from functions.adapters.codec import Codec
 from functions.adapters.feed import Change
 from functions.adapters.inventory import Inventory
+from functions.domain.drift import drifted_at, shortened
 from functions.domain.faults import Unavailable
 from functions.domain.inventory import facts_of
 from functions.domain.twins import Half
@@ -49,7 +51,8 @@ class TwinWatch:
         self._paths = paths
         self._codec = codec
         self._read = read
-        # By device, document and times in JSON, which takes a third of what they take as objects.
+        # By device, document and times in JSON, which takes a third of what they take as objects; where all times are
+        # one, that one alone.
         self._wishes: dict[str, bytes] = {}
         self._unjudged: set[str] = set()
         self._is_settled = False
@@ -59,7 +62,7 @@ class TwinWatch:
         """Take in what is desired of a device."""
         half = _NOTHING if change.data is None else self._codec.decode(change.data)
         if half.doc:
-            self._wishes[change.key] = to_json((half.doc, half.times))
+            self._wishes[sys.intern(change.key)] = to_json((half.doc, shortened(half.times)))
         elif self._wishes.pop(change.key, None) is None:
             return
         self._unjudged.add(change.key)
@@ -74,6 +77,8 @@ class TwinWatch:
         """Judge those that never reported."""
         for key in tuple(self._unjudged):
             self._judge(key, _NOTHING)
+        # Another, as a set keeps the room that it once took.
+        self._unjudged = set()
         self._is_settled = True
 
     async def run(self) -> None:
@@ -96,9 +101,8 @@ class TwinWatch:
     def _judge(self, key: str, reported: Half) -> None:
         self._unjudged.discard(key)
         wish = self._wishes.get(key)
-        if wish is None:
-            desired = _NOTHING
-        else:
+        drifted = None
+        if wish is not None:
             doc, times = from_json(wish)
-            desired = Half(doc=doc, times=times)
-        self._inventory.put_twin(key, facts_of(desired, reported, self._paths))
+            drifted = drifted_at(doc, times, reported.doc, reported.times)
+        self._inventory.put_twin(key, facts_of(reported.doc, drifted, self._paths))

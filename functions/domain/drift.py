@@ -1,16 +1,18 @@
 """Since when a device has not shown all that is desired of it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from functions.domain.documents import same
 
 _NOTHING = object()
 
 
-def drifted_at(
-    desired: dict[str, Any], wished: dict[str, Any], reported: dict[str, Any], told: dict[str, Any]
-) -> int | None:
+# The times of a part of a half: as the half has them, or one for all of them.
+Times: TypeAlias = dict[str, Any] | int
+
+
+def drifted_at(desired: dict[str, Any], wished: Times, reported: dict[str, Any], told: Times) -> int | None:
     """The moment from which on there is a difference, in milliseconds since 1970; None where there is none.
 
     A value differs since the later of its wish and of what was reported in
@@ -19,26 +21,36 @@ def drifted_at(
 
     Args:
         desired: the document of the desired half.
-        wished: the times of its leaves, as the half has them.
+        wished: the times of its leaves, as the half has them or ``shortened``.
         reported: the document of the reported half.
         told: likewise its times.
     """
     return min(_differences(desired, wished, reported, told), default=None)
 
 
-def _differences(
-    desired: dict[str, Any], wished: dict[str, Any], reported: dict[str, Any], told: dict[str, Any]
-) -> Iterator[int]:
+def shortened(times: dict[str, Any]) -> Times:
+    """The times of a half, or the one time that all its leaves have."""
+    leaves = set(_leaves(times))
+    return leaves.pop() if len(leaves) == 1 else times
+
+
+def _differences(desired: dict[str, Any], wished: Times, reported: dict[str, Any], told: Times) -> Iterator[int]:
     for key, wish in desired.items():
         shown = reported.get(key, _NOTHING)
         if isinstance(wish, dict) and isinstance(shown, dict):
             if wish:
-                yield from _differences(wish, wished[key], shown, told[key] if shown else {})
+                yield from _differences(wish, _of(wished, key), shown, _of(told, key))
         elif not same(wish, shown):
-            yield max(min(_leaves(wished[key])), min(_leaves(told.get(key, 0))))
+            yield max(min(_leaves(_of(wished, key))), min(_leaves(_of(told, key))))
 
 
-def _leaves(times: Any) -> Iterator[int]:
+def _of(times: Times, key: str) -> Times:
+    """The times of what a key has; where it has nothing, the beginning of time."""
+    part: Times = times.get(key, 0) if isinstance(times, dict) else times
+    return part
+
+
+def _leaves(times: Times) -> Iterator[int]:
     """The times of a part of a half; of one without leaf, the beginning of time."""
     if not isinstance(times, dict):
         yield int(times)

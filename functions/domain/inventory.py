@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from functions.domain.drift import drifted_at
 from functions.domain.faults import Malformed
 from functions.domain.query import MAX_PATHS, REPORTED, All, Condition, Tagged, exactly
 from functions.domain.sessions import Presence
 from functions.domain.traits import own_word
-from functions.domain.twins import Half
 
 # The fields of a device, as its view names them, by which a page can be sorted.
 SORTABLE = (
@@ -114,10 +112,15 @@ class TwinFacts:
     own: dict[str, Any] = field(default_factory=dict)
 
 
-def facts_of(desired: Half, reported: Half, paths: Sequence[str]) -> TwinFacts:
-    """What the inventory is to know of a twin; ``paths`` are of the reported half, keys with dots between."""
-    drifted = drifted_at(desired.doc, desired.times, reported.doc, reported.times)
-    return TwinFacts(drifted, tuple(_at(reported.doc, path) for path in paths), own_word(reported.doc))
+def facts_of(reported: dict[str, Any], drifted_at: int | None, paths: Sequence[str]) -> TwinFacts:
+    """What the inventory is to know of a twin.
+
+    Args:
+        reported: the document of its reported half.
+        drifted_at: as ``functions.domain.drift`` has it.
+        paths: into that document, keys with dots between.
+    """
+    return TwinFacts(drifted_at, tuple(_at(reported, path) for path in paths), own_word(reported))
 
 
 def _at(document: Any, path: str) -> Any:

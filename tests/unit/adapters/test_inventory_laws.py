@@ -29,6 +29,7 @@ from functions.domain.query import (
     Sign,
     Tagged,
     Within,
+    conditions,
     names,
 )
 from functions.domain.sessions import Presence
@@ -200,11 +201,9 @@ def rank(value: Any) -> tuple[Any, ...]:
 
 
 def expected(fleet: list[One], wanted: DeviceQuery, saved: dict[str, Saved]) -> list[str]:
-    asked = (
-        [wanted.where]
-        if names(wanted.where, "group") is False
-        else [wanted.where, *(one.where for one in saved.values())]
-    )
+    groups = [one.pattern for one in conditions(wanted.where) if isinstance(one, Is) and one.field == "group"]
+    asked = [one.where for name, one in saved.items() if any(like(pattern, name) for pattern in groups)]
+    asked.append(wanted.where)
     is_hiding = not any(names(where, "lifecycle") for where in asked)
     found = [
         one
@@ -319,7 +318,7 @@ def fill(inventory: Inventory, fleet: Any) -> list[One]:
 
 
 @pytest.mark.parametrize("is_small", [False, True], ids=["as it is", "in the smallest blocks"])
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=300)
 @given(fleet=FLEETS, wanted=QUERIES, saved=SAVED)
 def test_a_question_is_answered_as_a_plain_list_answers_it(
     is_small: bool, fleet: Any, wanted: DeviceQuery, saved: dict[str, Saved]

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.contract.messages import DevicePage
-from functions.contract.views import join_page, presence_part, record_part, split_page, traits_part, twin_part, view
+from functions.contract.views import (
+    join_page,
+    presence_part,
+    presence_values,
+    record_part,
+    record_values,
+    split_page,
+    traits_part,
+    twin_part,
+    view,
+)
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Unavailable
 from functions.domain.sessions import Presence
@@ -46,7 +56,9 @@ PRESENCES = st.none() | st.builds(
 def whole(device: Device, presence: Presence | None, *, in_sync: bool = True) -> bytes:
     metadata = json.dumps(device.metadata).encode()
     traits = traits_part(device.model, device.firmware, metadata)
-    return record_part(device) + traits + presence_part(presence) + twin_part(in_sync)
+    record = record_part(record_values(device))
+    seen = presence_part(b"" if presence is None else presence_values(presence))
+    return record + traits + seen + twin_part(in_sync)
 
 
 @given(DEVICES, PRESENCES)

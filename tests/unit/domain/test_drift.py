@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.domain.drift import drifted_at
+from functions.domain.drift import drifted_at, shortened
 from functions.domain.twins import Half, apply, delta
 
 BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,7 +27,9 @@ def half(*patches: dict[str, Any], step: int = 1) -> Half:
 
 
 def drifted(desired: Half, reported: Half) -> int | None:
-    return drifted_at(desired.doc, desired.times, reported.doc, reported.times)
+    drifted = drifted_at(desired.doc, desired.times, reported.doc, reported.times)
+    assert drifted_at(desired.doc, shortened(desired.times), reported.doc, reported.times) == drifted
+    return drifted
 
 
 @given(PATCHES, PATCHES)
