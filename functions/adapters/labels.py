@@ -143,11 +143,11 @@ class Ranking:
         """The name of a device's label."""
         return self._held[number][0].name
 
-    def runs(self, chosen: int, *, descending: bool) -> Iterator[tuple[int, bool]]:
-        """Those chosen, as bits, label by label; True with each, as all of it has one."""
+    def runs(self, chosen: int, *, descending: bool) -> Iterator[tuple[int, None]]:
+        """Those chosen, as bits, label by label; see ``functions.adapters.orders.Runs``."""
         for name in sorted(self._labels.names(self._kind), reverse=descending):
             if run := chosen & self._labels.bits(self._kind, name):
-                yield run, True
+                yield run, None
 
 
 def most_common(sizes: Mapping[str, int], most: int | None) -> dict[str, int]:

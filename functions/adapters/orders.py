@@ -9,7 +9,7 @@ among 100,000 near the beginning, 1 ms at the end.
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from functions.adapters.numbers import bits_of, chosen_of, numbers_in
 
@@ -19,6 +19,11 @@ _THIN: Final = 512
 
 # So few are sorted as they are, which is less than going through the blocks.
 _FEW: Final = 256
+
+
+# Some of those chosen, as bits: all who have one value, or several values with all who have them; then with it numbers
+# in ascending order, among which they are.
+Run: TypeAlias = "tuple[int, array[int] | None]"
 
 
 class _Block:
@@ -100,31 +105,28 @@ class Order:
             bits |= block.bits
         return bits | (bits_of(blocks[end].numbers[:last]) if last else 0)
 
-    def runs(self, chosen: int, *, descending: bool) -> Iterator[tuple[int, bool]]:
-        """Those chosen, in order, in runs as bits; with each whether all of it has one value, or whole values.
-
-        What has no value comes first, or last in the other direction.
-        """
+    def runs(self, chosen: int, *, descending: bool) -> Iterator[Run]:
+        """Those chosen, in order; see ``Runs``."""
         self.settle()
         lacking = chosen & ~self.having
         if lacking and not descending:
-            yield lacking, True
+            yield lacking, None
         pending, pending_value = 0, None
-        for value, bits in self._pieces(chosen, descending=descending):
-            if pending and (value is None or value != pending_value):
-                yield pending, True
+        for value, bits, numbers in self._pieces(chosen, descending=descending):
+            if pending and (numbers is not None or value != pending_value):
+                yield pending, None
                 pending = 0
-            if value is None:
-                yield bits, False
+            if numbers is not None:
+                yield bits, numbers
             else:
                 pending, pending_value = pending | bits, value
         if pending:
-            yield pending, True
+            yield pending, None
         if lacking and descending:
-            yield lacking, True
+            yield lacking, None
 
-    def _pieces(self, chosen: int, *, descending: bool) -> Iterator[tuple[Any, int]]:
-        """A block's part with its first value, that with its last, and what lies between with None for its value."""
+    def _pieces(self, chosen: int, *, descending: bool) -> Iterator[tuple[Any, int, "array[int] | None"]]:
+        """Of each block the part with its first value, that with its last, and what lies between with its numbers."""
         blocks = self.settle()
         for block in reversed(blocks) if descending else blocks:
             common = block.bits & chosen
@@ -133,12 +135,12 @@ class Order:
             numbers = block.numbers
             first, last = self._values[numbers[0]], self._values[numbers[-1]]
             if first == last:
-                yield first, common
+                yield first, common, None
                 continue
             heads = common & bits_of(numbers[: bisect_right(numbers, first, key=self._values.__getitem__)])
             tails = common & bits_of(numbers[bisect_left(numbers, last, key=self._values.__getitem__) :])
-            pieces = [(first, heads), (None, common ^ heads ^ tails), (last, tails)]
-            yield from ((value, bits) for value, bits in (reversed(pieces) if descending else pieces) if bits)
+            pieces = [(first, heads, None), (None, common ^ heads ^ tails, numbers), (last, tails, None)]
+            yield from (piece for piece in (reversed(pieces) if descending else pieces) if piece[1])
 
     def _key(self, number: int) -> tuple[Any, str]:
         return self._values[number], self._ids[number]
@@ -207,8 +209,11 @@ class Runs(Protocol):
         """What a number is sorted by, or None."""
         ...
 
-    def runs(self, chosen: int, *, descending: bool) -> Iterator[tuple[int, bool]]:
-        """Those chosen, in order, in runs as bits; with each whether all of it has one value."""
+    def runs(self, chosen: int, *, descending: bool) -> Iterator[Run]:
+        """Those chosen, in order, one run of them after the other.
+
+        What has no value comes first, or last in the other direction.
+        """
         ...
 
 
@@ -230,15 +235,17 @@ def page(
         return _page_of_ids(chosen, ids, offset, limit)
     (order, descending), *rest = terms
     found: list[int] = []
-    for run, is_one_value in order.runs(chosen, descending=descending):
+    for run, numbers in order.runs(chosen, descending=descending):
         size = run.bit_count()
         if offset >= size:
             offset -= size
             continue
-        if is_one_value:
-            found += page(run, rest, ids, offset, limit - len(found))
+        wanted = limit - len(found)
+        if numbers is None:
+            found += page(run, rest, ids, offset, wanted)
         else:
-            found += _sorted(numbers_in(run), [*terms, ids])[offset : offset + limit - len(found)]
+            several = chosen_of(reversed(numbers) if descending else numbers, run)
+            found += (_sorted(several, [*terms, ids]) if rest else several)[offset : offset + wanted]
         if len(found) == limit:
             break
         offset = 0
