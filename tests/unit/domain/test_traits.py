@@ -7,7 +7,6 @@ import pytest
 from functions.domain.devices import Device
 from functions.domain.inventory import facts_of
 from functions.domain.traits import MAX_METADATA_BYTES, Source, own_word, traits
-from functions.domain.twins import Half
 from functions.testing import START
 
 JOINED = Device("EDGB-0001", START, START, metadata={"model": "lamp", "site": "A"})
@@ -31,14 +30,14 @@ def test_what_has_another_form_is_passed_over_and_not_kept(wrong: Any) -> None:
 
     assert (own.model, own.model_from, own.firmware, own.firmware_from) == ("lamp", Source.ONBOARDING, "", None)
     assert own.metadata == JOINED.metadata
-    assert facts_of(Half(), Half(doc=reported), ()).own == {}
+    assert facts_of(reported, None, ()).own == {}
 
 
 def test_no_device_fills_a_list_with_what_it_reports_of_itself() -> None:
-    assert facts_of(Half(), Half(doc={"metadata": LARGE, "else": LARGE}), ()).own == {"metadata": LARGE}
+    assert facts_of({"metadata": LARGE, "else": LARGE}, None, ()).own == {"metadata": LARGE}
 
     more = {"metadata": {**LARGE, "n": 1}}
-    assert facts_of(Half(), Half(doc=more), ()).own == {}
+    assert facts_of(more, None, ()).own == {}
     assert traits(JOINED, more).metadata == JOINED.metadata
 
 
