@@ -1,10 +1,11 @@
 """Inventory functions: pages of devices, and counts of those for whom a query holds.
 
 Subjects   devicehub.registry.query, .facets, .stats
-Reads      the index alone
+Reads      the index alone; names too, where ``atLeast`` names a device by its role
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -20,8 +21,10 @@ from functions.contract.messages import (
 )
 from functions.contract.views import join_page
 from functions.domain.grammar import parse_query
-from functions.domain.inventory import DeviceQuery, Status, parse_sorts, parse_tag, parse_written, sortable
+from functions.domain.inventory import DeviceQuery, Status, Written, parse_sorts, parse_tag, parse_written, sortable
+from functions.domain.names import id_key
 from functions.domain.query import All, Compare, Condition, Field, Is, Sign, exactly
+from functions.handlers.rewriting import value_of
 from functions.ports import Call, Hub
 
 # Of groups, models and tags, each as many as a page can show.
@@ -46,7 +49,7 @@ async def query(call: Call[RegistryQuery], hub: Hub) -> Encoded[DevicePage]:
             sorts=parse_sorts(asked.sort, sortable(hub.index.paths)),
             limit=asked.limit,
             offset=asked.offset,
-            at_least=tuple(map(parse_written, asked.at_least)),
+            at_least=tuple([await _by_id(parse_written(one), hub) for one in asked.at_least]),
         )
     )
     return Encoded(join_page(page.views, page.total))
@@ -82,6 +85,14 @@ async def stats(call: Call[FleetQuery], hub: Hub) -> FleetStats:
         out_of_sync=counts.out_of_sync,
         retired=counts.retired,
     )
+
+
+async def _by_id(written: Written, hub: Hub) -> Written:
+    """What was written, by the id of the device: its role, which its view calls ``deviceId``, lies elsewhere."""
+    if hub.roster.is_active(written.device):
+        return written
+    reserved = value_of(await hub.names.get(id_key(written.device)))
+    return written if reserved is None or reserved.role is None else replace(written, device=reserved.device)
 
 
 def _condition(asked: DeviceFilter, paths: tuple[str, ...]) -> Condition:

@@ -220,6 +220,15 @@ def _same(found: dict[str, Any], *serials: str) -> dict[str, Any]:
     return {**found, "devices": devices, "revoked": len(found["revoked"])}
 
 
+async def test_the_last_free_place_is_found() -> None:
+    left = Intent(Operation.RETIRE, "other", START, "user:ben")
+    for free in range(0, 64, 8):
+        intents = {f"{place:02}": replace(left, key=f"{place:02}-k") for place in range(64) if place != free}
+        hub = memory_hub(devices={OLD: Device(OLD, START, START)}, intents=intents)
+
+        assert (await update(hub, OLD, role="attic")).role == "attic"
+
+
 async def test_where_every_place_is_taken_the_next_waits() -> None:
     left = Intent(Operation.RETIRE, "other", START, "user:ben")
     intents = {f"{place:02}": replace(left, key=f"{place:02}-k") for place in range(64)}

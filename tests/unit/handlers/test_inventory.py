@@ -9,11 +9,13 @@ import pytest
 
 from functions.contract.messages import DevicePage, FacetQuery, FleetQuery, Nothing, RegistryQuery
 from functions.domain.devices import Device, Lifecycle
+from functions.domain.enrolment import Reservation
 from functions.domain.faults import Malformed
+from functions.domain.inventory import DeviceQuery, Written
 from functions.domain.sessions import Presence
 from functions.domain.twins import Half
 from functions.handlers import inventory, registry
-from functions.ports import Hub
+from functions.ports import Hub, Page
 from functions.testing import START, call, memory_hub
 
 ID = "EDGB-0001"
@@ -215,3 +217,20 @@ async def test_retired_devices_are_shown_to_who_asks_for_them() -> None:
     assert [await query(hub), (await inventory.stats(call(FleetQuery()), hub)).retired][1] == 1
     assert (await query(hub))["total"] == 1
     assert (await query(hub, q="lifecycle:retired"))["total"] == 1
+
+
+async def test_a_write_that_must_be_known_is_named_by_id_or_role() -> None:
+    asked: list[DeviceQuery] = []
+    hub = memory_hub(devices={ID: FULL}, names={"id-kitchen-lamp": Reservation(ID, None, role="kitchen-lamp")})
+
+    class Noting:
+        paths = ()
+
+        async def query(self, wanted: DeviceQuery) -> Page:
+            asked.append(wanted)
+            return await hub.index.query(wanted)
+
+    noted: Any = Noting()
+    await query(replace(hub, index=noted), atLeast=["kitchen-lamp:7", f"{ID}:7", "EDGB-0002:8"])
+
+    assert asked[0].at_least == (Written(ID, 7), Written(ID, 7), Written("EDGB-0002", 8))
