@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from functions.domain.alarms import Severity
 from functions.domain.ca import CaCertificate, weakness_of
 from functions.domain.certificates import crl_is_overdue, is_weak_key
+from functions.domain.names import CLAIM_PREFIX
 from functions.domain.register import Entry
 from functions.domain.sessions import Session, clashes
 
@@ -20,6 +21,8 @@ EXPIRES_SOON = timedelta(days=30)
 EXPIRED_LATELY = timedelta(days=30)
 # What is just being ended, or just beginning, is not wrong yet.
 _SETTLED_AFTER = timedelta(minutes=1)
+# As much of a hardware UUID as the whitelist shows.
+_HINT = 4
 # A call's deadline is a few seconds away, so clocks that differ by more make calls fail.
 MOST_APART = timedelta(seconds=2)
 # A device's clock decides nothing but the time of what it measures.
@@ -107,8 +110,14 @@ def without_certificate(sessions: Iterable[Session], good: Collection[str], now:
 def clashing(sessions: Iterable[Session], now: datetime) -> Iterator[Finding]:
     """Client ids that several clients take from each other."""
     for session in sessions:
-        if clashes(session, now):
-            told = f"It changed hands {len(session.takeovers)} times lately, the last time to {session.address}."
+        if not clashes(session, now):
+            continue
+        told = f"It changed hands {len(session.takeovers)} times lately, the last time to {session.address}."
+        if session.common_name.startswith(CLAIM_PREFIX):
+            # Who joins does so under its hardware UUID, of which nothing but the hash and this much may be kept.
+            told += f" The client id ends in '{session.client_id[-_HINT:]}'."
+            yield Finding("client-id-clash", f"of one that joins with {session.common_name}", told)
+        else:
             yield Finding("client-id-clash", session.client_id, told)
 
 

@@ -133,6 +133,19 @@ def test_two_hosts_that_take_a_client_id_from_each_other_clash() -> None:
     assert told(checks.clashing([kept], kept.since + 10 * MINUTE)) == []
 
 
+def test_a_clash_among_those_that_join_keeps_no_hardware_uuid() -> None:
+    uuid = "9205fa1c-7e57-4bad-8c0d-e51a7edcab1e"
+    kept = replace(
+        follow_all(["192.0.2.7", "192.0.2.8"] * 2, MINUTE), client_id=uuid, common_name="claim-fleet", address="h:1"
+    )
+
+    (found,) = checks.clashing([kept], kept.since)
+
+    assert found.subject == "of one that joins with claim-fleet"
+    assert found.detail.endswith("The client id ends in 'ab1e'.")
+    assert uuid[:-4] not in f"{found.subject} {found.detail}"
+
+
 @pytest.mark.parametrize(
     ("addresses", "apart"),
     [
