@@ -97,7 +97,13 @@ async def _ending(hub: Hub, now: datetime) -> list[Entry]:
     """The certificates in use that end soon, and those of devices that have ended lately."""
     soon = CertificatesWanted(state=State.ACTIVE, expires_before=now + EXPIRES_SOON)
     lately = CertificatesWanted(state=State.EXPIRED, purpose=Purpose.DEVICE, expires_after=now - EXPIRED_LATELY)
-    return [*await _certificates(hub, lately, now), *await _certificates(hub, soon, now)]
+    ending = [*await _certificates(hub, lately, now), *await _certificates(hub, soon, now)]
+    if not any(one.purpose is Purpose.SERVER for one in ending):
+        return ending
+    # The broker shows the one that was made last; of those before it nobody need make another.
+    newest = CertificatesWanted(purpose=Purpose.SERVER, sorts=(Sort("issuedAt", descending=True),), limit=1)
+    shown = {one.serial for one in (await hub.register.find(newest, now)).entries}
+    return [one for one in ending if one.purpose is not Purpose.SERVER or one.serial in shown]
 
 
 async def _certificates(hub: Hub, wanted: CertificatesWanted, now: datetime) -> list[Entry]:

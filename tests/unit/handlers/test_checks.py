@@ -111,6 +111,18 @@ async def test_the_authority_that_was_decided_on_is_looked_at_by_who_has_no_key(
     assert subject in x509.load_pem_x509_certificate(short.encode()).subject.rfc4514_string()
 
 
+async def test_a_certificate_that_the_broker_shows_no_more_may_end() -> None:
+    old = replace(certificate("b1", "hub-broker", 10 * DAY), purpose=Purpose.SERVER)
+    new = replace(old, serial="b2", issued_at=START, not_after=START + 365 * DAY)
+    hub = memory_hub(certificates={"b1": old})
+    await renew(hub)
+    assert await wrong(hub) == [("certificate-expiring", "hub-broker")]
+
+    await hub.certificates.create("b2", new)
+
+    assert await wrong(hub) == []
+
+
 async def test_alarms_open_by_what_is_found_and_close_when_it_is_gone() -> None:
     hub = fleet(certificate("a1", "pump-0001", 10 * DAY), certificate("a2", "pump-0002", 365 * DAY))
     await checks.watch(hub)
