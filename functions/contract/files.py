@@ -2,7 +2,10 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write_file(path: Path, content: bytes, *, mode: int) -> None:
@@ -10,11 +13,18 @@ def write_file(path: Path, content: bytes, *, mode: int) -> None:
 
     No one sees half of it, nor its content under a wider mode.
     """
+    with replace_file(path, mode=mode) as file:
+        file.write(content)
+
+
+@contextmanager
+def replace_file(path: Path, *, mode: int) -> Iterator[BinaryIO]:
+    """As ``write_file``, for what is written bit by bit; if that ends in an exception the old file stays."""
     # Two tasks of one process may write the same file.
     beside = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.cli import record, transfer
+from infra.cli import group, record, transfer
 from infra.cli.connection import ask, data_directory, node_of, plain
 from infra.cli.console import say, say_json
 from infra.cli.options import AsJson, Data, Days, Device, NewDevice, Out
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Devices: register, list, show, change, suspend, replace and retire.")
 record.register(app)
 transfer.register(app)
+app.command(epilog="Example: devicehub device facets 'status:offline lastSeen>7d'")(group.facets)
 
 
 @app.command(epilog="Example: devicehub device create pump-0007 --out ./pump-0007")

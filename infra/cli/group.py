@@ -1,5 +1,6 @@
 """``devicehub group`` and ``devicehub stats``: the groups there are, and counts over the fleet."""
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -61,7 +62,7 @@ def delete(group: Group, data: Data = None) -> None:
 def stats(out_of_sync: OutOfSync = 0, as_json: AsJson = False, data: Data = None) -> None:
     """Count the fleet: by connection, group and model, and twins that are out of sync."""
     from functions.contract.messages import FleetQuery, FleetStats
-    from infra.cli.tables import show_facts, show_table
+    from infra.cli.tables import show_facts
 
     found = ask(data, "devicehub.registry.stats", FleetQuery(out_of_sync_seconds=out_of_sync), FleetStats)
     if as_json:
@@ -77,7 +78,36 @@ def stats(out_of_sync: OutOfSync = 0, as_json: AsJson = False, data: Data = None
         ("Retired, besides", found.retired),
     )
     show_facts([(name, str(number)) for name, number in numbers])
-    for kind, sizes in (("Group", found.by_group), ("Model", found.by_model)):
+    _show_sizes((("Group", found.by_group), ("Model", found.by_model)))
+
+
+def facets(
+    query: Annotated[
+        str, typer.Argument(metavar="[QUERY]", help="Which devices; as for 'devicehub device list'.")
+    ] = "",
+    q: Annotated[
+        str, typer.Option("--q", metavar="QUERY", help="The same as QUERY, which may then begin with '-'.")
+    ] = "",
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """Count the devices that match by status, group, model and tag; of each the 100 that most have."""
+    from functions.contract.messages import FacetQuery, Facets
+
+    if query and q:
+        raise typer.BadParameter("Give the query once, as QUERY or with --q.")
+    found = ask(data, "devicehub.registry.facets", FacetQuery(q=query or q), Facets)
+    if as_json:
+        say_json(plain(found))
+        return
+    say(f"{found.total} devices match.")
+    _show_sizes((("Status", found.status), ("Group", found.group), ("Model", found.model), ("Tag", found.tag)))
+
+
+def _show_sizes(counted: Sequence[tuple[str, Mapping[str, int]]]) -> None:
+    from infra.cli.tables import show_table
+
+    for kind, sizes in counted:
         if sizes:
             say("")
             show_table((kind, "Devices"), [(name, str(size)) for name, size in sizes.items()], empty="")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
+from functions.contract.files import replace_file
 from infra.cli.connection import CALLER, connected, data_directory
 from infra.cli.console import FAILED, complain, say, say_json
 from infra.cli.options import AsJson, Data
@@ -82,9 +83,10 @@ def _open_output(file: Path, closing: ExitStack) -> BinaryIO:
     if str(file) == "-":
         return sys.stdout.buffer
     try:
-        # It may hold what nobody else is to know.
-        file.touch(mode=0o600)
-        return closing.enter_context(file.open("wb"))
+        if file.exists() and not file.is_file():
+            return closing.enter_context(file.open("wb"))
+        # It may hold what nobody else is to know; and an export that fails leaves the last one.
+        return closing.enter_context(replace_file(file, mode=0o600))
     except OSError as problem:
         raise Problem(f"{file} cannot be written: {problem.strerror or problem}.", "Name another FILE.") from problem
 

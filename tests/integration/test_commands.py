@@ -313,6 +313,19 @@ def test_the_fleet_is_exported_and_imported(hub: Hub, tmp_path: Path, name: str)
     assert hub.run("device", "export", str(tmp_path / "fleet.xlsx")).exit_code == 2
 
 
+def test_devices_that_match_are_counted_by_what_they_have(hub: Hub, tmp_path: Path) -> None:
+    hub.do("device", "create", "counted-1", "--out", str(tmp_path / "counted"))
+    hub.do("device", "update", "counted-1", "--group", "counters", "--tag", "floor=3")
+
+    found = hub.json("device", "facets", "id:counted-1")
+    assert found == {
+        "total": 1, "status": {"unknown": 1}, "group": {"counters": 1}, "model": {}, "tag": {"floor=3": 1},
+    }  # fmt: skip
+    assert "floor=3  1" in hub.do("device", "facets", "--q", "-group:others id:counted-1")
+    wrong = hub.run("device", "facets", "colour:red")
+    assert (wrong.exit_code, "at character 1" in wrong.stderr) == (1, True)
+
+
 def test_an_unknown_device_is_told(hub: Hub) -> None:
     for words in (("device", "show"), ("device", "revoke"), ("twin", "get")):
         done = hub.run(*words, "nobody-1")
