@@ -167,11 +167,11 @@ class Authority(Protocol):
         """Make a root and keep it, durably, to be decided on; ``key`` is one of ``messages.CaCreate``."""
         ...
 
-    def examine(self, chain_pem: str, key_pem: str, passphrase: str | None) -> Chain:
+    def examine(self, chain_pem: str, key_pem: str) -> Chain:
         """What the certificates of an authority that is brought along say. Raises Malformed (``bad_ca``)."""
         ...
 
-    async def take(self, chain_pem: str, key_pem: str, passphrase: str | None) -> Trusted:
+    async def take(self, chain_pem: str, key_pem: str) -> Trusted:
         """Keep an authority that was examined and judged, durably, to be decided on."""
         ...
 

@@ -340,8 +340,7 @@ CA_REPLACED: Final[dict[str, Any]] = {**CA, "settled": False, "endedClaims": ["d
 CA_CREATE: Final[dict[str, Any]] = {"cn": "Pumps CA", "days": 3650, "key": "P-256", "replaces": "9b1e" * 16}
 CA_IMPORT: Final[dict[str, Any]] = {
     "chainPem": PEM,
-    "keyPem": "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIBBjBh…\n-----END ENCRYPTED PRIVATE KEY-----\n",
-    "passphrase": "correct horse battery staple",
+    "keyPem": "-----BEGIN PRIVATE KEY-----\nMIGHAgEA…\n-----END PRIVATE KEY-----\n",
 }
 
 HEALTH: Final[dict[str, Any]] = {

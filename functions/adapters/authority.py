@@ -134,21 +134,21 @@ class LocalAuthority:
         self._keeping.keep(ca)
         return ca.trusted
 
-    def examine(self, chain_pem: str, key_pem: str, passphrase: str | None) -> Chain:
+    def examine(self, chain_pem: str, key_pem: str) -> Chain:
         """What the certificates of an authority that is brought along say, the key's own first, the root last.
 
         Raises:
             Malformed: ``bad_ca``: they or the key cannot be read, or do not fit.
         """
-        return import_ca(chain_pem, key_pem, passphrase)[1]
+        return import_ca(chain_pem, key_pem)[1]
 
-    async def take(self, chain_pem: str, key_pem: str, passphrase: str | None) -> Trusted:
+    async def take(self, chain_pem: str, key_pem: str) -> Trusted:
         """Keep an authority that was brought along and judged, to be decided on.
 
         Raises:
             Malformed: as ``examine``.
         """
-        ca, _ = import_ca(chain_pem, key_pem, passphrase)
+        ca, _ = import_ca(chain_pem, key_pem)
         self._keeping.keep(ca)
         return ca.trusted
 

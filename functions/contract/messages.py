@@ -1155,12 +1155,11 @@ class CaImport(Request):
     """Puts a CA made elsewhere in the place of the present one.
 
     ``chainPem`` holds its certificate and, if it is no root, those above it;
-    ``passphrase`` is of a private key that is encrypted.
+    ``keyPem`` its private key, not encrypted: to undo that is for who has the passphrase.
     """
 
     chain_pem: Annotated[str, Field(max_length=MAX_CHAIN_CHARACTERS)]
     key_pem: str = Field(max_length=MAX_KEY_CHARACTERS, repr=False)
-    passphrase: str | None = Field(default=None, min_length=1, max_length=512, repr=False)
     replaces: CaFingerprint | None = None
 
 

@@ -16,7 +16,7 @@ from functions.domain.faults import Conflict, Malformed, Reason, Unavailable
 CA_DAYS = 20 * 365
 # Of a text that is to hold a CA and those above it, and of one that is to hold its key.
 MAX_CHAIN_CHARACTERS = 64 * 1024
-MAX_KEY_CHARACTERS = 16 * 1024
+MAX_KEY_CHARACTERS = 8 * 1024
 MAX_CHAIN = 5
 
 _MIN_RSA_BITS = 2048

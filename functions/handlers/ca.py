@@ -57,13 +57,13 @@ async def import_(call: Call[CaImport], hub: Hub) -> CaReplaced:
         Unavailable: the storage or the disk; it may have been done.
     """
     body = call.body
-    chain = hub.authority.examine(body.chain_pem, body.key_pem, body.passphrase)
+    chain = hub.authority.examine(body.chain_pem, body.key_pem)
     judge_chain(chain, hub.clock.now())
     trust = (await look(hub)).value
     if trust.issuer == chain[0].fingerprint:
         return _replaced(await current(hub), [], hub)
     _refuse(trust, body.replaces)
-    taken = await hub.authority.take(body.chain_pem, body.key_pem, body.passphrase)
+    taken = await hub.authority.take(body.chain_pem, body.key_pem)
     return await _replace(call, hub, taken, body.replaces)
 
 

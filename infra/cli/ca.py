@@ -92,8 +92,7 @@ def import_(
 
     from functions.contract.messages import CaImport, CaReplaced
 
-    passphrase = _read(passphrase_file).rstrip("\r\n") if passphrase_file is not None else None
-    told = {"chain_pem": _read(certificate), "key_pem": _read(key), "passphrase": passphrase, "replaces": replaces}
+    told = {"chain_pem": _read(certificate), "key_pem": _unlocked(key, passphrase_file), "replaces": replaces}
     try:
         body = CaImport.model_validate(told)
     except ValidationError as problem:
@@ -162,6 +161,21 @@ def _tell(view: "CaView") -> None:
     )
     for above in view.chain[1:]:
         say(f"Above it      {above.subject}, valid until {moment(above.not_after)}")
+
+
+def _unlocked(key: Path, passphrase_file: Path | None) -> str:
+    """A private key that the hub takes: as it is, or without its encryption, which the passphrase undoes here."""
+    from functions.adapters.roots import is_encrypted, key_pem, read_key
+
+    text = _read(key)
+    if not is_encrypted(text):
+        return text
+    if passphrase_file is None:
+        raise Problem(f"The key in {key} is encrypted.", "Name the file of its passphrase with --passphrase-file.")
+    try:
+        return key_pem(read_key(text, _read(passphrase_file).rstrip("\r\n").encode()))
+    except ValueError as problem:
+        raise Problem(str(problem), f"See {key} and {passphrase_file}.") from problem
 
 
 def _read(file: Path) -> str:

@@ -122,9 +122,13 @@ def test_a_root_is_replaced_on_a_running_hub_until_a_device_has_a_certificate(
 
 def test_a_root_made_with_openssl_is_imported_and_devices_join(fresh_hub: RunningHub, tmp_path: Path) -> None:
     hub = fresh_hub
-    root = make_ca(tmp_path / "own", "own-root")
+    root, secret, sealed = make_ca(tmp_path / "own", "own-root"), tmp_path / "passphrase", tmp_path / "sealed.key"
+    secret.write_text("swordfish\n")
+    openssl("pkcs8", "-topk8", "-in", str(root.with_suffix(".key")), "-out", str(sealed), "-passout", f"file:{secret}")
+    words = ("ca", "import", "--certificate", str(root), "--key", str(sealed))
 
-    hub.cli("ca", "import", "--certificate", str(root), "--key", str(root.with_suffix(".key")))
+    assert "--passphrase-file" in hub.cli(*words, check=False).stderr
+    hub.cli(*words, "--passphrase-file", str(secret))
 
     hub.cli("enrolment", "open")
     device = join(hub, make_claim(hub, "fleet", tmp_path / "fleet"), tmp_path / "device")

@@ -1,5 +1,6 @@
 """The certificate authority, with the openssl command as the second opinion on all it makes."""
 
+import asyncio
 import base64
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -190,9 +191,11 @@ def test_what_is_not_one_request_and_nothing_else_is_refused(text: str) -> None:
 
 
 def read_or_refuse(text: str) -> None:
+    """What can be read and is judged good can be signed; all else ends in the one fault."""
     reason = Reason.BAD_CSR
     try:
         judge_request(AUTHORITY.inspect(text))
+        asyncio.run(signed(text))
     except Malformed as refusal:
         reason = refusal.reason
     assert reason is Reason.BAD_CSR
