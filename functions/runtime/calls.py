@@ -15,6 +15,7 @@ import structlog
 
 from functions.contract import subjects
 from functions.contract.faults import encode_fault
+from functions.domain.callers import CLAIM, Caller
 from functions.domain.faults import Fault, Malformed, Reason, Unavailable
 from functions.domain.names import is_token
 from functions.ports import Call, Hub
@@ -61,9 +62,9 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
     reason: Reason | None = None
     try:
         arrived = hub.clock.now().timestamp()
-        names = names_in(route, subject)
         caller = caller_of(headers)
-        facts["caller"] = str(caller)
+        facts |= {"caller": str(caller), "subject": _shown(route, subject, caller)}
+        names = names_in(route, subject)
         admit(route, caller, names, scopes_of(headers))
         values = parse(route, payload)
         told = echo(route, values)
@@ -87,11 +88,20 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
         # The one place where the unforeseen is caught: the caller learns the
         # call id and nothing else, the log has the rest.
         reason = Reason.INTERNAL
-        log.exception("call failed", subject=subject, call=call_id)
+        log.exception("call failed", subject=facts["subject"], call=call_id)
         return _refuse(Fault(reason, f"Something unforeseen went wrong; call {call_id} in the hub's log."), hub, told)
     finally:
         outcome = str(reason or "ok")
         log.info("call", **facts, outcome=outcome, ms=round((time.perf_counter() - started) * 1000, 2))
+
+
+def _shown(route: Route, subject: str, caller: Caller) -> str:
+    """The subject as the log may have it.
+
+    Who joins is named by its hardware UUID, of which nothing but the hash is
+    kept; the audit trail has under the same call which device it became.
+    """
+    return route.full_subject if caller.kind is CLAIM else subject
 
 
 def fitting(reply: Reply, hub: Hub, limit_bytes: int) -> Reply:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from functions.contract.faults import CATALOGUE, CODE_HEADER, ERROR_HEADER
 from functions.contract.messages import Done, Message, Nothing, TwinReport
-from functions.domain.callers import APP, DEVICE, SYSTEM
+from functions.domain.callers import APP, CLAIM, DEVICE, SYSTEM
 from functions.domain.devices import Device
 from functions.domain.faults import Reason, Unavailable
 from functions.domain.tokens import Scope
@@ -162,6 +162,23 @@ async def test_a_caller_of_another_account_is_who_the_server_says_and_has_no_sco
 
         assert reply.reason is Reason.DENIED
         assert [line["caller"] for line in logged] == ["app:reports"]
+
+
+@pytest.mark.parametrize("is_broken", [False, True])
+async def test_the_log_has_no_hardware_uuid_of_who_joins(is_broken: bool) -> None:
+    uuid = "9205fa1c-7e57-4bad-8c0d-e51a7edcab1e"
+
+    async def handler(call: Call[Nothing], hub: Hub) -> Done:
+        if is_broken:
+            raise ValueError("broken")
+        return Done()
+
+    route = Route("devices.*.provision.request", handler, Nothing, CLAIM, 1.0, own=False)
+    with capture_logs() as logged:
+        await answer(route, a_hub(), f"devicehub.devices.{uuid}.provision.request", b"", {"Hub-Caller": "claim:fleet"})
+
+    assert [line["subject"] for line in logged] == ["devicehub.devices.*.provision.request"] * (1 + is_broken)
+    assert uuid not in repr(logged)
 
 
 async def test_a_fault_repeats_the_requests_token_and_says_when() -> None:
