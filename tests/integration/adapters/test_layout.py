@@ -27,7 +27,7 @@ async def test_everything_the_hub_keeps_is_made(admin: Client, functions: Client
     await layout.prepare(admin)
 
     made = await streams_of(admin)
-    assert len(made) == 8 + 8 + 4 * 4 + 14 + 4 + 2 + 3
+    assert len(made) == 8 + 8 + 4 * 4 + 16 + 4 + 2 + 3
     desired, devices, telemetry = (
         made[name].config for name in ("KV_hub-desired-7", "KV_hub-devices-3", "telemetry-3")
     )
