@@ -149,12 +149,10 @@ class Chooser:
             return labels.matching(KEY, key)
         if key.is_exact and value.is_exact:
             return labels.bits(Field.TAG, f"{key.pieces[0]}={value.pieces[0]}")
-        bits = 0
-        for name in labels.names(Field.TAG):
-            known, _, held = name.partition("=")
-            if key.matches(known) and value.matches(held):
-                bits |= labels.bits(Field.TAG, name)
-        return bits
+        split = ((name, *name.partition("=")[::2]) for name in labels.names(Field.TAG))
+        return labels.any_of(
+            Field.TAG, (name for name, known, held in split if key.matches(known) and value.matches(held))
+        )
 
     def _compare(self, field: str, sign: Sign, value: Any) -> int:
         if field in _TIMES:

@@ -174,8 +174,10 @@ class Inventory:
 
     def group_sizes(self, now: datetime) -> dict[str, int]:
         """How many devices each group has that any device or any question is of, by name; retired ones do not count."""
-        names = {*self._columns.labels.names(Field.GROUP), *self._saved}
-        return {name: self._group(name, now).bit_count() for name in sorted(names)}
+        labels = self._columns.labels
+        named = labels.sizes(Field.GROUP, self._visible(All()), self._columns.held)
+        asked = {name: self._group(name, now).bit_count() for name in self._saved}
+        return {name: asked.get(name, named.get(name, 0)) for name in sorted({*labels.names(Field.GROUP), *asked})}
 
     def group_size(self, name: str, saved: Saved | None, now: datetime) -> int:
         """How many devices a group has if this is its question, whether that was put in yet or not."""

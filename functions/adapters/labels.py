@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import nsmallest
 from typing import Final
 
-from functions.adapters.numbers import Members, chosen_of, numbers_in
+from functions.adapters.numbers import Members, bits_of, chosen_of, numbers_in
 from functions.adapters.texts import Texts
 from functions.domain.query import Pattern
 
@@ -67,11 +67,23 @@ class Labels:
         """As bits, those who have a label of a kind whose name is so."""
         if pattern.is_exact:
             return self.bits(kind, pattern.pieces[0])
+        return self.any_of(kind, (name for name in self._labels[kind] if name and pattern.matches(name)))
+
+    def any_of(self, kind: str, names: Iterable[str]) -> int:
+        """As bits, those who have one of the labels of these names, which are known.
+
+        Those of small labels are joined as numbers: the bits of one are as
+        many as there are devices, and there may be as many labels.
+        """
         bits = 0
-        for name, label in self._labels[kind].items():
-            if name and pattern.matches(name):
+        few: list[int] = []
+        for name in names:
+            label = self._labels[kind][name]
+            if label.few is None:
                 bits |= label.bits
-        return bits
+            else:
+                few += label.few
+        return bits | bits_of(few)
 
     def holding(self, pattern: Pattern, among: int) -> int:
         """As bits, those of some who have a label whose name holds a pattern, letters in either case."""

@@ -25,6 +25,8 @@ MAX_CHARACTERS: Final = 1024
 MAX_CONDITIONS: Final = 32
 MAX_DEPTH: Final = 8
 _MAX_WILDCARDS: Final = 4
+# Whatever has one is looked through, 0.2 s among 100,000 devices, and nothing else is answered meanwhile.
+_MOST_WILDCARDS: Final = 8
 
 _FIELD: Final = re.compile(r"([A-Za-z][A-Za-z0-9_.-]*)(:|!=|<=|>=|=|<|>)")
 _ENDS: Final = frozenset(" \t\r\n\x0b\x0c()")
@@ -76,6 +78,7 @@ class _Reader:
         self._paths = paths
         self._at = 0
         self._conditions = 0
+        self._wildcards = 0
 
     def read(self) -> Condition:
         """The whole query."""
@@ -153,8 +156,13 @@ class _Reader:
         """A word up to a blank or parenthesis outside of quotes, and the blanks after it."""
         begin = self._at
         signs = tuple(self._signs())
-        if sum(sign == "*" and not is_quoted for sign, is_quoted in signs) > _MAX_WILDCARDS:
+        wildcards = sum(sign == "*" and not is_quoted for sign, is_quoted in signs)
+        if wildcards > _MAX_WILDCARDS:
             raise _WrongError(begin, f"a value has at most {_MAX_WILDCARDS} '*'")
+        # Alone it says that there is something, which is known.
+        self._wildcards += wildcards if len(signs) > 1 else 0
+        if self._wildcards > _MOST_WILDCARDS:
+            raise _WrongError(begin, f"a query has at most {_MOST_WILDCARDS} '*', besides those that stand alone")
         word = _Word(begin, self._text[begin : self._at], signs)
         self._pass_blanks()
         return word

@@ -173,11 +173,13 @@ def test_the_refusal_names_the_field_that_had_the_query() -> None:
 def test_a_query_has_limits() -> None:
     read("a " * MAX_CONDITIONS)
     read("-" * MAX_DEPTH + "a")
+    read("id:*a*b*c* -id:x*y*z*w* role:* model:* tag:*")
     for query, told in (
         ("a " * (MAX_CONDITIONS + 1), "at most 32 conditions"),
         ("-" * (MAX_DEPTH + 1) + "a", "at most 8 deep"),
         ("(" * 500, "at most 8 deep"),
         ("a" * (MAX_CHARACTERS + 1), "at most 1024 characters"),
+        ("a*b*c* d*e*f* (id:g*h* OR i*)", "at character 27: a query has at most 8"),
     ):
         with pytest.raises(Malformed, match=told):
             read(query)
