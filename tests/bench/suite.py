@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import ceilings, fleet, loads, web
+from tests.bench import ceilings, fleet, inventory, loads, web
 from tests.bench.measure import Pace, Result, Tally, measure, plain
 from tests.bench.stage import Stage
 from tests.e2e.rig import RunningHub
@@ -149,6 +149,35 @@ async def http(bench: Bench) -> None:
         compare(result, alive, bus)
 
 
+async def queries(bench: Bench) -> None:
+    """Queries, texts and facets over HTTP and over the bus, and an index built again, at several sizes of the fleet."""
+    stage, number, tally = bench.stage, bench.sizes.callers, Tally()
+    port, token = stage.hub.http_port, await stage.token("bench", "devices:read")
+    alive = await bench.see(
+        "HTTP alone", web.asking(port, lambda: "/healthz", token, tally, at_once=number), tally, at_once=number
+    )
+    bus = await bench.see("NATS echo", ceilings.bus_echo(stage, tally, at_once=number), tally, at_once=number)
+    for size in bench.sizes.fleets:
+        await fleet.fill(stage, size)
+        asked = {
+            "HTTP query, 50 of a total": inventory.paths("/api/devices", inventory.questions(size)),
+            "HTTP text, 50 of a total": inventory.paths("/api/devices", inventory.texts(size)),
+            "HTTP facets": inventory.paths("/api/devices/facets", inventory.facets(size)),
+        }
+        for name, paths in asked.items():
+            head, body = await web.get(port, next(paths), token)
+            if not head.startswith("HTTP/1.1 200 "):
+                raise AssertionError(f"{name}: {head}\n{body[:500]!r}")
+            load = web.asking(port, paths.__next__, token, tally, at_once=number)
+            compare(await bench.see(f"{name}, {size:,} devices", load, tally, at_once=number), alive, bus)
+        load = inventory.over_bus(stage, inventory.questions(size), tally, at_once=number)
+        compare(await bench.see(f"NATS query, 50 of a total, {size:,} devices", load, tally, at_once=number), bus)
+        built = await inventory.rebuild(stage)
+        for name, unit, key in (("built", " s", "seconds"), ("built, processor", " s", "processor")):
+            bench.add(plain(f"index {name}, {size:,} devices", [built[key]], unit))
+        bench.add(plain(f"index memory, {size:,} devices", [built["bytes"]], " B/device"))
+
+
 async def ready(bench: Bench) -> None:
     """From the command ``up`` to its word that all is ready: of a new hub, and of one that was there."""
     first: list[float] = []
@@ -198,4 +227,5 @@ SUITE: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     "onboarding": onboarding,
     "telemetry": telemetry,
     "http": http,
+    "inventory": queries,
 }
