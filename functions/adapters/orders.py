@@ -48,14 +48,15 @@ class Order:
 
     def __init__(self, ids: list[str]) -> None:
         self._ids = ids
-        self._values: list[Any] = []
+        # By number; None where there is none, and of the last numbers perhaps nothing at all.
+        self.values: list[Any] = []
         self._blocks: list[_Block] | None = None
         self._lasts: list[Any] = []
         self.having = 0
 
     def value(self, number: int) -> Any:
         """The value of a number, or None."""
-        return self._values[number] if number < len(self._values) else None
+        return self.values[number] if number < len(self.values) else None
 
     def put(self, number: int, value: Any) -> None:
         """Give a number another value, or none. Its id must be the one it had with the value before."""
@@ -64,18 +65,18 @@ class Order:
             return
         if self._blocks is not None and before is not None:
             self._take_out(self._blocks, number)
-        if number >= len(self._values):
+        if number >= len(self.values):
             if value is None:
                 return
-            self._values.extend([None] * (number + 1 - len(self._values)))
-        self._values[number] = value
+            self.values.extend([None] * (number + 1 - len(self.values)))
+        self.values[number] = value
         if self._blocks is not None and value is not None:
             self._take_in(self._blocks, number)
 
     def settle(self) -> list[_Block]:
         """Sort what was taken in, unless it is sorted already."""
         if self._blocks is None:
-            numbers = [number for number, value in enumerate(self._values) if value is not None]
+            numbers = [number for number, value in enumerate(self.values) if value is not None]
             numbers.sort(key=self._key)
             self._blocks = [
                 _Block(array("I", numbers[begin : begin + _FILL])) for begin in range(0, len(numbers), _FILL)
@@ -133,17 +134,17 @@ class Order:
             if not common:
                 continue
             numbers = block.numbers
-            first, last = self._values[numbers[0]], self._values[numbers[-1]]
+            first, last = self.values[numbers[0]], self.values[numbers[-1]]
             if first == last:
                 yield first, common, None
                 continue
-            heads = common & bits_of(numbers[: bisect_right(numbers, first, key=self._values.__getitem__)])
-            tails = common & bits_of(numbers[bisect_left(numbers, last, key=self._values.__getitem__) :])
+            heads = common & bits_of(numbers[: bisect_right(numbers, first, key=self.values.__getitem__)])
+            tails = common & bits_of(numbers[bisect_left(numbers, last, key=self.values.__getitem__) :])
             pieces = [(first, heads, None), (None, common ^ heads ^ tails, numbers), (last, tails, None)]
             yield from (piece for piece in (reversed(pieces) if descending else pieces) if piece[1])
 
     def _key(self, number: int) -> tuple[Any, str]:
-        return self._values[number], self._ids[number]
+        return self.values[number], self._ids[number]
 
     def _place(self, value: Any, *, after: bool) -> tuple[int, int]:
         """The block and the place in it where a value begins, or ends."""
@@ -152,7 +153,7 @@ class Order:
         found: int = search(self._lasts, value, key=_first)
         if found == len(blocks):
             return found, 0
-        return found, search(blocks[found].numbers, value, key=self._values.__getitem__)
+        return found, search(blocks[found].numbers, value, key=self.values.__getitem__)
 
     def _from(self, begin: int, place: int) -> int:
         blocks = self.settle()

@@ -1,10 +1,12 @@
 """A registry full of devices, written through the storage adapters as the functions would: real records, no load."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from functions.adapters.authority import LocalAuthority, make_request
 from functions.adapters.clock import SystemClock
@@ -13,9 +15,10 @@ from functions.contract.messages import DevicePage, RegistryQuery
 from functions.domain.callers import DEVICE, Caller
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device
-from functions.domain.faults import Fault
+from functions.domain.faults import Conflict, Fault, Unavailable
 from functions.domain.sessions import Presence
 from functions.domain.twins import Half, apply
+from functions.ports import Store
 from tests.bench.ceilings import loops
 from tests.bench.measure import Tally
 from tests.bench.stage import Stage, many
@@ -42,12 +45,12 @@ async def fill(stage: Stage, size: int) -> None:
 
         async def write(number: int) -> None:
             device, certificate = await _record(number, ca, csr)
-            await stores["certificates"].create(certificate.serial, certificate)
-            await stores["devices"].create(device.id, device)
+            await _keep(stores["certificates"], certificate.serial, certificate)
+            await _keep(stores["devices"], device.id, device)
             for half in ("desired", "reported"):
-                await stores[half].create(device.id, _half(half, number, device.created_at))
+                await _keep(stores[half], device.id, _half(half, number, device.created_at))
             if number % 10:
-                await stores["presence"].create(device.id, _presence(number))
+                await _keep(stores["presence"], device.id, _presence(number))
 
         await many(write, missing, _AT_ONCE)
     finally:
@@ -57,6 +60,16 @@ async def fill(stage: Stage, size: int) -> None:
         return await _known(stage) >= size
 
     await until(known, seconds=120)
+
+
+async def _keep(store: Store[Any], key: str, value: Any) -> None:
+    """Write a record, however long the disk takes: what was written without an answer is a conflict the next time."""
+    with suppress(Conflict):
+        while True:
+            with suppress(Unavailable):
+                await store.create(key, value)
+                return
+            await asyncio.sleep(0.2)
 
 
 async def _known(stage: Stage) -> int:
