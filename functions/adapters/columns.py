@@ -22,6 +22,8 @@ SHOWN_ID: Final = "deviceId"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
+# For how many devices more room is made at once.
+_ROOM: Final = 256
 TRUE, FALSE = "true", "false"
 # Between an id without capitals and the id itself, so that two that differ in those alone still differ.
 NO_SIGN: Final = "\x00"
@@ -75,18 +77,18 @@ class Columns:
             Field.IN_SYNC: Ranking(self.labels, Field.IN_SYNC, self._syncs),
         }
 
-    def settle(self) -> None:
-        """Bring everything into the form in which it can be asked, which else the first question does."""
+    def settle(self) -> Iterator[None]:
+        """Bring everything into the form in which it can be asked, step by step; else the first question does."""
         for order in self.orders.values():
             order.settle()
+            yield
 
     def add(self, number: int, id_: str) -> None:
         """Make room for a device, under a number that no device has; of its presence and twin nothing is known yet."""
-        missing = number + 1 - len(self._ids)
-        if missing > 0:
-            self._ids.extend([""] * missing)
+        if number >= len(self._ids):
+            self._ids.extend([""] * _ROOM)
             for labels in (self.held, self._models, self._firmwares, self._lifecycles, self._statuses, self._syncs):
-                labels.extend([()] * missing)
+                labels.extend([()] * _ROOM)
         folded = id_.casefold()
         self._ids[number] = folded if folded == id_ else f"{folded}{NO_SIGN}{id_}"
         self.by_id.put(number, self._ids[number])
@@ -171,7 +173,7 @@ class Columns:
     def _relabel(self, held: list[tuple[Label, ...]], number: int, kind: str, name: str) -> None:
         before = held[number]
         if not before or before[0].name != name:
-            held[number] = self.labels.take(number, ((kind, name),))
+            held[number] = self.labels.take_one(number, kind, name)
             self.labels.give_up(number, before)
 
 

@@ -51,17 +51,17 @@ class BucketIndex:
         self._groups: Codec[Group] = BUCKETS["groups"].codec()
         reported = BUCKETS["reported"]
         store: JetStreamStore[Half] = JetStreamStore(client, reported.names, reported.codec())
-        self._twins = TwinWatch(self._inventory, paths, reported.codec(), store.get)
-        takers = (
-            ("devices", self._take_device),
-            ("presence", self._take_presence),
-            ("groups", self._take_group),
-            ("desired", self._twins.take_desired),
-        )
-        self._following = Following(
-            client, [(name, take) for bucket, take in takers for name in BUCKETS[bucket].names], lost=_LOST
-        )
-        self._reports = Following(client, [(name, self._twins.take_reported) for name in reported.names], lost=_LOST)
+        self._twins = TwinWatch(self._inventory, paths, reported.limit_bytes, store.get)
+        # Each of these begins when those before it were read. Reports are judged by what is desired; and a record that
+        # finds there what its device reports need not be written again.
+        self._stages = [
+            Following(client, [(name, take) for bucket, take in stage for name in BUCKETS[bucket].names], lost=_LOST)
+            for stage in (
+                (("desired", self._twins.take_desired), ("groups", self._take_group)),
+                (("reported", self._twins.take_reported),),
+                (("devices", self._take_device), ("presence", self._take_presence)),
+            )
+        ]
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -71,7 +71,7 @@ class BucketIndex:
 
     async def start(self) -> None:
         """Begin to follow; ``ready`` goes on with it."""
-        self._following.start()
+        self._stages[0].start()
 
     async def ready(self) -> None:
         """Wait until it holds all that was in the buckets when it began.
@@ -79,19 +79,22 @@ class BucketIndex:
         Raises:
             Unavailable: it can follow no longer.
         """
-        await self._following.ready()
-        # Only now, as reports are judged by what is desired.
-        self._reports.start()
-        await self._reports.ready()
+        for stage in self._stages:
+            # The first has begun.
+            if stage is not self._stages[0]:
+                stage.start()
+            await stage.ready()
         self._twins.settle()
-        self._inventory.settle()
+        for _ in self._inventory.settle():
+            # Each takes a tenth of a second among 100,000; meanwhile the server must be heard.
+            await asyncio.sleep(0)
         self._tasks = [asyncio.create_task(self._twins.run())]
 
     async def stop(self) -> None:
         """Follow no longer."""
         await end(self._tasks)
-        await self._reports.stop()
-        await self._following.stop()
+        for stage in reversed(self._stages):
+            await stage.stop()
 
     async def query(self, wanted: DeviceQuery) -> Page:
         """A page of the devices that are wanted, and how many there are in all.
@@ -147,14 +150,15 @@ class BucketIndex:
         try:
             async with asyncio.timeout(_REACH_SECONDS):
                 for one in written:
-                    await self._following.reach(shard_of(one.device, shards), one.revision)
+                    # The devices stand first in the last stage.
+                    await self._stages[-1].reach(shard_of(one.device, shards), one.revision)
         except TimeoutError as problem:
             told = "The inventory has not heard of that revision in time. Ask again in a moment, or without it."
             raise Unavailable(detail=told) from problem
 
     def _check(self) -> None:
-        self._following.check()
-        self._reports.check()
+        for stage in self._stages:
+            stage.check()
 
     def _take_device(self, change: Change) -> None:
         if change.data is None:

@@ -8,6 +8,7 @@ one part for its record, one for its presence and one for its twin.
 """
 
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Final, NamedTuple
@@ -78,9 +79,9 @@ class Inventory:
         self._told: dict[int, _Told] = {}
         self._saved: dict[str, Saved] = {}
 
-    def settle(self) -> None:
-        """Bring what was taken in into the form in which it can be asked, which else the first question does."""
-        self._columns.settle()
+    def settle(self) -> Iterator[None]:
+        """Bring what was taken in into the form in which it is asked, step by step; else the first question does."""
+        yield from self._columns.settle()
 
     def put_device(self, device: Device) -> None:
         """Take in a device, new or changed; suspended and retired ones stay, as their record says so."""

@@ -46,10 +46,18 @@ class Labels:
 
     def take(self, number: int, wanted: Iterable[tuple[str, str]]) -> tuple[Label, ...]:
         """Give a device labels, each once; they are wanted back when it gives them up."""
-        taken = [self._label(kind, name) for kind, name in wanted]
-        for label in taken:
+        taken = []
+        for kind, name in wanted:
+            label = self._labels[kind].get(name) or self._label(kind, name)
             label.add(number)
-        return taken[0].alone if len(taken) == 1 else tuple(taken)
+            taken.append(label)
+        return tuple(taken)
+
+    def take_one(self, number: int, kind: str, name: str) -> tuple[Label, ...]:
+        """Give a device one label."""
+        label = self._labels[kind].get(name) or self._label(kind, name)
+        label.add(number)
+        return label.alone
 
     def give_up(self, number: int, labels: Iterable[Label]) -> None:
         """Take labels from a device that has them."""

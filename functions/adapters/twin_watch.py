@@ -8,8 +8,9 @@ something else is desired, the last report is read from the store.
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
@@ -24,7 +25,17 @@ from functions.ports import Kept
 
 _AT_ONCE: Final = 32
 _RETRY_SECONDS: Final = 0.5
-_NOTHING: Final = Half()
+
+
+@dataclass(frozen=True, slots=True)
+class _Half:
+    """What matters here of a stored half."""
+
+    doc: dict[str, Any] = field(default_factory=dict)
+    times: dict[str, Any] = field(default_factory=dict)
+
+
+_NOTHING: Final = _Half()
 
 
 class TwinWatch:
@@ -36,7 +47,7 @@ class TwinWatch:
     Args:
         inventory: is told of each twin.
         paths: of what devices report, those that can be asked for.
-        codec: of both halves.
+        limit_bytes: of a stored half.
         read: the reported half that is now kept for a device.
     """
 
@@ -44,12 +55,12 @@ class TwinWatch:
         self,
         inventory: Inventory,
         paths: tuple[str, ...],
-        codec: Codec[Half],
+        limit_bytes: int,
         read: Callable[[str], Awaitable[Kept[Half] | None]],
     ) -> None:
         self._inventory = inventory
         self._paths = paths
-        self._codec = codec
+        self._codec = Codec(_Half, limit_bytes=limit_bytes)
         self._read = read
         # By device, document and times in JSON, which takes a third of what they take as objects; where all times are
         # one, that one alone.
@@ -96,9 +107,9 @@ class TwinWatch:
         for key, kept in zip(keys, await asyncio.gather(*map(self._read, keys)), strict=True):
             # A report that came meanwhile was judged already, and may be newer.
             if key in self._unjudged:
-                self._judge(key, _NOTHING if kept is None else kept.value)
+                self._judge(key, _NOTHING if kept is None else _Half(kept.value.doc, kept.value.times))
 
-    def _judge(self, key: str, reported: Half) -> None:
+    def _judge(self, key: str, reported: _Half) -> None:
         self._unjudged.discard(key)
         wish = self._wishes.get(key)
         drifted = None
