@@ -326,6 +326,41 @@ def test_devices_that_match_are_counted_by_what_they_have(hub: Hub, tmp_path: Pa
     assert (wrong.exit_code, "at character 1" in wrong.stderr) == (1, True)
 
 
+def test_devices_are_listed_by_a_query_in_an_order(hub: Hub, tmp_path: Path) -> None:
+    for number, tag in enumerate(("site=A", "site=B", "site=A")):
+        hub.do("device", "create", f"sorted-{number}", "--out", str(tmp_path / str(number)))
+        hub.do("device", "update", f"sorted-{number}", "--tag", tag)
+
+    found = hub.json("device", "list", "sorted tag:site=A", "--sort", "-deviceName", "--limit", "5")
+    assert [device["deviceName"] for device in found["devices"]] == ["sorted-2", "sorted-0"]
+    wrong = hub.run("device", "list", "sorted (tag:site=A")
+    assert (wrong.exit_code, "at character 8: this '(' is not closed" in wrong.stderr) == (1, True)
+    assert hub.run("device", "list", "a", "--q", "b").exit_code == 2
+
+
+def test_a_group_is_made_changed_listed_and_deleted(hub: Hub, tmp_path: Path) -> None:
+    hub.do("device", "create", "grouped-1", "--out", str(tmp_path / "grouped"))
+
+    assert "has 1 devices now" in hub.do("group", "create", "grouped", "--query", "id:grouped-*")
+    assert {"group": "grouped", "device_count": 1, "query": "id:grouped-*"} in hub.json("group", "list")
+    assert "grouped-1" in hub.do("device", "list", "group:grouped")
+    assert "has 0 devices now" in hub.do("group", "update", "grouped", "--query", "id:none")
+    assert "id:none" in hub.do("group", "list")
+    hub.do("group", "delete", "grouped")
+    assert hub.run("group", "delete", "grouped").exit_code == 1
+    assert hub.run("group", "create", "no group").exit_code == 2
+
+
+def test_the_fleet_is_counted(hub: Hub, tmp_path: Path) -> None:
+    hub.do("device", "create", "in-stats", "--out", str(tmp_path / "stats"))
+    hub.do("twin", "set", "in-stats", '{"rate": 3}')
+
+    counts = hub.json("stats", "--out-of-sync", "0")
+    assert counts["total"] == counts["online"] + counts["offline"] + counts["neverSeen"]
+    assert counts["outOfSync"] >= 1
+    assert "Out of sync over 3600 s" in hub.do("stats", "--out-of-sync", "3600")
+
+
 def test_an_unknown_device_is_told(hub: Hub) -> None:
     for words in (("device", "show"), ("device", "revoke"), ("twin", "get")):
         done = hub.run(*words, "nobody-1")

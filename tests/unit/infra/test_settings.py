@@ -18,6 +18,14 @@ def test_nothing_set_gives_the_defaults_of_the_contract() -> None:
     assert settings.workers >= 1
 
 
+def test_paths_that_queries_may_name_are_read_and_checked() -> None:
+    assert Settings.from_env({}).query_paths == ()
+    assert Settings.from_env({"HUB_QUERY_PATHS": "temp, network.rssi"}).query_paths == ("temp", "network.rssi")
+    for wrong in ("a b", "a..b", ",".join(f"p{number}" for number in range(17))):
+        with pytest.raises(SettingsError, match="HUB_QUERY_PATHS"):
+            Settings.from_env({"HUB_QUERY_PATHS": wrong})
+
+
 def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_env(
