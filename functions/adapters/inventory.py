@@ -10,8 +10,9 @@ one part for its record, one for its presence and one for its twin.
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from heapq import heappop, heappush
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -42,6 +43,13 @@ _NO_METADATA: Final = b"{}"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=4096)
+def _own(text: str) -> dict[str, Any]:
+    """What devices report of what they are, read once for all that report the same; not to be changed."""
+    told: dict[str, Any] = from_json(text)
+    return told
+
+
 class _Told(NamedTuple):
     """What a record says of what a device is, and, in JSON, what the device reports of it."""
 
@@ -55,7 +63,7 @@ class _Told(NamedTuple):
         """What the device is."""
         metadata = from_json(self.metadata)
         device = Device("", _EPOCH, _EPOCH, model=self.model, firmware=self.firmware, metadata=metadata)
-        return traits(device, from_json(self.own))
+        return traits(device, _own(self.own))
 
 
 class Inventory:
@@ -97,7 +105,7 @@ class Inventory:
             self._told[number] = told._replace(
                 model=device.model, firmware=device.firmware, metadata=to_json(device.metadata)
             )
-            self._put_traits(number, self._told[number].traits)
+            self._put_traits(number, traits(device, _own(told.own)))
 
     def drop_device(self, key: str) -> None:
         """Forget a device whose record was removed; its presence and twin stay."""
