@@ -147,6 +147,8 @@ def test_what_the_broker_writes_is_private_too(plan_for: Planner, tmp_path: Path
     log = tmp_path / "mosquitto.log"
     with running(plan, "mosquitto", log):
         wait_for_broker(plan, log)
+        # It listens before it minds signals, and a signal then ends it without saving.
+        wait_for_line(log, " running")
     assert (plan.paths.broker / "mosquitto.db").exists()
 
     for path in plan.paths.broker.iterdir():
