@@ -55,7 +55,9 @@ def test_devices_join_report_and_are_the_same_the_next_time(hub: RunningHub) -> 
 
 
 def test_devices_renew_their_certificates_and_go_on_with_the_new_ones(hub: RunningHub) -> None:
-    before = {view["deviceName"]: view["certificate"]["serial"] for view in hub.json("device", "list")["devices"]}
+    hub.cli("simulate", "--devices", "6", "--for", "0")
+    joined = hub.json("device", "list", "--sort", "createdAt", "--limit", "6")["devices"]
+    before = {view["deviceName"]: view["certificate"]["serial"] for view in joined}
 
     told = hub.json("simulate", "--devices", "6", "--renew", "--rate", "50", "--for", "2")
     again = hub.json("simulate", "--devices", "6", "--renew", "--rate", "0", "--for", "0")
