@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from functions.domain.faults import Fault
+from gateway.believed import Believed
 from gateway.callers import GATEWAY, Bus
 
 UP = "up"
@@ -41,24 +42,11 @@ class Readiness:
 
     def __init__(self, bus: Bus, now: Callable[[], float] = time.monotonic) -> None:
         self._bus = bus
-        self._now = now
-        self._known: tuple[float, State] | None = None
-        self._asking: asyncio.Task[State] | None = None
+        self._state = Believed(self._ask, _believed_seconds, now)
 
     async def state(self) -> State:
         """How the parts are."""
-        if self._known is not None and self._known[0] > self._now():
-            return self._known[1]
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())
-            self._asking.add_done_callback(self._settle)
-        return await asyncio.shield(self._asking)
-
-    def _settle(self, task: "asyncio.Task[State]") -> None:
-        self._asking = None
-        if not task.cancelled() and task.exception() is None:
-            state = task.result()
-            self._known = (self._now() + (_BELIEVED_SECONDS if state.is_ready else _NOT_READY_SECONDS), state)
+        return await self._state.read()
 
     async def _ask(self) -> State:
         if not self._bus.is_connected:
@@ -83,6 +71,10 @@ class Readiness:
         except Fault:
             return None
         return from_json(answer)
+
+
+def _believed_seconds(state: State) -> float:
+    return _BELIEVED_SECONDS if state.is_ready else _NOT_READY_SECONDS
 
 
 def _has_broker(bridge: Any) -> bool:

@@ -1,6 +1,5 @@
 """The revocation list as anyone may have it, in PEM or DER, asked of the hub now and then however many want it."""
 
-import asyncio
 import time
 from base64 import b64decode
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from hashlib import sha256
 
 from functions.contract import subjects
 from functions.contract.messages import CrlView, Nothing
+from gateway.believed import Believed
 from gateway.callers import GATEWAY, Bus
 
 _WITHIN_SECONDS = 4.5
@@ -40,23 +40,11 @@ class RevocationList:
 
     def __init__(self, bus: Bus, now: Callable[[], float] = time.monotonic) -> None:
         self._bus = bus
-        self._now = now
-        self._known: tuple[float, Published] | None = None
-        self._asking: asyncio.Task[Published] | None = None
+        self._published = Believed(self._ask, lambda _: _BELIEVED_SECONDS, now)
 
     async def read(self) -> Published:
         """The list as it was a second ago at most. Raises Fault, as the function does."""
-        if self._known is not None and self._known[0] > self._now():
-            return self._known[1]
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())
-            self._asking.add_done_callback(self._settle)
-        return await asyncio.shield(self._asking)
-
-    def _settle(self, task: "asyncio.Task[Published]") -> None:
-        self._asking = None
-        if not task.cancelled() and task.exception() is None:
-            self._known = (self._now() + _BELIEVED_SECONDS, task.result())
+        return await self._published.read()
 
     async def _ask(self) -> Published:
         told = await self._bus.call(
