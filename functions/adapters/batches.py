@@ -8,11 +8,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic_core import to_json
 
-from functions.adapters.durable import REQUEST_SECONDS, ask, refusal, release, require_connection, status_of
+from functions.adapters.durable import NOT_FOUND, REQUEST_SECONDS, find, refusal, release, require_connection, status_of
 from functions.domain.faults import Unavailable
 
 _BATCH = 128
-_NOT_FOUND = "404"
 _END_OF_BATCH = "204"
 
 
@@ -103,13 +102,7 @@ async def _start_of(client: Client, stream: str, subject: str, number: int, end:
 
 
 async def _next(client: Client, stream: str, wanted: dict[str, object]) -> Msg | None:
-    reply = await ask(client, _address(stream), to_json(wanted))
-    status = status_of(reply)
-    if status is None:
-        return reply
-    if status == _NOT_FOUND:
-        return None
-    raise refusal(reply)
+    return await find(client, _address(stream), to_json(wanted))
 
 
 async def _read_batch(came: asyncio.Queue[Msg], found: list[Msg]) -> bool:
@@ -122,7 +115,7 @@ async def _read_batch(came: asyncio.Queue[Msg], found: list[Msg]) -> bool:
             found.append(message)
         elif status == _END_OF_BATCH:
             return _pending(message) > 0
-        elif status == _NOT_FOUND:
+        elif status == NOT_FOUND:
             return False
         else:
             raise refusal(message)

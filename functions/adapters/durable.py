@@ -21,6 +21,7 @@ from functions.domain.faults import Conflict, Malformed, Reason, Unavailable
 REQUEST_SECONDS = 1.0
 
 EXPECTED_REVISION = "Nats-Expected-Last-Subject-Sequence"
+NOT_FOUND = "404"
 _STATUS = "Status"
 # The two ways a server says that the last sequence of the subject was another.
 _WRONG_REVISION = (10071, 10164)
@@ -89,6 +90,21 @@ class StorageError(Exception):
 def status_of(message: Msg) -> str | None:
     """The status that a message carries instead of data: ``404``, ``408``, …; None for a message with data."""
     return message.headers.get(_STATUS) if message.headers else None
+
+
+async def find(client: Client, subject: str, data: bytes = b"") -> Msg | None:
+    """The message that a direct get gives, or None where there is none.
+
+    Raises:
+        Unavailable: the storage did not answer in time, or cannot answer now.
+    """
+    reply = await ask(client, subject, data)
+    status = status_of(reply)
+    if status is None:
+        return reply
+    if status == NOT_FOUND:
+        return None
+    raise refusal(reply)
 
 
 def refusal(message: Msg) -> Unavailable:

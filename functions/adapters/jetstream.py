@@ -22,9 +22,7 @@ from functions.adapters.batches import read_all, sequence_of
 from functions.adapters.codec import Codec, check_key, shard_of
 from functions.adapters.durable import (
     EXPECTED_REVISION,
-    ask,
-    refusal,
-    status_of,
+    find,
     write,
 )
 from functions.adapters.feed import Feed, is_removal
@@ -34,7 +32,6 @@ from functions.ports import Kept
 
 T = TypeVar("T")
 
-_NOT_FOUND = "404"
 _DECODED_AT_ONCE = 8
 _DELETE = {"KV-Operation": "DEL"}
 
@@ -147,13 +144,7 @@ class JetStreamStore(Generic[T]):
 
     async def _last(self, key: str) -> Msg | None:
         bucket = self._bucket(key)
-        reply = await ask(self._client, f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.{key}")
-        status = status_of(reply)
-        if status is None:
-            return reply
-        if status == _NOT_FOUND:
-            return None
-        raise refusal(reply)
+        return await find(self._client, f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.{key}")
 
     def _kept(self, message: Msg) -> Kept[T]:
         headers = message.headers or {}

@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from pydantic_core import to_json
 
 from functions.adapters.audit import CODEC
+from functions.adapters.batches import sequence_of
 from functions.adapters.codec import Undecodable
 from functions.adapters.durable import ask, status_of
 from functions.adapters.feed import Change, LogFeed
@@ -173,7 +174,7 @@ class SqliteTrails:
             return bool(entries) and entries[0].id == first_id
         # Gone by its age or for room: then others came after it, which it cannot have if the stream is a new one.
         last = await ask(self._client, subject, to_json({"last_by_subj": f"devicehub.stored.audit.{trail.trail}.>"}))
-        return status_of(last) is None and int((last.headers or {})["Nats-Sequence"]) >= sequence
+        return status_of(last) is None and sequence_of(last) >= sequence
 
     async def _forget(self, table: TrailTable) -> None:
         """Drop now and then what the streams have dropped."""
@@ -191,7 +192,7 @@ class SqliteTrails:
         """The sequence number of the oldest message that the stream has; None where it has none."""
         wanted = {"seq": 1, "next_by_subj": f"devicehub.stored.audit.{trail.trail}.>"}
         reply = await ask(self._client, f"$JS.API.DIRECT.GET.{trail.name}", to_json(wanted))
-        return int((reply.headers or {})["Nats-Sequence"]) if status_of(reply) is None else None
+        return sequence_of(reply) if status_of(reply) is None else None
 
     async def _on_thread(self, deed: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._thread, deed)

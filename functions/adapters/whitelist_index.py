@@ -6,8 +6,9 @@ from collections.abc import Collection
 from nats.aio.client import Client
 from pydantic_core import to_json
 
+from functions.adapters.batches import sequence_of
 from functions.adapters.codec import Codec
-from functions.adapters.durable import ask, refusal, status_of
+from functions.adapters.durable import find
 from functions.adapters.feed import Change
 from functions.adapters.following import Following
 from functions.adapters.layout import BUCKETS, Bucket
@@ -17,8 +18,6 @@ from functions.domain.faults import Unavailable
 from functions.domain.whitelist import Wanted, select
 from functions.ports import WhitelistFound
 
-_NOTHING = "404"
-_SEQUENCE = "Nats-Sequence"
 # After a restart of the server the feed is silent for 1.5 s before it is opened anew.
 _CATCH_UP_SECONDS = 3.0
 # More entries than this are looked through beside the loop, on which others wait.
@@ -77,13 +76,10 @@ class BucketWhitelist:
 
     async def _catch_up(self) -> None:
         self._following.check()
-        message = await ask(self._client, self._last, self._any)
-        status = status_of(message)
-        if status == _NOTHING:
+        message = await find(self._client, self._last, self._any)
+        if message is None:
             return
-        if status is not None:
-            raise refusal(message)
-        last = int((message.headers or {})[_SEQUENCE])
+        last = sequence_of(message)
         try:
             async with asyncio.timeout(_CATCH_UP_SECONDS):
                 while self._seen < last:
