@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from tinydb import TinyDB
 from tinydb.storages import Storage
 
-from infra.files import write_file
+from functions.contract.files import write_file
 from infra.problem import Problem
 from infra.settings import Address
 from infra.stack.paths import Paths

@@ -14,7 +14,6 @@ What was found with Mosquitto 2.0.11:
 """
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +23,7 @@ from cryptography import x509
 
 from bridge.broker.alarms import Alarms
 from bridge.broker.lines import Line, ReloadFailed, Reloading
+from functions.contract.files import write_file
 from functions.domain.faults import Denied, Malformed, Unavailable
 
 _TOLD_WITHIN_SECONDS = 0.5
@@ -58,15 +58,8 @@ class CrlFile:
             Unavailable: the file cannot be written.
         """
         check(pem)
-        beside = self._path.with_name(f"{self._path.name}.new")
         try:
-            with beside.open("wb") as file:
-                os.fchmod(file.fileno(), _MODE)
-                file.write(pem.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self._path)
-            _sync(self._path.parent)
+            write_file(self._path, pem.encode(), mode=_MODE)
             is_there = self.holds(pem)
         except OSError as problem:
             raise Unavailable(detail=f"The CRL cannot be written: {problem}.") from problem
@@ -207,11 +200,3 @@ class Loader:
         except Denied:
             return False
         return True
-
-
-def _sync(folder: Path) -> None:
-    held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(held)
-    finally:
-        os.close(held)

@@ -81,7 +81,7 @@ class Bundle:
         Raises:
             Problem: the disk refuses; key and CSR stay.
         """
-        from infra.files import write_file
+        from functions.contract.files import write_file
 
         try:
             write_file(self.certificate, issued.cert_pem.encode(), mode=0o644)
@@ -148,7 +148,7 @@ def write_bundle(folder: Path, files: "Iterable[FileContent]") -> None:
     Raises:
         Problem: the disk refuses; the hub still has the bundle.
     """
-    from infra.files import write_file
+    from functions.contract.files import write_file
 
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -169,12 +169,10 @@ def _site(node: "Node") -> Site:
 
 def _create(path: Path, text: str) -> None:
     """Write a file that must not exist yet, for its owner only; durable when it returns."""
+    from functions.contract.files import sync_directory
+
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_directory(path.parent)

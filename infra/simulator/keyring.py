@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from infra.files import write_file
+from functions.contract.files import write_file
 from infra.problem import Problem
 
 _SUFFIX = ".pem"

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from functions.contract.files import write_file
 from functions.plugins import GROUP, PluginError, load_routes
 from functions.route import Route
-from infra.files import write_file
 from infra.node import Node, write_node
 from infra.problem import Problem
 from infra.settings import Settings
