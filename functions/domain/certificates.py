@@ -132,6 +132,34 @@ class Certificate:
     issuer: str = ""
 
 
+def entry_of(
+    signed: Signed,
+    *,
+    purpose: Purpose,
+    common_name: str,
+    at: datetime,
+    gate: str,
+    issued_to: str,
+    csr_digest: str,
+) -> Certificate:
+    """The register's entry of what was signed at a time, through a gate, for a caller."""
+    return Certificate(
+        serial=signed.serial,
+        purpose=purpose,
+        common_name=common_name,
+        fingerprint=signed.fingerprint,
+        not_before=signed.not_before,
+        not_after=signed.not_after,
+        issued_at=at,
+        gate=gate,
+        issued_to=issued_to,
+        csr_digest=csr_digest,
+        pem=signed.pem,
+        key=signed.key,
+        issuer=signed.issuer,
+    )
+
+
 def key_name(kind: str, curve: str, bits: int) -> str:
     """A kind of key in short: ``ec secp256r1``, ``rsa 2048``, ``ed25519``."""
     return f"{kind} {curve or bits or ''}".strip()

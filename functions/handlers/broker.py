@@ -5,7 +5,7 @@ Writes     certificates, trust
 """
 
 from functions.contract.messages import BrokerCertify, Done, Issued, TrustTaken
-from functions.domain.certificates import BROKER_LIFETIME, Certificate, Gate, Purpose
+from functions.domain.certificates import BROKER_LIFETIME, Gate, Purpose, entry_of
 from functions.handlers.ca import complete
 from functions.handlers.certificates import issued
 from functions.handlers.issuing import lost_races_can_be_retried, read_request
@@ -26,20 +26,14 @@ async def certify(call: Call[BrokerCertify], hub: Hub) -> Issued:
     signed = await hub.authority.sign_server(
         call.body.csr_pem, hostnames=call.body.hostnames, not_after=now + BROKER_LIFETIME
     )
-    certificate = Certificate(
-        serial=signed.serial,
+    certificate = entry_of(
+        signed,
         purpose=Purpose.SERVER,
         common_name="hub-broker",
-        fingerprint=signed.fingerprint,
-        not_before=signed.not_before,
-        not_after=signed.not_after,
-        issued_at=now,
+        at=now,
         gate=Gate.SYSTEM,
         issued_to=str(call.caller),
         csr_digest=digest,
-        pem=signed.pem,
-        key=signed.key,
-        issuer=signed.issuer,
     )
     await hub.certificates.create(signed.serial, certificate)
     return issued(certificate, hub)

@@ -50,14 +50,7 @@ async def _create_from_csr(call: Call[CreateFromCsr], steps: Joining, hub: Hub) 
     )
     with lost_races_can_be_retried():
         certificate = await issue(application, steps, hub)
-    return CertificateCreated(
-        request_id=body.request_id,
-        device_id=certificate.common_name,
-        certificate_id=certificate.serial,
-        cert_pem=certificate.pem,
-        ca_chain_pem=hub.authority.chain_pem,
-        expires_at=certificate.not_after,
-    )
+    return created(certificate, body.request_id, hub)
 
 
 async def create_device(call: Call[DeviceCreate], hub: Hub) -> Issued:
@@ -96,6 +89,18 @@ async def register(call: Call[Any], name: DeviceId, csr_pem: str, days: int | No
     if steps.after is not None:
         await record(hub, call, "device.created", name, before=steps.before, after=steps.after)
     return certificate
+
+
+def created(certificate: Certificate, request_id: str | None, hub: Hub) -> CertificateCreated:
+    """The reply that carries a certificate to the device that asked for it."""
+    return CertificateCreated(
+        request_id=request_id,
+        device_id=certificate.common_name,
+        certificate_id=certificate.serial,
+        cert_pem=certificate.pem,
+        ca_chain_pem=hub.authority.chain_pem,
+        expires_at=certificate.not_after,
+    )
 
 
 def issued(certificate: Certificate, hub: Hub) -> Issued:

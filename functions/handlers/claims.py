@@ -24,7 +24,7 @@ from functions.contract.messages import (
     Done,
     Issued,
 )
-from functions.domain.certificates import CLAIM_CERTIFICATE_LIFETIME, Certificate, Gate, Purpose, is_usable
+from functions.domain.certificates import CLAIM_CERTIFICATE_LIFETIME, Certificate, Gate, Purpose, entry_of, is_usable
 from functions.domain.enrolment import ClaimCertificate, is_claim_live
 from functions.domain.faults import Conflict, NotFound, Reason, Unavailable
 from functions.domain.names import CLAIM_PREFIX, ClaimName, claim_name
@@ -237,20 +237,14 @@ async def _register(
         purpose=Purpose.CLAIM,
         not_after=now + (timedelta(days=days) if days is not None else CLAIM_CERTIFICATE_LIFETIME),
     )
-    certificate = Certificate(
-        serial=signed.serial,
+    certificate = entry_of(
+        signed,
         purpose=Purpose.CLAIM,
         common_name=f"{CLAIM_PREFIX}{name}",
-        fingerprint=signed.fingerprint,
-        not_before=signed.not_before,
-        not_after=signed.not_after,
-        issued_at=now,
+        at=now,
         gate=Gate.CLAIM,
         issued_to=str(call.caller),
         csr_digest=digest,
-        pem=signed.pem,
-        key=signed.key,
-        issuer=signed.issuer,
     )
     await hub.certificates.create(signed.serial, certificate)
     return certificate

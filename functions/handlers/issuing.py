@@ -28,6 +28,7 @@ from functions.domain.certificates import (
     Gate,
     Purpose,
     SigningRequest,
+    entry_of,
     is_usable,
     judge_request,
 )
@@ -314,20 +315,14 @@ async def _register(application: Application, decided: Written[Claim], steps: Jo
         hub, application.csr_pem, claim.device, serial=claim.certificate, not_after=now + application.lifetime
     )
     await steps.tell("signed", {"serial": signed.serial}, changes=False)
-    certificate = Certificate(
-        serial=signed.serial,
+    certificate = entry_of(
+        signed,
         purpose=Purpose.DEVICE,
         common_name=claim.device,
-        fingerprint=signed.fingerprint,
-        not_before=signed.not_before,
-        not_after=signed.not_after,
-        issued_at=now,
+        at=now,
         gate=application.gate,
         issued_to=str(application.applicant.caller),
         csr_digest=application.digest,
-        pem=signed.pem,
-        key=signed.key,
-        issuer=signed.issuer,
     )
     try:
         await hub.certificates.create(signed.serial, certificate)

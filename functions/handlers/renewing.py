@@ -23,6 +23,7 @@ from functions.domain.faults import Malformed, Reason, Unavailable
 from functions.domain.renewals import judge_confirmation, judge_renewal, judge_session, note_session
 from functions.domain.sessions import SessionMark
 from functions.handlers.auditing import record
+from functions.handlers.certificates import created
 from functions.handlers.issuing import Application, issue, lost_races_can_be_retried, read_request
 from functions.handlers.joining import Joining
 from functions.handlers.lapsing import finish_claim
@@ -62,14 +63,7 @@ async def renew(call: Call[Renew], hub: Hub) -> CertificateCreated:
         await amend(hub.renewals, name, partial(note_session, session=session))
     if steps.after is not None:
         await record(hub, call, "device.renewed", name, before=steps.before, after=steps.after)
-    return CertificateCreated(
-        request_id=body.request_id,
-        device_id=certificate.common_name,
-        certificate_id=certificate.serial,
-        cert_pem=certificate.pem,
-        ca_chain_pem=hub.authority.chain_pem,
-        expires_at=certificate.not_after,
-    )
+    return created(certificate, body.request_id, hub)
 
 
 async def confirm(call: Call[RenewConfirm], hub: Hub) -> RenewConfirmed:
