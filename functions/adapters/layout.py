@@ -181,13 +181,7 @@ class Stream:
             StreamConfig(
                 name=f"{self.name}-{number}",
                 subjects=[f"devicehub.stored.{self.name}.{number}.>"],
-                max_msgs_per_subject=-1,
-                max_msg_size=-1,
-                max_age=self.max_age_seconds,
-                max_bytes=self.max_bytes,
-                discard=DiscardPolicy.OLD,
-                allow_rollup_hdrs=False,
-                deny_delete=True,
+                **_growing(self.max_age_seconds, self.max_bytes),
                 **_common(self.name, self.shards, replicas),
             )
             for number in range(self.shards)
@@ -217,14 +211,8 @@ class AuditTrail:
             StreamConfig(
                 name=self.name,
                 subjects=[f"devicehub.stored.audit.{self.trail}.>"],
-                max_msgs_per_subject=-1,
-                max_msg_size=-1,
-                max_age=self.max_age_seconds,
-                max_bytes=self.max_bytes,
-                discard=DiscardPolicy.OLD,
-                allow_rollup_hdrs=False,
-                deny_delete=True,
                 deny_purge=True,
+                **_growing(self.max_age_seconds, self.max_bytes),
                 **_common(self.name, 1, replicas),
             )
         ]
@@ -325,6 +313,19 @@ async def prepare(
         raise LayoutError(f"The NATS server refused to make the hub's storage: {problem.description}.") from problem
     except (nats.errors.Error, OSError) as problem:
         raise Unavailable(detail="The NATS server did not answer while its storage was prepared.") from problem
+
+
+def _growing(max_age_seconds: float, max_bytes: int) -> dict[str, Any]:
+    """A stream that is only appended to, of which the oldest goes by its age or for room."""
+    return {
+        "max_msgs_per_subject": -1,
+        "max_msg_size": -1,
+        "max_age": max_age_seconds,
+        "max_bytes": max_bytes,
+        "discard": DiscardPolicy.OLD,
+        "allow_rollup_hdrs": False,
+        "deny_delete": True,
+    }
 
 
 def _common(name: str, shards: int, replicas: int) -> dict[str, Any]:
