@@ -1,6 +1,7 @@
 """All devices out and in over HTTP, as CSV or NDJSON, a part at a time however many there are."""
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import ExitStack
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -139,11 +140,11 @@ async def import_devices(request: Request) -> Response:
         return await call(request, proven, "registry", "import", payload=batch, within=_IMPORT_SECONDS)
 
     importing = Import(_MEDIA_TYPES[kind], send, dry_run=_switch(values, "dryRun", default=False))
-    try:
+    with ExitStack() as refused:
+        refused.callback(importing.close)
         await importing.take(request.stream())
-    except BaseException:
-        importing.close()
-        raise
+        # From here on who sends the report closes it.
+        refused.pop_all()
     return StreamingResponse(_reported(importing), media_type=JSON)
 
 
