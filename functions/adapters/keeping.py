@@ -7,8 +7,8 @@ The directory of the CA holds
                 power cut never leaves a key beside another's certificate.
 ``root.crt``    what is trusted, public: the same certificates, and those of
                 other authorities. It follows from the record of the decision.
-``XXXX.pem``    an authority that was made or brought along and not decided on
-                yet, as ``root.key`` is; named by its fingerprint.
+``<digits>.pem``  an authority that was made or brought along and not decided
+                on yet, as ``root.key`` is; named by its fingerprint.
 
 Each is written beside and renamed, and all are private (0600). A key is
 encrypted (PKCS #8) where a passphrase is given; one that is not yet is, when
