@@ -7,7 +7,7 @@ import typer
 from infra.cli import group, record, transfer
 from infra.cli.connection import ask, data_directory, node_of, plain
 from infra.cli.console import say, say_json
-from infra.cli.options import AsJson, Data, Days, Device, NewDevice, Out
+from infra.cli.options import AsJson, Data, Days, Device, NewDevice, Out, QueryOption, query_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,9 +54,7 @@ def list_(
     query: Annotated[
         str, typer.Argument(metavar="[QUERY]", help="Which: a text, or such as 'status:offline lastSeen>7d -tag:lab'.")
     ] = "",
-    q: Annotated[
-        str, typer.Option("--q", metavar="QUERY", help="The same as QUERY, which may then begin with '-'.")
-    ] = "",
+    q: QueryOption = "",
     sort: Annotated[
         str, typer.Option("--sort", metavar="FIELDS", help="What to sort by, as model,-lastSeen; by id if not given.")
     ] = "",
@@ -74,9 +72,7 @@ def list_(
     from functions.contract.messages import DevicePage, RegistryQuery
     from infra.cli.tables import moment, say_part, show_table
 
-    if query and q:
-        raise typer.BadParameter("Give the query once, as QUERY or with --q.")
-    wanted = query or q
+    wanted = query_of(query, q)
     asked = RegistryQuery(q=wanted, sort=sort, limit=limit, offset=offset)
     page = ask(data, "devicehub.registry.query", asked, DevicePage)
     if as_json:

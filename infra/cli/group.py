@@ -7,7 +7,7 @@ import typer
 
 from infra.cli.connection import ask, plain
 from infra.cli.console import say, say_json
-from infra.cli.options import AsJson, Data, Group
+from infra.cli.options import AsJson, Data, Group, QueryOption, query_of
 
 app = typer.Typer(no_args_is_help=True, help="Groups: those that devices are in, and those that are a query's answer.")
 
@@ -85,18 +85,14 @@ def facets(
     query: Annotated[
         str, typer.Argument(metavar="[QUERY]", help="Which devices; as for 'devicehub device list'.")
     ] = "",
-    q: Annotated[
-        str, typer.Option("--q", metavar="QUERY", help="The same as QUERY, which may then begin with '-'.")
-    ] = "",
+    q: QueryOption = "",
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
     """Count the devices that match by status, group, model and tag; of each the 100 that most have."""
     from functions.contract.messages import FacetQuery, Facets
 
-    if query and q:
-        raise typer.BadParameter("Give the query once, as QUERY or with --q.")
-    found = ask(data, "devicehub.registry.facets", FacetQuery(q=query or q), Facets)
+    found = ask(data, "devicehub.registry.facets", FacetQuery(q=query_of(query, q)), Facets)
     if as_json:
         say_json(plain(found))
         return

@@ -23,6 +23,13 @@ def checked(check: Callable[[str], str]) -> Callable[[str], str]:
     return parse
 
 
+def query_of(argument: str, option: str) -> str:
+    """The query, which is given as QUERY or with ``--q``. Raises BadParameter if it is given twice."""
+    if argument and option:
+        raise typer.BadParameter("Give the query once, as QUERY or with --q.")
+    return argument or option
+
+
 def _id_or_role(text: str) -> str:
     if not is_role(text):
         raise Malformed(
@@ -44,6 +51,9 @@ Data = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+QueryOption = Annotated[
+    str, typer.Option("--q", metavar="QUERY", help="The same as QUERY, which may then begin with '-'.")
+]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write the bundle.")]
 Days = Annotated[int | None, typer.Option("--days", min=1, max=36500, help="How long the certificate is valid.")]
 Group = Annotated[str, typer.Argument(metavar="NAME", parser=checked(group_name), help="The name of the group.")]
