@@ -13,7 +13,7 @@ from functions.adapters.clock import SystemClock
 from functions.adapters.layout import open_stores
 from functions.contract.messages import DevicePage, RegistryQuery
 from functions.domain.callers import DEVICE, Caller
-from functions.domain.certificates import Certificate, Purpose
+from functions.domain.certificates import Certificate, Purpose, entry_of
 from functions.domain.devices import Device
 from functions.domain.faults import Conflict, Fault, Unavailable
 from functions.domain.sessions import Presence
@@ -82,18 +82,14 @@ async def _record(number: int, ca: LocalAuthority, csr: str) -> tuple[Device, Ce
     signed = await ca.sign(
         csr, common_name=name(number), purpose=Purpose.DEVICE, not_after=now + timedelta(days=365 + number % 700)
     )
-    certificate = Certificate(
-        serial=signed.serial,
+    certificate = entry_of(
+        signed,
         purpose=Purpose.DEVICE,
         common_name=name(number),
-        fingerprint=signed.fingerprint,
-        not_before=signed.not_before,
-        not_after=signed.not_after,
-        issued_at=now,
+        at=now,
         gate="provision",
         issued_to="claim:default",
         csr_digest=f"{number:064x}",
-        pem=signed.pem,
     )
     device = Device(
         id=name(number),
