@@ -12,12 +12,13 @@ from tinydb import TinyDB
 from tinydb.storages import MemoryStorage
 
 from functions.adapters.audit import AUDIT_TABLE, TinyAudit, TinyTrails
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import open_index
 from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_tables
 from functions.adapters.register_index import TinyRegister
+from functions.adapters.roots import make_root
 from functions.adapters.roster import TinyRoster
 from functions.adapters.whitelist_index import TinyWhitelist
 from functions.contract.messages import Message

@@ -30,12 +30,11 @@ from functions.adapters.roots import (
     hash_for,
     import_ca,
     key_usage,
+    make_root,
     pem_of,
     random_serial,
     read_ca,
 )
-from functions.adapters.roots import make_root as make_root
-from functions.contract.requests import make_request as make_request
 from functions.domain.ca import Chain, Trust, Trusted, bundle
 from functions.domain.certificates import (
     MAX_CSR_CHARACTERS,

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from functions.adapters.authority import make_request
+from functions.contract.requests import make_request
 from functions.domain.faults import Conflict, Reason
 from functions.ports import KeyPair
 

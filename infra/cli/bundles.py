@@ -51,7 +51,7 @@ class Bundle:
         Raises:
             Problem: the directory holds a file of the bundle already, or cannot be written.
         """
-        from functions.adapters.authority import make_request
+        from functions.contract.requests import make_request
 
         finished = (self.certificate, self.folder / CA, self.folder / CONFIG)
         try:

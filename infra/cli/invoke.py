@@ -190,9 +190,10 @@ def _open_state(state: Path | None) -> "TinyDB":
 
 
 def _open_authority(state: Path | None) -> "Authority":
-    from functions.adapters.authority import LocalAuthority, make_root
+    from functions.adapters.authority import LocalAuthority
     from functions.adapters.clock import SystemClock
     from functions.adapters.keeping import FileKeeping, MemoryKeeping
+    from functions.adapters.roots import make_root
     from functions.contract.environment import Environment
 
     folder = (state.parent if state else Path()) / "ca"

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from functions.adapters.authority import LocalAuthority, make_request
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
 from functions.adapters.layout import open_stores
 from functions.contract.messages import DevicePage, RegistryQuery
+from functions.contract.requests import make_request
 from functions.domain.callers import DEVICE, Caller
 from functions.domain.certificates import Certificate, Purpose, entry_of
 from functions.domain.devices import Device

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import psutil
 from nats.aio.client import Client
 
-from functions.adapters.authority import make_request
 from functions.contract.bus import Bus
 from functions.contract.messages import DeviceCreate, EnrolmentOpen, EnrolmentView, Issued, TokenCreate, TokenCreated
+from functions.contract.requests import make_request
 from infra.node import known_paths
 from infra.stack.paths import Paths
 from tests.bench.measure import Processes

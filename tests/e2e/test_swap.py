@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from functions.adapters.authority import make_request
 from functions.adapters.layout import open_stores
 from functions.contract.bus import Bus
 from functions.contract.messages import (
@@ -24,6 +23,7 @@ from functions.contract.messages import (
     TwinDesire,
     TwinView,
 )
+from functions.contract.requests import make_request
 from functions.domain.faults import Fault
 from tests.e2e.devices import Device
 from tests.e2e.rig import CLI, RunningHub, until

@@ -239,8 +239,8 @@ def test_a_device_that_exists_is_refused_and_leaves_no_key(hub: Hub, tmp_path: P
 
 def test_an_interrupted_create_ends_with_the_certificate_that_was_signed(hub: Hub, tmp_path: Path) -> None:
     """As after a crash between signing and writing: key and CSR lie there, the certificate does not."""
-    from functions.adapters.authority import make_request
     from functions.contract.messages import DeviceCreate, Issued
+    from functions.contract.requests import make_request
     from infra.cli.connection import ask
 
     csr, key = make_request("pump-0003")

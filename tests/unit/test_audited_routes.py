@@ -12,8 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.hasher import HmacHasher
+from functions.adapters.roots import make_root
 from functions.domain.alarms import Alarm, Severity
 from functions.domain.audit import AuditEntry
 from functions.domain.ca import trust_alone

@@ -8,7 +8,8 @@ import pytest
 import structlog
 from cryptography import x509
 
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
+from functions.adapters.roots import make_root
 from functions.chores import CHORES, do_chores
 from functions.contract.messages import Nothing
 from functions.domain.alarms import Alarm, AlarmState, Severity

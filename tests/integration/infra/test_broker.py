@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.adapters.authority import make_request
+from functions.contract.requests import make_request
 from functions.domain.certificates import Purpose
 from infra.settings import Address
 from infra.stack.certificates import gather_crl, gather_root

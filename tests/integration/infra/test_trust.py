@@ -9,8 +9,9 @@ from itertools import product
 from pathlib import Path
 
 from bridge.broker.server import Server, ServerFiles
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
+from functions.adapters.roots import make_root
 from functions.contract.requests import make_request
 from functions.domain.certificates import Purpose
 from infra.settings import Address

@@ -11,8 +11,9 @@ from cryptography.x509.oid import AttributeOID, ExtendedKeyUsageOID, NameOID, Ob
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
+from functions.adapters.roots import make_root
 from functions.domain.certificates import Purpose, judge_request
 from functions.domain.faults import Malformed, Reason
 

@@ -14,7 +14,9 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.adapters.authority import LocalAuthority, make_request, make_root
+from functions.adapters.authority import LocalAuthority
+from functions.adapters.roots import make_root
+from functions.contract.requests import make_request
 from functions.domain.certificates import MAX_CSR_CHARACTERS, Purpose, RevocationReason, Signed, judge_request
 from functions.domain.faults import Malformed, Reason, Unavailable
 from functions.testing import SettableClock

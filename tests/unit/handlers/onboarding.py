@@ -10,9 +10,9 @@ from typing import Any
 
 from cryptography import x509
 
-from functions.adapters.authority import make_request
 from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, Issued, Provisioned
 from functions.contract.messages import ProvisionRequest as Request
+from functions.contract.requests import make_request
 from functions.domain.audit import AuditEntry
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
+from functions.adapters.roots import make_root
 from functions.contract.messages import Access, DeviceRevoke, Nothing
 from functions.domain.marks import Revoked
 from functions.handlers import access, records

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.keeping import FileKeeping
+from functions.adapters.roots import make_root
 from functions.contract.messages import (
     BrokerCertify,
     CaCreate,

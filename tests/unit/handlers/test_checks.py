@@ -7,8 +7,9 @@ from typing import Any
 
 from cryptography import x509
 
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.keeping import FileKeeping
+from functions.adapters.roots import make_root
 from functions.contract.messages import AlarmQuery, Nothing, SessionOpened, Telemetry
 from functions.domain.ca import Trusted, trust_alone
 from functions.domain.certificates import Certificate, Purpose

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from bridge.broker.process import Process
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
+from functions.adapters.roots import make_root
 from functions.domain.faults import Unavailable
 from tests.integration.bridge.broker.client import ADMINISTRATIVE_ACTION, NOT_AUTHORISED, Refused
 from tests.integration.bridge.broker.conftest import Join, Keeping

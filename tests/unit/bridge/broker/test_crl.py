@@ -10,7 +10,8 @@ import pytest
 from bridge.broker.alarms import Alarms
 from bridge.broker.crl import CrlFile, Loader, check, is_lapsed
 from bridge.broker.lines import ReloadFailed, Reloading
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
+from functions.adapters.roots import make_root
 from functions.domain.faults import Denied, Malformed, Unavailable
 from functions.testing import START, SettableClock
 from tests.unit.bridge.broker.memory import NOW, MemoryFunctions

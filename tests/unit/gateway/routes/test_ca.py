@@ -3,8 +3,8 @@
 import pytest
 from cryptography import x509
 
-from functions.adapters.authority import LocalAuthority, make_root
-from functions.adapters.roots import key_pem, read_key
+from functions.adapters.authority import LocalAuthority
+from functions.adapters.roots import key_pem, make_root, read_key
 from functions.contract.messages import CaReplaced, CaView
 from functions.domain.tokens import Scope
 from functions.testing import SettableClock

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from functions.adapters.authority import make_root
+from functions.adapters.roots import make_root
 from functions.domain.ca import trust_alone
 from functions.domain.groups import Group
 from functions.domain.tokens import Scope

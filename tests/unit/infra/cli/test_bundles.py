@@ -9,8 +9,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
+from functions.adapters.roots import make_root
 from functions.contract.messages import Issued
 from functions.domain.certificates import Purpose
 from functions.domain.faults import Conflict, Reason, Unavailable

@@ -7,7 +7,8 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from functions.adapters.authority import make_request, make_root
+from functions.adapters.roots import make_root
+from functions.contract.requests import make_request
 from functions.routes import ROUTES
 from infra.cli.invoke import find_route
 from infra.cli.main import app

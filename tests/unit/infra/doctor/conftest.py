@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from functions.adapters.authority import make_root
+from functions.adapters.roots import make_root
 from infra.doctor.finding import Patient
 from infra.node import Node, write_node
 from infra.settings import Settings

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from functions.adapters.authority import make_request, make_root
-from functions.adapters.roots import key_pem
+from functions.adapters.roots import key_pem, make_root
+from functions.contract.requests import make_request
 from functions.domain.certificates import Purpose
 from infra.doctor import certificates
 from infra.doctor.finding import Check, Patient

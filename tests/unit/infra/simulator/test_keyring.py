@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from functions.adapters.authority import LocalAuthority, make_root
+from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
+from functions.adapters.roots import make_root
 from functions.domain.certificates import Purpose
 from infra.problem import Problem
 from infra.simulator.keyring import Identity, Keyring

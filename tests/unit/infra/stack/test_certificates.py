@@ -5,8 +5,7 @@ import pytest
 from cryptography import x509
 
 from bridge.broker.server import is_fit
-from functions.adapters.authority import make_root
-from functions.adapters.roots import is_encrypted
+from functions.adapters.roots import is_encrypted, make_root
 from functions.domain.certificates import Gate, Purpose
 from infra.problem import Problem
 from infra.stack.certificates import Root, gather_crl, gather_root, gather_server, server_entry
