@@ -116,7 +116,7 @@ def _models() -> dict[str, type[BaseModel]]:
         for name, kind in vars(messages).items()
         if isinstance(kind, type)
         and issubclass(kind, BaseModel)
-        and kind.__module__ == messages.__name__
+        and kind.__module__.startswith(f"{messages.__name__}.")
         and kind.__name__ == name
         and kind not in _BASES
         and name.isidentifier()

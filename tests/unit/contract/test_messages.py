@@ -13,7 +13,7 @@ from functions.contract import messages as m
 MODELS = [
     kind
     for _, kind in inspect.getmembers(m, inspect.isclass)
-    if issubclass(kind, m.Message) and kind.__module__ == m.__name__
+    if issubclass(kind, m.Message) and kind.__module__.startswith(f"{m.__name__}.")
 ]
 FROM_DEVICES = [kind for kind in MODELS if issubclass(kind, m.FromDevice) and kind is not m.FromDevice]
 REQUESTS = [kind for kind in MODELS if issubclass(kind, m.Request) and kind is not m.Request]
