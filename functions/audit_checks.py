@@ -7,10 +7,10 @@ from datetime import timedelta
 
 from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.faults import Malformed
-from functions.ports import Audit, AuditPage
+from functions.ports import Audit, Page
 from functions.testing import START, refused
 
-Find = Callable[[AuditWanted], Awaitable[AuditPage]]
+Find = Callable[[AuditWanted], Awaitable[Page[AuditEntry]]]
 Recorded = Callable[[Trail], Awaitable[list[AuditEntry]]]
 
 

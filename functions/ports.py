@@ -78,6 +78,14 @@ class Kept(Generic[T_co]):
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some of what is wanted, in the order asked for, and how many there are of it in all."""
+
+    entries: list[T]
+    total: int
+
+
 class Store(Protocol[T]):
     """Values of one type under keys, each with a revision, written only over the revision that was read.
 
@@ -299,31 +307,15 @@ class Audit(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class AuditPage:
-    """Some of the wanted entries, and how many there are in all.
-
-    The number is exact up to 10,000, and beyond that at most a second old.
-    """
-
-    entries: list[AuditEntry]
-    total: int
-
-
 class Trails(Protocol):
     """The audit trail's index: what was written, a moment later, for who asks."""
 
-    async def find(self, wanted: AuditWanted) -> AuditPage:
-        """A page of the entries that are wanted. Raises Unavailable while they are still being read."""
+    async def find(self, wanted: AuditWanted) -> Page[AuditEntry]:
+        """A page of the entries that are wanted; the total is exact up to 10,000, beyond that at most a second old.
+
+        Raises Unavailable while they are still being read.
+        """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some of the wanted devices, each as the JSON of its ``DeviceView``, and how many there are in all."""
-
-    views: list[bytes]
-    total: int
 
 
 class Index(Protocol):
@@ -334,8 +326,11 @@ class Index(Protocol):
         """The paths of what devices report that can be asked for."""
         ...
 
-    async def query(self, wanted: DeviceQuery) -> Page:
-        """A page of those wanted, with the total. Raises Malformed where a group's own query cannot be answered."""
+    async def query(self, wanted: DeviceQuery) -> Page[bytes]:
+        """A page of those wanted, each as the JSON of its ``DeviceView``.
+
+        Raises Malformed where a group's own query cannot be answered.
+        """
         ...
 
     async def count(self, where: Condition, *, drifted_for: timedelta, most: int | None = None) -> Counts:
@@ -361,34 +356,18 @@ class Index(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RegisterPage:
-    """Some of the wanted certificates, and how many there are in all."""
-
-    entries: list[Entry]
-    total: int
-
-
 class Register(Protocol):
     """The register's index: every certificate ever issued, found without scanning the store."""
 
-    async def find(self, wanted: CertificatesWanted, now: datetime) -> RegisterPage:
+    async def find(self, wanted: CertificatesWanted, now: datetime) -> Page[Entry]:
         """A page of the certificates that are wanted at this time, and how many there are in all."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class WhitelistFound:
-    """Some of the wanted entries, and how many there are in all."""
-
-    entries: list[Whitelisted]
-    total: int
 
 
 class WhitelistIndex(Protocol):
     """The whitelist as it can be asked: found without reading the store whole."""
 
-    async def find(self, wanted: WhitelistWanted, limit: int, offset: int) -> WhitelistFound:
+    async def find(self, wanted: WhitelistWanted, limit: int, offset: int) -> Page[Whitelisted]:
         """A page of the wanted entries; what was written before the question is in it. Raises Unavailable."""
         ...
 

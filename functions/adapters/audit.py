@@ -16,7 +16,7 @@ from functions.adapters.durable import write
 from functions.adapters.layout import TRAILS
 from functions.domain.audit import AuditEntry, AuditRecord, AuditWanted, Trail, left_out
 from functions.domain.faults import Unavailable
-from functions.ports import AuditPage
+from functions.ports import Page
 
 _MESSAGE_ID = "Nats-Msg-Id"
 # Records that wait for the storage, at most: a thousand of the largest are 64 MiB, of the usual ones 1 MiB.
@@ -179,9 +179,9 @@ class TinyTrails:
     def __init__(self, audit: TinyAudit) -> None:
         self._audit = audit
 
-    async def find(self, wanted: AuditWanted) -> AuditPage:
+    async def find(self, wanted: AuditWanted) -> Page[AuditEntry]:
         """A page of the entries that are wanted."""
         found = sorted(filter(wanted.matches, self._audit.written), key=lambda one: one.id)
         if not wanted.oldest_first:
             found.reverse()
-        return AuditPage(found[wanted.offset : wanted.offset + wanted.limit], len(found))
+        return Page(found[wanted.offset : wanted.offset + wanted.limit], len(found))

@@ -96,7 +96,7 @@ class BucketIndex:
         for stage in reversed(self._stages):
             await stage.stop()
 
-    async def query(self, wanted: DeviceQuery) -> Page:
+    async def query(self, wanted: DeviceQuery) -> Page[bytes]:
         """A page of the devices that are wanted, and how many there are in all.
 
         Raises:
@@ -205,7 +205,7 @@ class TinyIndex:
         """The paths of what devices report that can be asked for."""
         return self._paths
 
-    async def query(self, wanted: DeviceQuery) -> Page:
+    async def query(self, wanted: DeviceQuery) -> Page[bytes]:
         """A page of the devices that are wanted, and how many there are in all."""
         return self._read().query(wanted, self._clock.now())
 

@@ -138,7 +138,7 @@ class Inventory:
         if saved is not None:
             self._saved[name] = saved
 
-    def query(self, wanted: DeviceQuery, now: datetime) -> Page:
+    def query(self, wanted: DeviceQuery, now: datetime) -> Page[bytes]:
         """A page of the devices that are wanted, and how many there are in all.
 
         Raises:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from functions.domain.certificates import Certificate, Purpose, RevocationReason, is_weak_key
 from functions.domain.inventory import Sort
 from functions.domain.register import CertificatesWanted, Entry, State
-from functions.ports import RegisterPage
+from functions.ports import Page
 
 # What is filtered and sorted by stands first in the row, as SQLite reads no further than it must. Times are
 # microseconds since 1970. One transaction for good, as nothing is taken back and nothing kept.
@@ -121,7 +121,7 @@ class CertificateTable:
             self._rows.execute(_NAME, (device, serial))
         self._rows.execute(_SUPERSEDE, (device,))
 
-    def find(self, wanted: CertificatesWanted, now: datetime) -> RegisterPage:
+    def find(self, wanted: CertificatesWanted, now: datetime) -> Page[Entry]:
         """A page of the certificates that are wanted at this time, and how many there are in all."""
         values = _values(wanted, now)
         conditions = [*_conditions(wanted)]
@@ -134,7 +134,7 @@ class CertificateTable:
         total: int = self._rows.execute(f"{_COUNT}{named}{where}", values).fetchone()[0]
         way = named or self._way(wanted, total)
         statement = f"{_ALL}{way}{where} ORDER BY {_order(wanted.sorts)} LIMIT :limit OFFSET :offset"
-        return RegisterPage([_entry(row) for row in self._rows.execute(statement, values)], total)
+        return Page([_entry(row) for row in self._rows.execute(statement, values)], total)
 
     def _numbers_with(self, text: str) -> set[int]:
         folded = text.casefold()

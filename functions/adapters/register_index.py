@@ -14,8 +14,8 @@ from functions.adapters.tinydb_store import TinyStore
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device
 from functions.domain.faults import Unavailable
-from functions.domain.register import CertificatesWanted
-from functions.ports import RegisterPage
+from functions.domain.register import CertificatesWanted, Entry
+from functions.ports import Page
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class SqliteRegister:
         await self._following.stop()
         self._table.close()
 
-    async def find(self, wanted: CertificatesWanted, now: datetime) -> RegisterPage:
+    async def find(self, wanted: CertificatesWanted, now: datetime) -> Page[Entry]:
         """A page of the certificates that are wanted at this time, and how many there are in all.
 
         Raises:
@@ -100,7 +100,7 @@ class TinyRegister:
         self._certificates = certificates
         self._devices = devices
 
-    async def find(self, wanted: CertificatesWanted, now: datetime) -> RegisterPage:
+    async def find(self, wanted: CertificatesWanted, now: datetime) -> Page[Entry]:
         """A page of the certificates that are wanted at this time, and how many there are in all."""
         table = CertificateTable()
         try:

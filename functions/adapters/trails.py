@@ -22,9 +22,9 @@ from functions.adapters.feed import Change, LogFeed
 from functions.adapters.following import Follower, end
 from functions.adapters.layout import TRAILS, AuditTrail
 from functions.adapters.trail_table import EXACT_UP_TO, TrailReader, TrailTable
-from functions.domain.audit import AuditWanted
+from functions.domain.audit import AuditEntry, AuditWanted
 from functions.domain.faults import Unavailable
-from functions.ports import AuditPage
+from functions.ports import Page
 
 R = TypeVar("R")
 
@@ -97,7 +97,7 @@ class SqliteTrails:
         if self._scratch is not None:
             self._scratch.cleanup()
 
-    async def find(self, wanted: AuditWanted) -> AuditPage:
+    async def find(self, wanted: AuditWanted) -> Page[AuditEntry]:
         """A page of the entries that are wanted.
 
         Raises:
@@ -110,7 +110,7 @@ class SqliteTrails:
             if task.done() and not task.cancelled() and (problem := task.exception()):
                 raise Unavailable(detail="The audit trail cannot be read now.") from problem
         entries = await self._on_thread(lambda: reader.find(wanted))
-        return AuditPage(entries, await self._total(wanted, reader))
+        return Page(entries, await self._total(wanted, reader))
 
     async def _total(self, wanted: AuditWanted, reader: TrailReader) -> int:
         what = replace(wanted, limit=0, offset=0, oldest_first=False)

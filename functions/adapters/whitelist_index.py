@@ -16,7 +16,7 @@ from functions.adapters.tinydb_store import TinyStore
 from functions.domain.enrolment import Whitelisted
 from functions.domain.faults import Unavailable
 from functions.domain.whitelist import Wanted, select
-from functions.ports import WhitelistFound
+from functions.ports import Page
 
 # After a restart of the server the feed is silent for 1.5 s before it is opened anew.
 _CATCH_UP_SECONDS = 3.0
@@ -62,7 +62,7 @@ class BucketWhitelist:
         """Follow no longer."""
         await self._following.stop()
 
-    async def find(self, wanted: Wanted, limit: int, offset: int) -> WhitelistFound:
+    async def find(self, wanted: Wanted, limit: int, offset: int) -> Page[Whitelisted]:
         """A page of the wanted entries, and how many there are in all.
 
         Raises:
@@ -106,11 +106,11 @@ class TinyWhitelist:
     def __init__(self, entries: TinyStore[Whitelisted]) -> None:
         self._entries = entries
 
-    async def find(self, wanted: Wanted, limit: int, offset: int) -> WhitelistFound:
+    async def find(self, wanted: Wanted, limit: int, offset: int) -> Page[Whitelisted]:
         """A page of the wanted entries, and how many there are in all."""
         return _page([kept.value for kept in self._entries.snapshot().values()], wanted, limit, offset)
 
 
-def _page(entries: Collection[Whitelisted], wanted: Wanted, limit: int, offset: int) -> WhitelistFound:
+def _page(entries: Collection[Whitelisted], wanted: Wanted, limit: int, offset: int) -> Page[Whitelisted]:
     found = select(entries, wanted)
-    return WhitelistFound(found[offset : offset + limit], len(found))
+    return Page(found[offset : offset + limit], len(found))

@@ -52,7 +52,7 @@ async def query(call: Call[RegistryQuery], hub: Hub) -> Encoded[DevicePage]:
             at_least=tuple([await _by_id(parse_written(one), hub) for one in asked.at_least]),
         )
     )
-    return Encoded(join_page(page.views, page.total))
+    return Encoded(join_page(page.entries, page.total))
 
 
 async def facets(call: Call[FacetQuery], hub: Hub) -> Facets:

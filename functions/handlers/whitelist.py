@@ -35,7 +35,7 @@ from functions.domain.names import hardware_uuid
 from functions.domain.whitelist import SORTABLE, Line, Result, Verdict, Wanted, judge, line_of, select
 from functions.handlers.auditing import record
 from functions.handlers.rewriting import amend, value_of
-from functions.ports import Call, Hub, WhitelistFound
+from functions.ports import Call, Hub, Page
 
 # Reads or writes at once. One after the other, 10,000 durable writes of 0.5 ms
 # and more would take most of the time that the call has.
@@ -115,7 +115,7 @@ async def list_(call: Call[WhitelistQuery], hub: Hub) -> WhitelistPage:
     if wanted.key is not None:
         kept = value_of(await hub.whitelist.get(wanted.key))
         one = select([kept] if kept is not None else [], wanted)
-        found = WhitelistFound(one[query.offset : query.offset + query.limit], len(one))
+        found = Page(one[query.offset : query.offset + query.limit], len(one))
     else:
         found = await hub.whitelist_index.find(wanted, query.limit, query.offset)
     return WhitelistPage(total=found.total, entries=[_view(entry) for entry in found.entries])

@@ -80,7 +80,7 @@ def count(index: BucketIndex, query: str = "") -> int:
 
 async def ids(index: BucketIndex, query: str = "", **asked: Any) -> list[str]:
     page = await index.query(DeviceQuery(parse_query(query), **asked))
-    return [json.loads(one)["deviceName"] for one in page.views]
+    return [json.loads(one)["deviceName"] for one in page.entries]
 
 
 async def test_an_empty_hub_is_ready_at_once(index: BucketIndex) -> None:
@@ -101,7 +101,7 @@ async def test_it_is_ready_when_it_has_read_everything(index: BucketIndex, devic
     assert await total(index) == 1000
     assert page.total == 11
     assert await ids(index, '"sensor 99"', limit=5) == ["EDGB-0099", *(f"EDGB-099{n}" for n in range(4))]
-    assert json.loads(page.views[0]) == json.loads(view(device(99), None).encode())
+    assert json.loads(page.entries[0]) == json.loads(view(device(99), None).encode())
 
 
 async def test_it_sees_what_is_created_changed_and_removed(
@@ -116,7 +116,7 @@ async def test_it_sees_what_is_created_changed_and_removed(
     await until(lambda: count(index, "door") == 1)
     revision = await devices.replace("EDGB-0001", replace(device(1), lifecycle=Lifecycle.RETIRED), expect=revision)
     await until(lambda: count(index, "sensor lifecycle:retired") == 1)
-    assert b'"lifecycle":"retired"' in (await index.query(DeviceQuery(parse_query("lifecycle:*")))).views[0]
+    assert b'"lifecycle":"retired"' in (await index.query(DeviceQuery(parse_query("lifecycle:*")))).entries[0]
     seen = await presence.create("EDGB-0001", Presence(True, START, "connected"))
     await until(lambda: count(index, "lifecycle:* status:online") == 1)
     seen = await presence.replace("EDGB-0001", Presence(False, START, "timeout"), expect=seen)

@@ -16,9 +16,9 @@ from functions.adapters.audit import JetStreamAudit
 from functions.adapters.layout import TRAILS
 from functions.adapters.trails import SqliteTrails
 from functions.audit_checks import AUDITED, Find, TrailsChecks, audit_entry, fill
-from functions.domain.audit import AuditWanted, Trail
+from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.faults import Unavailable
-from functions.ports import AuditPage
+from functions.ports import Page
 from functions.testing import refused
 from tests.integration.nats_server import NatsServer, until_connected
 
@@ -52,7 +52,7 @@ async def until(trails: SqliteTrails, number: int, wanted: AuditWanted = EVERYTH
 class TestOnAServer(TrailsChecks):
     @pytest.fixture
     def find(self, trails: SqliteTrails, admin: Client) -> Find:
-        async def find(wanted: AuditWanted) -> AuditPage:
+        async def find(wanted: AuditWanted) -> Page[AuditEntry]:
             context = admin.jetstream()
             # Of the checks, each record has one entry.
             states = [(await context.stream_info(trail.name)).state for trail in TRAILS.values()]

@@ -21,8 +21,8 @@ ONE = Device("EDGB-0001", START, START, name="door")
 
 async def found(hub: MemoryHub, query: str = "") -> list[str]:
     page = await hub.index.query(DeviceQuery(parse_query(query)))
-    assert page.total == len(page.views)
-    return [json.loads(one)["displayName"] for one in page.views]
+    assert page.total == len(page.entries)
+    return [json.loads(one)["displayName"] for one in page.entries]
 
 
 async def test_it_has_what_the_stores_have() -> None:
@@ -54,7 +54,7 @@ async def test_it_knows_twins_and_groups() -> None:
     assert await hub.index.group_sizes() == {"hot": 1}
     assert (await hub.index.count(All(), drifted_for=timedelta())).out_of_sync == 1
     assert (await hub.index.count(All(), drifted_for=timedelta())).by_model == {"P-200": 1}
-    (view,) = (await hub.index.query(DeviceQuery())).views
+    (view,) = (await hub.index.query(DeviceQuery())).entries
     assert (json.loads(view)["model"], json.loads(view)["twinInSync"]) == ("P-200", False)
 
 

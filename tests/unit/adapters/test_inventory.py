@@ -39,8 +39,8 @@ def asked_for(query: str | Condition) -> Condition:
 
 def ids(inventory: Inventory, query: str | Condition = "", **asked: Any) -> list[str]:
     page = inventory.query(DeviceQuery(asked_for(query), **asked), NOW)
-    assert page.total >= len(page.views)
-    return [json.loads(one)["deviceName"] for one in page.views]
+    assert page.total >= len(page.entries)
+    return [json.loads(one)["deviceName"] for one in page.entries]
 
 
 def numbers(inventory: Inventory, query: str | Condition = "", **asked: Any) -> list[int]:
@@ -74,7 +74,7 @@ def test_a_device_is_listed_as_it_is_shown(inventory: Inventory) -> None:
             inventory.put_presence(full.id, presence)
             inventory.put_twin(full.id, TwinFacts(drifted_at))
 
-            (one,) = inventory.query(DeviceQuery(), NOW).views
+            (one,) = inventory.query(DeviceQuery(), NOW).entries
 
             assert json.loads(one) == json.loads(view(full, presence, in_sync=drifted_at is None).encode())
 
@@ -141,7 +141,7 @@ def test_nothing_is_left_of_a_device_that_was_removed(inventory: Inventory) -> N
 
 def test_what_a_device_reports_of_itself_comes_before_what_its_record_says(inventory: Inventory) -> None:
     def shown() -> tuple[str, str, dict[str, Any]]:
-        (one,) = inventory.query(DeviceQuery(), NOW).views
+        (one,) = inventory.query(DeviceQuery(), NOW).entries
         view = json.loads(one)
         return view["model"], view["firmware"], view["metadata"]
 
@@ -178,7 +178,7 @@ def test_a_page_is_part_of_all_that_match(inventory: Inventory) -> None:
         for offset, found in ((4, [4, 5, 6]), (9, [9]), (10, []), (10_000_000, [])):
             page = inventory.query(DeviceQuery(asked_for(query), limit=3, offset=offset), NOW)
             assert page.total == 10
-            assert [json.loads(one)["deviceName"] for one in page.views] == [device(number).id for number in found]
+            assert [json.loads(one)["deviceName"] for one in page.entries] == [device(number).id for number in found]
     assert inventory.query(DeviceQuery(asked_for("nothing")), NOW).total == 0
 
 

@@ -339,7 +339,7 @@ def test_a_question_is_answered_as_a_plain_list_answers_it(
         page = inventory.query(wanted, NOW)
 
         assert page.total == len(every)
-        assert [json.loads(one)["deviceName"] for one in page.views] == every[wanted.offset :][: wanted.limit]
+        assert [json.loads(one)["deviceName"] for one in page.entries] == every[wanted.offset :][: wanted.limit]
         counts = inventory.count(wanted.where, NOW, drifted_for=timedelta(seconds=15))
         chosen = [one for one in everything if one.device.id in every]
         assert counts.by_status == Counter(status_of(one.presence) for one in chosen)

@@ -226,7 +226,7 @@ async def test_a_write_that_must_be_known_is_named_by_id_or_role() -> None:
     class Noting:
         paths = ()
 
-        async def query(self, wanted: DeviceQuery) -> Page:
+        async def query(self, wanted: DeviceQuery) -> Page[bytes]:
             asked.append(wanted)
             return await hub.index.query(wanted)
 
