@@ -8,12 +8,10 @@ import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from functions.adapters import layout
+from tests.bench.joining import csr_of, joining
 from tests.bench.measure import Tally
 from tests.bench.mqtt import Refused, Session, Where
 from tests.bench.stage import Device, Stage, many
@@ -168,37 +166,11 @@ async def onboarding(stage: Stage, tally: Tally, *, at_once: int) -> AsyncIterat
 
 
 async def _join(stage: Stage, claim: ssl.SSLContext, key: ec.EllipticCurvePrivateKey) -> None:
-    hardware = str(uuid.uuid4())
-    session = await Session.open(stage.broker, hardware, claim)
-    try:
-        loop = asyncio.get_running_loop()
-        base = f"$devicehub/devices/{hardware}/provision"
-        answer: asyncio.Future[bytes] = loop.create_future()
-
-        def heard(topic: str, payload: bytes) -> None:
-            if answer.done():
-                return
-            if topic.endswith("/accepted"):
-                answer.set_result(payload)
-            else:
-                answer.set_exception(Refused(json.loads(payload)["error"]))
-
-        session.heard = heard
-        await session.subscribe([f"{base}/accepted", f"{base}/rejected"])
-        session.publish(f"{base}/request", b"{}")
-        name = json.loads(await answer)["deviceId"]
-        answer = loop.create_future()
-        session.publish(f"{base}/request", json.dumps({"deviceId": name, "csrPem": _csr(name, key)}).encode())
-        if not json.loads(await answer)["certPem"].startswith("-----BEGIN CERTIFICATE-----"):
+    async with joining(stage.broker, str(uuid.uuid4()), claim) as claimer:
+        name = await claimer.ask({}, "deviceId")
+        certificate = await claimer.ask({"deviceId": name, "csrPem": csr_of(name, key)}, "certPem")
+        if not certificate.startswith("-----BEGIN CERTIFICATE-----"):
             raise Refused("the answer holds no certificate")
-    finally:
-        await session.close()
-
-
-def _csr(name: str, key: ec.EllipticCurvePrivateKey) -> str:
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.PEM).decode()
 
 
 async def _stop(tasks: Sequence["asyncio.Task[None]"]) -> None:

@@ -6,11 +6,8 @@ import stat
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-
-import pytest
 
 from tests.e2e.rig import COMMAND, Identity, RunningHub, keep, make_csr, until
 
@@ -70,21 +67,10 @@ def verifies(who: Identity, *options: str, ca: Path | None = None) -> bool:
     return done.returncode == 0
 
 
-@pytest.fixture
-def fresh_hub(tools: None, tmp_path: Path) -> Iterator[RunningHub]:
-    """A running hub without a device."""
-    running = RunningHub(tmp_path / "hub", HUB_WORKERS="2")
-    try:
-        running.up()
-        yield running
-    finally:
-        running.down()
-
-
 def test_a_root_is_replaced_on_a_running_hub_until_a_device_has_a_certificate(
-    fresh_hub: RunningHub, tmp_path: Path
+    own_hub: RunningHub, tmp_path: Path
 ) -> None:
-    hub, old_claim = fresh_hub, fresh_hub.claim
+    hub, old_claim = own_hub, own_hub.claim
     before = hub.json("ca", "show")
     listener = hub.listen(old_claim, "$devicehub/certificates/create-from-csr/+", client_id="waits", wait=30)
 
@@ -120,8 +106,8 @@ def test_a_root_is_replaced_on_a_running_hub_until_a_device_has_a_certificate(
     assert twin_of(hub, device)["deviceId"] == device.name
 
 
-def test_a_root_made_with_openssl_is_imported_and_devices_join(fresh_hub: RunningHub, tmp_path: Path) -> None:
-    hub = fresh_hub
+def test_a_root_made_with_openssl_is_imported_and_devices_join(own_hub: RunningHub, tmp_path: Path) -> None:
+    hub = own_hub
     root, secret, sealed = make_ca(tmp_path / "own", "own-root"), tmp_path / "passphrase", tmp_path / "sealed.key"
     secret.write_text("swordfish\n")
     openssl("pkcs8", "-topk8", "-in", str(root.with_suffix(".key")), "-out", str(sealed), "-passout", f"file:{secret}")
@@ -139,8 +125,8 @@ def test_a_root_made_with_openssl_is_imported_and_devices_join(fresh_hub: Runnin
     assert (tmp_path / "ca.crt").read_text() == root.read_text()
 
 
-def test_an_intermediate_is_imported_and_its_sister_hub_stays_apart(fresh_hub: RunningHub, tmp_path: Path) -> None:
-    hub, own = fresh_hub, tmp_path / "own"
+def test_an_intermediate_is_imported_and_its_sister_hub_stays_apart(own_hub: RunningHub, tmp_path: Path) -> None:
+    hub, own = own_hub, tmp_path / "own"
     root = make_ca(own, "company-root")
     first = make_ca(own, "first-hub", above=root)
     sister = make_ca(own, "sister-hub", above=root)
@@ -211,9 +197,9 @@ def test_a_passphrase_encrypts_the_key_of_a_running_hub_and_of_each_new_ca(tools
 
 
 def test_a_hub_that_is_killed_while_its_ca_is_replaced_has_one_ca_afterwards(
-    fresh_hub: RunningHub, tmp_path: Path
+    own_hub: RunningHub, tmp_path: Path
 ) -> None:
-    hub = fresh_hub
+    hub = own_hub
     for number in range(2):
         replacing = subprocess.Popen(
             [COMMAND, "ca", "create", "--cn", f"CA {number}"],
