@@ -46,8 +46,9 @@ def up(
     directory is made; what is there is kept.
     """
     from infra.stack import preparing
+    from infra.stack.interrupts import STOPPING
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in STOPPING:
         # To break off is to stop what was started; what the caller wants ignored (nohup) stays so.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler)
@@ -203,12 +204,13 @@ def _run(prepared: "Prepared", environ: Mapping[str, str], *, detach: bool) -> N
 def _wait(process: "subprocess.Popen[bytes]", paths: "Paths") -> None:
     """Wait until the hub ends: because of a signal, by 'devicehub down', or by itself."""
     from infra.stack import leftovers
+    from infra.stack.interrupts import STOPPING
     from infra.stack.starting import end
 
     try:
         status = process.wait()
     except KeyboardInterrupt:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in STOPPING:
             # Asking again would not make it faster, only cut it off half way.
             signal.signal(number, signal.SIG_IGN)
         end(paths, process)

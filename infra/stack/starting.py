@@ -17,7 +17,7 @@ from functions.domain.certificates import Certificate
 from functions.domain.faults import Conflict, Unavailable
 from infra.problem import Problem
 from infra.settings import Address
-from infra.stack import leftovers, readiness, sockets
+from infra.stack import interrupts, leftovers, readiness, sockets
 from infra.stack.certificates import server_entry
 from infra.stack.paths import Paths
 from infra.stack.plan import Plan
@@ -43,19 +43,23 @@ async def bring_up(
 
     Raises:
         Problem: a part did not become ready; nothing is left running.
+        KeyboardInterrupt: a signal asked to stop; nothing is left running.
     """
-    watch = _Watch(plan, environ, wrapper)
-    try:
-        async with asyncio.timeout(within):
-            await _start(plan, watch)
-    except TimeoutError as problem:
-        late = watch.problem(watch.waiting_for, f"was not ready after {within:.0f} s")
-        end(plan.paths, watch.process)
-        raise late from problem
-    except BaseException:
-        # Also when the user breaks it off: nothing stays behind.
-        end(plan.paths, watch.process)
-        raise
+    with interrupts.heard() as asked:
+        watch = _Watch(plan, environ, wrapper)
+        starting = asyncio.create_task(_start(plan, watch))
+        try:
+            await asyncio.wait((starting, asked), timeout=within, return_when=asyncio.FIRST_COMPLETED)
+            if asked.done():
+                raise KeyboardInterrupt
+            if not starting.done():
+                raise watch.problem(watch.waiting_for, f"was not ready after {within:.0f} s")
+            starting.result()
+        except BaseException:
+            # Whatever it was waiting for, it does not come any more.
+            end(plan.paths, watch.process)
+            await _give_up(starting)
+            raise
     return watch.process
 
 
@@ -101,6 +105,14 @@ def _wait(supervisor: Supervisor, is_over: Callable[[], bool]) -> bool:
         supervisor.poke()
         time.sleep(_EVERY_SECONDS)
     return True
+
+
+async def _give_up(task: "asyncio.Task[None]") -> None:
+    """Cancel a task until it has ended: a cancellation that meets an answer is lost to it."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=_EVERY_SECONDS)
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _start(plan: Plan, watch: "_Watch") -> None:

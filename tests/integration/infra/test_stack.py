@@ -41,6 +41,7 @@ class Hub:
             "HUB_WORKERS": "1",
             **settings,
         }
+        self._begun: list[subprocess.Popen[str]] = []
 
     def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -54,12 +55,18 @@ class Hub:
 
     def start(self) -> "subprocess.Popen[str]":
         """Start in the foreground; returns when it says that it is ready."""
-        process = subprocess.Popen([COMMAND, "up"], env=self.environ, stdout=subprocess.PIPE, text=True)
+        process = self.begin("up", stdout=subprocess.PIPE)
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("Ctrl-C"):
                 return process
         raise AssertionError(f"it ended with {process.wait()}")
+
+    def begin(self, *words: str, stdout: int | None = None, stderr: int | None = None) -> "subprocess.Popen[str]":
+        """A command that goes on; ended with the hub if it has not."""
+        process = subprocess.Popen([COMMAND, *words], env=self.environ, stdout=stdout, stderr=stderr, text=True)
+        self._begun.append(process)
+        return process
 
     def status(self) -> dict[str, Any]:
         return dict(json.loads(self.run("status", "--json").stdout))
@@ -73,6 +80,9 @@ class Hub:
 
     def end(self) -> None:
         """Whatever the test did, nothing of the hub is left."""
+        for process in self._begun:
+            with process:
+                process.kill()
         stop(known_paths(self.data)[0])
         assert self.processes == []
 
@@ -274,7 +284,7 @@ def test_a_start_that_is_broken_off_leaves_nothing_running(
     )
     (tmp_path / "mosquitto").chmod(0o755)
     hub.environ["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
-    process = subprocess.Popen([COMMAND, "up"], env=hub.environ, stderr=subprocess.PIPE, text=True)
+    process = hub.begin("up", stderr=subprocess.PIPE)
     until(lambda: any("sleep" in one.cmdline() for one in hub.processes))
 
     process.send_signal(number)
@@ -340,7 +350,7 @@ def test_logs_are_shown_by_part(make_hub: Maker) -> None:
 def test_one_part_can_be_served_in_the_foreground(make_hub: Maker) -> None:
     hub = make_hub()
     hub.up()
-    process = subprocess.Popen([COMMAND, "serve", "functions"], env=hub.environ, stdout=subprocess.PIPE, text=True)
+    process = hub.begin("serve", "functions", stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
         assert any("serving" in line for line in process.stdout)
