@@ -333,6 +333,13 @@ class Index(Protocol):
         """
         ...
 
+    async def ids(self, where: Condition, *, after: str, limit: int) -> list[str]:
+        """The ids of the devices for which a condition holds that come after one, in the order of ids.
+
+        Raises Malformed as ``query`` does. ``after`` is empty for the beginning.
+        """
+        ...
+
     async def count(self, where: Condition, *, drifted_for: timedelta, most: int | None = None) -> Counts:
         """How many devices for which a condition holds there are of what.
 

@@ -78,6 +78,7 @@ def test_the_page_names_what_differs_between_functions() -> None:
     assert larger == {"whitelist.batch": 1024 * 1024, "registry.import": 1024 * 1024}
     assert index == [
         "registry.query",
+        "registry.ids",
         "registry.facets",
         "registry.stats",
         "registry.groups.list",

@@ -89,11 +89,18 @@ class Columns:
             self._ids.extend([""] * _ROOM)
             for labels in (self.held, self._models, self._firmwares, self._lifecycles, self._statuses, self._syncs):
                 labels.extend([()] * _ROOM)
-        folded = id_.casefold()
-        self._ids[number] = folded if folded == id_ else f"{folded}{NO_SIGN}{id_}"
+        self._ids[number] = sorted_id(id_)
         self.by_id.put(number, self._ids[number])
         self._relabel(self._statuses, number, Field.STATUS, Status.UNKNOWN)
         self._relabel(self._syncs, number, Field.IN_SYNC, TRUE)
+
+    def id_of(self, number: int) -> str:
+        """The id of a device."""
+        return spelled_id(self._ids[number])
+
+    def after(self, id_: str) -> int:
+        """As bits, the devices whose id comes after this one."""
+        return self.by_id.at_least(sorted_id(id_), or_equal=False)
 
     def drop(self, number: int) -> None:
         """Forget a device whose record is forgotten; its number is free then."""
@@ -175,6 +182,17 @@ class Columns:
         if not before or before[0].name != name:
             held[number] = self.labels.take_one(number, kind, name)
             self.labels.give_up(number, before)
+
+
+def sorted_id(id_: str) -> str:
+    """An id as what it is sorted by: letters folded, and behind it as it is spelled where that differs."""
+    folded = id_.casefold()
+    return folded if folded == id_ else f"{folded}{NO_SIGN}{id_}"
+
+
+def spelled_id(text: str) -> str:
+    """The id of what it is sorted by."""
+    return text.rpartition(NO_SIGN)[2]
 
 
 def plain_id(text: str) -> str:

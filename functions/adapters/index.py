@@ -109,6 +109,15 @@ class BucketIndex:
             await self._reach(wanted.at_least)
         return self._inventory.query(wanted, self._clock.now())
 
+    async def ids(self, where: Condition, *, after: str, limit: int) -> list[str]:
+        """The ids of the devices for which a condition holds, in order, that come after one.
+
+        Raises:
+            Malformed, Unavailable: as for ``query``.
+        """
+        self._check()
+        return self._inventory.ids(where, self._clock.now(), after=after, limit=limit)
+
     async def count(self, where: Condition, *, drifted_for: timedelta, most: int | None = None) -> Counts:
         """How many devices for which a condition holds there are of what.
 
@@ -208,6 +217,10 @@ class TinyIndex:
     async def query(self, wanted: DeviceQuery) -> Page[bytes]:
         """A page of the devices that are wanted, and how many there are in all."""
         return self._read().query(wanted, self._clock.now())
+
+    async def ids(self, where: Condition, *, after: str, limit: int) -> list[str]:
+        """The ids of the devices for which a condition holds, in order, that come after one."""
+        return self._read().ids(where, self._clock.now(), after=after, limit=limit)
 
     async def count(self, where: Condition, *, drifted_for: timedelta, most: int | None = None) -> Counts:
         """How many devices for which a condition holds there are of what."""

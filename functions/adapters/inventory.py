@@ -150,6 +150,17 @@ class Inventory:
         found = page(chosen, terms, (self._columns.by_id, down), wanted.offset, wanted.limit)
         return Page(list(map(self._view, found)), chosen.bit_count())
 
+    def ids(self, where: Condition, now: datetime, *, after: str, limit: int) -> list[str]:
+        """The ids of those for whom a condition holds, in order, that come after one.
+
+        Raises:
+            Malformed: as for ``query``.
+        """
+        chosen = self._choose(where, now)
+        if after:
+            chosen &= self._columns.after(after)
+        return list(map(self._columns.id_of, page(chosen, [], (self._columns.by_id, False), 0, limit)))
+
     def count(self, where: Condition, now: datetime, *, drifted_for: timedelta, most: int | None = None) -> Counts:
         """How many of those for whom a condition holds there are of what.
 

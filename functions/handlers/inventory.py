@@ -1,6 +1,6 @@
 """Inventory functions: pages of devices, and counts of those for whom a query holds.
 
-Subjects   devicehub.registry.query, .facets, .stats
+Subjects   devicehub.registry.query, .ids, .facets, .stats
 Reads      the index alone; names too, where ``atLeast`` names a device by its role
 """
 
@@ -17,6 +17,8 @@ from functions.contract.messages import (
     Facets,
     FleetQuery,
     FleetStats,
+    IdPage,
+    IdQuery,
     RegistryQuery,
 )
 from functions.contract.views import join_page
@@ -53,6 +55,17 @@ async def query(call: Call[RegistryQuery], hub: Hub) -> Encoded[DevicePage]:
         )
     )
     return Encoded(join_page(page.entries, page.total))
+
+
+async def ids(call: Call[IdQuery], hub: Hub) -> IdPage:
+    """The ids of the devices for which all holds that is asked, in order.
+
+    Raises:
+        Malformed: as for ``query``.
+    """
+    where, limit = _condition(call.body, hub.index.paths), call.body.limit
+    found = await hub.index.ids(where, after=call.body.after, limit=limit)
+    return IdPage(devices=found, next=found[-1] if len(found) == limit else None)
 
 
 async def facets(call: Call[FacetQuery], hub: Hub) -> Facets:

@@ -40,6 +40,7 @@ class Permissions:
 _STAFF = (
     "registry.>",
     "twins.>",
+    "live.*.follow",
     "enrolment.*",
     "whitelist.>",
     "claims.*",

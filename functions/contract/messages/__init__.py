@@ -120,8 +120,11 @@ from functions.contract.messages.inventory import (
     GroupFact,
     GroupList,
     GroupUpdate,
+    IdPage,
+    IdQuery,
     RegistryQuery,
 )
+from functions.contract.messages.live import Follow, Followed
 from functions.contract.messages.onboarding import (
     CertificateCreated,
     CreateFromCsr,

@@ -38,6 +38,20 @@ class RegistryQuery(DeviceFilter):
     at_least: Texts = Field(default=[])
 
 
+class IdQuery(DeviceFilter):
+    """Asks for the ids of the devices that are meant, as many as may be at once, that come after one."""
+
+    after: Annotated[str, Field(max_length=64)] = ""
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 10_000
+
+
+class IdPage(Message):
+    """Ids in order; there are more if ``next`` is one, which is the last of these."""
+
+    devices: list[str]
+    next: str | None
+
+
 class FacetQuery(DeviceFilter):
     """Asks how many of the devices that are meant there are of what."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.contract.messages import DevicePage, FacetQuery, FleetQuery, Nothing, RegistryQuery
+from functions.contract.messages import DevicePage, FacetQuery, FleetQuery, IdQuery, Nothing, RegistryQuery
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.enrolment import Reservation
 from functions.domain.faults import Malformed
@@ -234,3 +234,19 @@ async def test_a_write_that_must_be_known_is_named_by_id_or_role() -> None:
     await query(replace(hub, index=noted), atLeast=["kitchen-lamp:7", f"{ID}:7", "EDGB-0002:8"])
 
     assert asked[0].at_least == (Written(ID, 7), Written(ID, 7), Written("EDGB-0002", 8))
+
+
+async def test_the_ids_of_a_query_come_a_part_at_a_time() -> None:
+    names = ["edgb-0001", "EDGB-0001", "EDGB-0002", "EDGB-0003", "LAMP-0001"]
+    of = memory_hub(devices={name: Device(name, START, START, groups=("north",)) for name in names})
+
+    async def ids(**asked: Any) -> tuple[list[str], str | None]:
+        page = await inventory.ids(call(IdQuery(**asked)), of)
+        return page.devices, page.next
+
+    assert await ids(group=["north"]) == (names, None)
+    assert await ids(limit=2) == (names[:2], names[1])
+    assert await ids(limit=2, after=names[0]) == (names[1:3], names[2])
+    assert await ids(limit=2, after=names[3]) == (names[4:], None)
+    assert await ids(q="id:EDGB-0002", after="EDGB-0002") == ([], None)
+    assert await ids(group=["south"]) == ([], None)
