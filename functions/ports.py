@@ -29,6 +29,7 @@ from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.query import Condition, Saved
 from functions.domain.register import CertificatesWanted, Entry
+from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session, SessionMark
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
@@ -414,6 +415,7 @@ class Hub:
     claim_certificates: Store[ClaimCertificate]  # claim name
     whitelist: Store[Whitelisted]  # UUID hash
     enrolment: Store[Enrolment]  # "enrolment"
+    settings: Store[ServerSettings]  # "server"
     revoked: Store[Revoked]  # serial
     revocations: Store[Revocations]  # "crl"
     trust: Store[Trust]  # "trust"

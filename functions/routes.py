@@ -32,6 +32,7 @@ from functions.handlers import (
     register,
     registry,
     renewing,
+    server_settings,
     suspending,
     telemetry,
     tokens,
@@ -116,6 +117,8 @@ ROUTES = (
     Route("enrolment.close", enrolment.close, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("enrolment.change", enrolment.change, m.EnrolmentChange, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("enrolment.enforce", enrolment.enforce, m.WhitelistEnforce, _READERS, _QUICK, scope=Scope.ADMIN),
+    Route("settings.server.get", server_settings.read, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
+    Route("settings.server.change", server_settings.change, m.ServerChange, _READERS, _QUICK, scope=Scope.ADMIN),
     Route(
         "registry.devices.*.update",
         records.update,

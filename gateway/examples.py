@@ -220,6 +220,19 @@ ENROLMENT: Final[dict[str, Any]] = {
 
 ENROLMENT_CHANGE: Final[dict[str, Any]] = {"isOpen": True, "minutes": 30, "serveFiles": "factory-2"}
 
+SERVER: Final[dict[str, Any]] = {
+    "mqttHost": "hub.example.com",
+    "mqttPort": 8883,
+    "hostnames": ["hub.local"],
+    "deviceDays": 730,
+    "claimDays": 1825,
+    "version": 3,
+    "defaults": {"mqttHost": "192.0.2.10", "mqttPort": 8883, "hostnames": [], "deviceDays": 3650, "claimDays": 1825},
+    "fixed": {"topicPrefix": "$devicehub", "renewalGraceSeconds": 604800},
+}
+
+SERVER_CHANGE: Final[dict[str, Any]] = {"mqttHost": "hub.example.com", "hostnames": ["hub.local"], "deviceDays": 730}
+
 ALARM: Final[dict[str, Any]] = {
     "id": "certificate-expiring-3f9ac1d27b60e5aa",
     "kind": "certificate-expiring",

@@ -13,10 +13,10 @@ from typing import Self
 
 from functions.contract.environment import Environment, grace_seconds
 from functions.contract.logs import FORMATS, LEVELS
+from functions.domain.hosts import HOST_NAME, is_host
 from functions.settings import query_paths
 
 _PREFIX = re.compile(r"\$[A-Za-z0-9_-]{1,64}")
-_HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(\.(?!-)[A-Za-z0-9-]{1,63})*")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  # These are recognised, not listened on.
 
@@ -58,7 +58,7 @@ class Address:
         host, _, port = text.rpartition(":")
         if host.startswith("[") and host.endswith("]"):
             host = str(ipaddress.IPv6Address(host[1:-1]))
-        elif not _HOST_NAME.fullmatch(host):
+        elif not HOST_NAME.fullmatch(host):
             raise ValueError(f"'{text}' is not host:port")
         if not port.isdecimal() or not 1 <= int(port) <= 65535:
             raise ValueError(f"'{port}' is no port")
@@ -172,16 +172,6 @@ def default_data(here: Path) -> Path:
 def default_workers() -> int:
     """One function process less than this process may use cores, and at least one."""
     return max(1, len(os.sched_getaffinity(0)) - 1)
-
-
-def is_host(text: str) -> bool:
-    """Whether a text is a host name or an IP address, as a certificate can name it."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        # A name all of digits and dots is a mistyped address.
-        return len(text) <= 253 and _HOST_NAME.fullmatch(text) is not None and not text.replace(".", "").isdecimal()
-    return True
 
 
 def _address(env: Environment, name: str, default: str) -> Address:

@@ -283,7 +283,7 @@ class Keeper:
         """Write whom the broker trusts, with a certificate of its own that they trust; the CRL's loading loads it."""
         if not access.ca_pem:
             return
-        wanted = self._admin.request_certificate(access.ca_pem)
+        wanted = self._admin.request_certificate(access.ca_pem, access.hostnames)
         certificate = None
         if wanted is not None:
             csr, names = wanted

@@ -164,10 +164,9 @@ class Mosquitto:
         if commands:
             log.info("access applied", claims=len(claims), denied=len(suspended), commands=len(commands))
 
-    def request_certificate(self, trust_pem: str) -> tuple[str, Sequence[str]] | None:
-        """A CSR and the names for it, if the broker needs another certificate to be trusted by those who trust this."""
-        csr = self._server.request(trust_pem, datetime.now(UTC))
-        return None if csr is None else (csr, self._server.names)
+    def request_certificate(self, trust_pem: str, hostnames: Sequence[str]) -> tuple[str, Sequence[str]] | None:
+        """A CSR and the names for it, if the broker needs another certificate for this trust or these names."""
+        return self._server.request(trust_pem, hostnames, datetime.now(UTC))
 
     def apply_trust(self, trust_pem: str, certificate_pem: str | None) -> None:
         """Write whom the broker trusts, and the certificate that was asked for; loaded with the next ``apply_crl``."""

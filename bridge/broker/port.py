@@ -137,8 +137,12 @@ class BrokerAdmin(Protocol):
         """Let these claim certificates claim and no others, and deny these devices everything."""
         ...
 
-    def request_certificate(self, trust_pem: str) -> tuple[str, Sequence[str]] | None:
-        """A CSR and the names for it, if the broker needs another certificate to be trusted by those who trust this."""
+    def request_certificate(self, trust_pem: str, hostnames: Sequence[str]) -> tuple[str, Sequence[str]] | None:
+        """A CSR and the names for it, if the broker needs another certificate.
+
+        It does, unless those who trust this trust it, under exactly these
+        names besides those that the keeper was started with.
+        """
         ...
 
     def apply_trust(self, trust_pem: str, certificate_pem: str | None) -> None:

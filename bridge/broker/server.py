@@ -43,17 +43,19 @@ class Server:
         self._files = files
         self._key = ""
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names and addresses that the certificate must have."""
-        return self._files.names
+    def request(self, trust_pem: str, hostnames: Sequence[str], now: datetime) -> tuple[str, tuple[str, ...]] | None:
+        """A CSR and the names for it, if another certificate is needed; None while it is good.
 
-    def request(self, trust_pem: str, now: datetime) -> str | None:
-        """A CSR, if another certificate is needed to be trusted by those who trust this; None while it is good."""
-        if is_fit(_read(self._files.server), trust_pem, self._files.names, now):
+        Args:
+            trust_pem: who trusts this must trust it.
+            hostnames: what it must have besides the names that this was made with.
+            now: the time of day.
+        """
+        names = tuple(dict.fromkeys((*self._files.names, *hostnames)))
+        if is_fit(_read(self._files.server), trust_pem, names, now):
             return None
         csr, self._key = make_request(_COMMON_NAME)
-        return csr
+        return csr, names
 
     def put(self, trust_pem: str, certificate_pem: str | None) -> bool:
         """Write what has changed, durably; whether anything had.
@@ -87,8 +89,11 @@ def render(certificate_pem: str, key_pem: str, authorities: Sequence[x509.Certif
     return key_pem + "".join(one.public_bytes(serialization.Encoding.PEM).decode() for one in shown)
 
 
-def is_fit(server_pem: str, trust_pem: str, names: Sequence[str], now: datetime) -> bool:
-    """Whether a broker's file is of the first authority that is trusted, for these names, and valid for long enough."""
+def is_fit(server_pem: str, trust_pem: str, names: Sequence[str], now: datetime, *, others_too: bool = False) -> bool:
+    """Whether a broker's file is of the first authority that is trusted, for these names, and valid for long enough.
+
+    ``others_too`` says whether it may have other names besides.
+    """
     try:
         certificate = x509.load_pem_x509_certificate(server_pem.encode())
         key = serialization.load_pem_private_key(server_pem.encode(), password=None)
@@ -102,7 +107,8 @@ def is_fit(server_pem: str, trust_pem: str, names: Sequence[str], now: datetime)
     last = min(one.not_valid_after_utc for one in _path(authorities[0], authorities))
     lasts = certificate.not_valid_after_utc >= min(now + _RENEWED_BEFORE, last)
     began = certificate.not_valid_before_utc <= now
-    return certificate.public_key() == key.public_key() and told == set(names) and lasts and began
+    is_named = told >= set(names) if others_too else told == set(names)
+    return certificate.public_key() == key.public_key() and is_named and lasts and began
 
 
 def _path(first: x509.Certificate, authorities: Sequence[x509.Certificate]) -> list[x509.Certificate]:

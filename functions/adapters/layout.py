@@ -71,6 +71,7 @@ from functions.domain.groups import Group
 from functions.domain.history import KEPT_REVISIONS
 from functions.domain.intents import Intent
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
+from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
@@ -233,6 +234,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "claim_certificates": Bucket("hub-claim-certificates", ClaimCertificate),
     "whitelist": Bucket("hub-whitelist", Whitelisted),
     "enrolment": Bucket("hub-enrolment", Enrolment),
+    "settings": Bucket("hub-settings", ServerSettings),
     "revoked": Bucket("hub-revoked", Revoked),
     # Holds the whole CRL, 49 bytes of PEM an entry, 68 with a reason: 100,000
     # entries. A server takes no more than its max_payload, which is 1 MiB

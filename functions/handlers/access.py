@@ -12,6 +12,7 @@ from functions.domain.marks import Revoked
 from functions.handlers.ca import complete
 from functions.handlers.issuing import lost_races_can_be_retried
 from functions.handlers.revoking import renew
+from functions.handlers.server_settings import server_settings
 from functions.ports import Call, Hub
 
 
@@ -44,6 +45,7 @@ async def read(call: Call[Nothing], hub: Hub) -> Access:
         issuer=trust.issuer,
         ca_pem=bundle(trust),
         settled=trust.is_settled,
+        hostnames=list((await server_settings(hub)).broker_names),
     )
 
 

@@ -16,6 +16,7 @@ from functions.handlers.certificates import register
 from functions.handlers.claims import unknown_claim
 from functions.handlers.gates import ENROLMENT
 from functions.handlers.rewriting import value_of
+from functions.handlers.server_settings import site_now
 from functions.handlers.trusting import current
 from functions.ports import Call, Hub
 
@@ -87,7 +88,7 @@ async def register_device(call: Call[DeviceRegister], hub: Hub) -> BundleView:
     pair = hub.keyring.make(name) if body.csr_pem is None else None
     csr_pem = pair.csr_pem if pair is not None else body.csr_pem or ""
     certificate = await register(call, name, csr_pem, body.days, hub)
-    return _bundle(certificate, name, pair.key_pem if pair is not None else None, hub, device=name)
+    return await _bundle(certificate, name, pair.key_pem if pair is not None else None, hub, device=name)
 
 
 async def _claim_bundle(found: ClaimCertificate, hub: Hub) -> BundleView:
@@ -97,14 +98,19 @@ async def _claim_bundle(found: ClaimCertificate, hub: Hub) -> BundleView:
         # In a cluster, a replica may answer that is a moment behind.
         raise Unavailable
     await current(hub)
-    return _bundle(certificate, CLAIM_FILES, hub.keyring.unseal(found.sealed_key, found.key_owner), hub)
+    return await _bundle(certificate, CLAIM_FILES, hub.keyring.unseal(found.sealed_key, found.key_owner), hub)
 
 
-def _bundle(
+async def _bundle(
     certificate: Certificate, name: str, key_pem: str | None, hub: Hub, *, device: str | None = None
 ) -> BundleView:
     files = make_bundle(
-        hub.site, name, ca_pem=hub.authority.chain_pem, cert_pem=certificate.pem, key_pem=key_pem, device=device
+        await site_now(hub),
+        name,
+        ca_pem=hub.authority.chain_pem,
+        cert_pem=certificate.pem,
+        key_pem=key_pem,
+        device=device,
     )
     return BundleView(
         common_name=certificate.common_name,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, Issued
-from functions.domain.certificates import DEVICE_LIFETIME, Certificate, Gate
+from functions.domain.certificates import Certificate, Gate
 from functions.domain.enrolment import Applicant, check_metadata
 from functions.domain.faults import Malformed, Reason
 from functions.domain.names import DeviceId, device_id, hardware_uuid, is_device_id
@@ -81,7 +81,7 @@ async def register(call: Call[Any], name: DeviceId, csr_pem: str, days: int | No
         csr_pem=csr_pem,
         digest=signing.digest,
         gate=Gate.STAFF,
-        lifetime=timedelta(days=days) if days is not None else DEVICE_LIFETIME,
+        lifetime=timedelta(days=days) if days is not None else None,
     )
     steps = Joining(hub, call, name)
     with lost_races_can_be_retried():

@@ -24,7 +24,7 @@ from functions.contract.messages import (
     Done,
     Issued,
 )
-from functions.domain.certificates import CLAIM_CERTIFICATE_LIFETIME, Certificate, Gate, Purpose, entry_of, is_usable
+from functions.domain.certificates import Certificate, Gate, Purpose, entry_of, is_usable
 from functions.domain.enrolment import ClaimCertificate, is_claim_live
 from functions.domain.faults import Conflict, NotFound, Reason, Unavailable
 from functions.domain.names import CLAIM_PREFIX, ClaimName, claim_name
@@ -34,6 +34,7 @@ from functions.handlers.issuing import lost_races_can_be_retried, read_request
 from functions.handlers.revoking import revoke as revoke_serials
 from functions.handlers.revoking import spread, tell
 from functions.handlers.rewriting import rewrite, value_of
+from functions.handlers.server_settings import server_settings
 from functions.handlers.trusting import current
 from functions.ports import Call, Hub
 
@@ -230,12 +231,13 @@ async def _register(
     """Sign a claim certificate and register it."""
     now = hub.clock.now()
     days = call.body.days
+    lifetime = timedelta(days=days) if days is not None else (await server_settings(hub)).claim_lifetime
     await current(hub)
     signed = await hub.authority.sign(
         csr_pem,
         common_name=f"{CLAIM_PREFIX}{name}",
         purpose=Purpose.CLAIM,
-        not_after=now + (timedelta(days=days) if days is not None else CLAIM_CERTIFICATE_LIFETIME),
+        not_after=now + lifetime,
     )
     certificate = entry_of(
         signed,

@@ -23,7 +23,6 @@ from typing import Any
 
 from functions.domain.ca import admit_joining
 from functions.domain.certificates import (
-    DEVICE_LIFETIME,
     Certificate,
     Gate,
     Purpose,
@@ -50,6 +49,7 @@ from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.joining import Joining, facts_of
 from functions.handlers.lapsing import live_claim
 from functions.handlers.rewriting import Written, amend, rewrite, value_of
+from functions.handlers.server_settings import server_settings
 from functions.handlers.trusting import current, sign_device
 from functions.ports import Hub, Kept, Store
 
@@ -62,7 +62,8 @@ class Application:
 
     ``gate`` is where it came in; ``name`` and ``metadata`` replace what the
     registry has, where given; ``joins`` asks for a live claim, begun before;
-    ``renews`` is a device's own wish for a newer certificate.
+    ``renews`` is a device's own wish for a newer certificate; without a
+    ``lifetime``, the certificate is good for as long as the settings say.
     """
 
     applicant: Applicant
@@ -72,7 +73,7 @@ class Application:
     joins: bool = False
     name: str = ""
     metadata: dict[str, Any] | None = None
-    lifetime: timedelta = DEVICE_LIFETIME
+    lifetime: timedelta | None = None
     renews: bool = False
 
     @property
@@ -121,7 +122,9 @@ async def issue(application: Application, steps: Joining, hub: Hub) -> Certifica
     applicant = application.applicant
     steps.device = applicant.device
     admit_joining(await current(hub), applicant.caller)
-    gates, seen = await asyncio.gather(look_at_gates(applicant.caller, hub), _look(application, hub))
+    gates, seen, application = await asyncio.gather(
+        look_at_gates(applicant.caller, hub), _look(application, hub), _with_lifetime(application, hub)
+    )
     admit_claimer(gates, applicant.caller, hub)
     given = await _given_before(application, seen, hub)
     if given is not None:
@@ -141,6 +144,12 @@ async def issue(application: Application, steps: Joining, hub: Hub) -> Certifica
     if written.changed:
         steps.settled(facts_of(written.before), facts_of(written.value))
     return certificate
+
+
+async def _with_lifetime(application: Application, hub: Hub) -> Application:
+    if application.lifetime is not None:
+        return application
+    return replace(application, lifetime=(await server_settings(hub)).device_lifetime)
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,6 +320,7 @@ async def _register(application: Application, decided: Written[Claim], steps: Jo
     if kept is not None:
         return kept.value
     now = hub.clock.now()
+    assert application.lifetime is not None
     signed = await sign_device(
         hub, application.csr_pem, claim.device, serial=claim.certificate, not_after=now + application.lifetime
     )

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from functions.domain.bundles import CA, CONFIG, Site, certificate_file, configuration, encode_configuration, key_file
 from functions.domain.faults import Fault, Unavailable
+from infra.cli.connection import ask
 from infra.problem import Problem
 
 if TYPE_CHECKING:
     from functions.contract.messages import FileContent, Issued
-    from infra.node import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Bundle:
 
 
 def make_bundle(
-    bundle: Bundle, common_name: str, node: "Node", sign: "Callable[[str], Issued]", *, device: str | None = None
+    bundle: Bundle, common_name: str, site: Site, sign: "Callable[[str], Issued]", *, device: str | None = None
 ) -> "Issued":
     """Make a key, have it signed and write the bundle; ``sign`` is given the CSR.
 
@@ -123,7 +123,7 @@ def make_bundle(
     except (Fault, Problem):
         bundle.abandon()
         raise
-    bundle.finish(issued, configuration(_site(node), bundle.name, device))
+    bundle.finish(issued, configuration(site, bundle.name, device))
     return issued
 
 
@@ -162,9 +162,17 @@ def write_bundle(folder: Path, files: "Iterable[FileContent]") -> None:
         ) from problem
 
 
-def _site(node: "Node") -> Site:
-    """Where devices reach the hub, as the node says."""
-    return Site(node.mqtt_host, node.mqtt_port, node.topic_prefixes[0])
+def site_of(data: Path | None) -> Site:
+    """Where the hub tells devices to connect; ``data`` is the ``--data`` of the command.
+
+    Raises:
+        Problem: there is no hub, or it is not running.
+        Fault: it does not answer.
+    """
+    from functions.contract.messages import Nothing, ServerView
+
+    view = ask(data, "devicehub.settings.server.get", Nothing(), ServerView)
+    return Site(view.mqtt_host, view.mqtt_port, view.fixed.topic_prefix)
 
 
 def _create(path: Path, text: str) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from functions.domain.bundles import CLAIM_FILES
-from infra.cli.connection import ask, data_directory, node_of, plain
+from infra.cli.connection import ask, plain
 from infra.cli.console import say, say_json
 from infra.cli.options import AsJson, Claim, Data, Days, Out
 
@@ -135,14 +135,14 @@ def _create_here(data: Path | None, name: str, out: Path, days: int | None) -> N
     """Make the key in the directory and have it signed."""
     from functions.contract.messages import ClaimCreate, Issued
     from functions.domain.names import CLAIM_PREFIX
-    from infra.cli.bundles import Bundle, make_bundle
+    from infra.cli.bundles import Bundle, make_bundle, site_of
     from infra.cli.tables import moment
 
     def sign(csr: str) -> "Issued":
         return ask(data, "devicehub.claims.create", ClaimCreate(name=name, csr_pem=csr, days=days), Issued)
 
     common_name = f"{CLAIM_PREFIX}{name}"
-    issued = make_bundle(Bundle(out, CLAIM_FILES), common_name, node_of(data_directory(data)), sign)
+    issued = make_bundle(Bundle(out, CLAIM_FILES), common_name, site_of(data), sign)
     say(f"The claim certificate {common_name} is in {out}, valid until {moment(issued.expires_at)}.", _NEXT)
 
 

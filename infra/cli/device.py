@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.cli import group, record, transfer
-from infra.cli.connection import ask, data_directory, node_of, plain
+from infra.cli.connection import ask, plain
 from infra.cli.console import say, say_json
 from infra.cli.options import AsJson, Data, Days, Device, NewDevice, Out, QueryOption, query_of
 
@@ -31,21 +31,21 @@ def create(
     The key is made here and stays in the bundle. Enrolment need not be open.
     """
     from functions.contract.messages import DeviceCreate, Issued
-    from infra.cli.bundles import Bundle, make_bundle
+    from infra.cli.bundles import Bundle, make_bundle, site_of
     from infra.cli.tables import moment
 
-    node = node_of(data_directory(data))
+    site = site_of(data)
     subject = f"devicehub.registry.devices.{device}.create"
     issued = make_bundle(
         Bundle(out, device),
         device,
-        node,
+        site,
         lambda csr: ask(data, subject, DeviceCreate(csr_pem=csr, days=days), Issued),
         device=device,
     )
     say(
         f"The device {device} is registered; its bundle is in {out}, valid until {moment(issued.expires_at)}.",
-        f"It connects to {node.mqtt_host}:{node.mqtt_port} with the client id {device}.",
+        f"It connects to {site.mqtt_host}:{site.mqtt_port} with the client id {device}.",
     )
 
 

@@ -19,6 +19,7 @@ from infra.cli import (
     functions,
     group,
     invoke,
+    settings,
     simulate,
     stack,
     token,
@@ -40,6 +41,7 @@ app.command(epilog="Example: devicehub status --json")(stack.status)
 app.command(epilog="Example: devicehub logs bridge --follow")(stack.logs)
 app.command(epilog="Example: devicehub serve functions")(stack.serve)
 app.add_typer(enrolment.app, name="enrolment")
+app.add_typer(settings.app, name="settings")
 app.add_typer(ca.app, name="ca")
 app.add_typer(claim.app, name="claim")
 app.add_typer(whitelist.app, name="whitelist")

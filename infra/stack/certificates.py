@@ -88,6 +88,8 @@ def gather_root(paths: Paths, passphrase: bytes | None = None, *, is_new: bool) 
 async def gather_server(paths: Paths, root: Root, names: Sequence[str], now: datetime) -> str:
     """Key and certificate of the broker, in PEM: as they lie there while they fit, else new ones.
 
+    Names that the hub's settings added stay: its keeper, which knows them, takes away what is left over.
+
     Raises:
         Problem: the CA cannot sign now.
     """
@@ -95,7 +97,7 @@ async def gather_server(paths: Paths, root: Root, names: Sequence[str], now: dat
         found = paths.broker_server.read_text(encoding="ascii")
     except (FileNotFoundError, UnicodeDecodeError):
         found = ""
-    if is_fit(found, root.trust_pem, names, now) and not _is_revoked(found, paths):
+    if is_fit(found, root.trust_pem, names, now, others_too=True) and not _is_revoked(found, paths):
         return found
     csr, key = make_request("hub-broker")
     try:

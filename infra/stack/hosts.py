@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import psutil
 
-from infra.settings import Settings, is_host
+from functions.domain.hosts import canonical, is_host
+from infra.settings import Settings
 
 # Always in the broker's certificate: tools on the hub itself use them.
 HERE = ("localhost", "127.0.0.1")
@@ -18,7 +19,7 @@ _SOMEWHERE = ("192.0.2.1", 9)
 def certificate_names(settings: Settings) -> tuple[str, ...]:
     """The names that the broker's certificate must carry: those set, else all of this host's."""
     told = settings.hostnames or this_host()
-    return tuple(dict.fromkeys(map(_canonical, (*told, *HERE))))
+    return tuple(dict.fromkeys(map(canonical, (*told, *HERE))))
 
 
 def this_host() -> tuple[str, ...]:
@@ -65,11 +66,3 @@ def outward_address() -> str | None:
             return None
         address = str(probe.getsockname()[0])
     return address if usable_addresses((address,)) else None
-
-
-def _canonical(name: str) -> str:
-    """An IP address in its one spelling, as a certificate is read back; a name as it is."""
-    try:
-        return str(ipaddress.ip_address(name))
-    except ValueError:
-        return name

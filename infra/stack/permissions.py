@@ -42,6 +42,7 @@ _STAFF = (
     "twins.>",
     "live.*.follow",
     "enrolment.*",
+    "settings.server.*",
     "whitelist.>",
     "claims.*",
     "ca.*",

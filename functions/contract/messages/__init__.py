@@ -135,6 +135,7 @@ from functions.contract.messages.onboarding import (
     RenewConfirm,
     RenewConfirmed,
 )
+from functions.contract.messages.server_settings import ServerChange, ServerDefaults, ServerFixed, ServerView
 from functions.contract.messages.telemetry import DeviceEvent, Heartbeat, Telemetry
 from functions.contract.messages.tokens import (
     TokenCreate,

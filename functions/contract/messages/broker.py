@@ -76,6 +76,7 @@ class Access(Message):
 
     ``ca_pem`` is all that it must trust, ``issuer`` the fingerprint of the CA
     that signs; while not ``settled``, the keeper is to tell when the broker takes that one's certificates.
+    ``hostnames`` must stand in the broker's certificate besides those that its keeper was started with.
     """
 
     claims: list[str]
@@ -87,6 +88,7 @@ class Access(Message):
     issuer: str = ""
     ca_pem: str = ""
     settled: bool = True
+    hostnames: list[str] = Field(default_factory=list)
 
 
 class AccessChanged(Message):

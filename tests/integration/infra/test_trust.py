@@ -40,9 +40,9 @@ def make(folder: Path, name: str) -> Made:
     authority = LocalAuthority(*pair, SystemClock())
     files = ServerFiles(folder / f"{name}-ca.crt", folder / f"{name}-server.pem", ("localhost", "127.0.0.1"))
     server = Server(files)
-    csr = server.request(pair[0], datetime.now(UTC))
-    assert csr is not None
-    signed = asyncio.run(authority.sign_server(csr, hostnames=files.names, not_after=later()))
+    asked = server.request(pair[0], (), datetime.now(UTC))
+    assert asked is not None
+    signed = asyncio.run(authority.sign_server(asked[0], hostnames=asked[1], not_after=later()))
     server.put(pair[0], signed.pem)
     csr, key = make_request("D-0001")
     leaf = asyncio.run(authority.sign(csr, common_name="D-0001", purpose=Purpose.DEVICE, not_after=later()))

@@ -116,7 +116,7 @@ class Count(Meddler):
         self.writes += 1
 
 
-async def test_a_second_round_in_the_process_of_the_first_reads_only_gates_and_device() -> None:
+async def test_a_second_round_in_the_process_of_the_first_reads_only_gates_device_and_settings() -> None:
     hub = open_hub()
     count = Count()
     here = meddled(hub, count)
@@ -127,7 +127,7 @@ async def test_a_second_round_in_the_process_of_the_first_reads_only_gates_and_d
 
     await provision(here, UUID, csr_pem=new_csr(NAME), device_id=NAME)
 
-    assert count.reads == len(["enrolment", "claim certificate", "device"])
+    assert count.reads == len(["enrolment", "claim certificate", "device", "settings"])
     assert count.writes == len(["claim", "certificate", "device"])
 
 

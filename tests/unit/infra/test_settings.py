@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from functions.contract.environment import SettingsError
-from infra.settings import INSTALLED_DATA, Address, Settings, default_data, is_host, parse_config
+from functions.domain.hosts import is_host
+from infra.settings import INSTALLED_DATA, Address, Settings, default_data, parse_config
 
 
 def test_nothing_set_gives_the_defaults_of_the_contract() -> None:

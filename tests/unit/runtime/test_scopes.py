@@ -72,6 +72,8 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "enrolment.change": (READERS, Scope.ADMIN),
     "enrolment.files": (SYSTEM, None),
     "enrolment.enforce": (READERS, Scope.ADMIN),
+    "settings.server.get": (READERS, Scope.ADMIN),
+    "settings.server.change": (READERS, Scope.ADMIN),
     "whitelist.create": (READERS, Scope.ADMIN),
     "whitelist.batch": (READERS, Scope.ADMIN),
     "whitelist.list": (READERS, Scope.ADMIN),

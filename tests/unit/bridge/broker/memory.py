@@ -178,6 +178,8 @@ class MemoryBroker:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     good_for: set[str] = field(default_factory=set)
+    names: tuple[str, ...] = ("hub.example",)
+    asked_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -216,13 +218,15 @@ class MemoryBroker:
     async def apply_access(self, claims: Collection[str], suspended: Collection[str]) -> None:
         self._do("access", (sorted(claims), sorted(suspended)))
 
-    def request_certificate(self, trust_pem: str) -> tuple[str, Sequence[str]] | None:
-        return None if trust_pem in self.good_for else ("csr", ("hub.example",))
+    def request_certificate(self, trust_pem: str, hostnames: Sequence[str]) -> tuple[str, Sequence[str]] | None:
+        self.asked_names = ("hub.example", *hostnames)
+        is_good = trust_pem in self.good_for and self.asked_names == self.names
+        return None if is_good else ("csr", self.asked_names)
 
     def apply_trust(self, trust_pem: str, certificate_pem: str | None) -> None:
         self._do("trust", (trust_pem, certificate_pem))
         if certificate_pem is not None:
-            self.good_for = {trust_pem}
+            self.good_for, self.names = {trust_pem}, self.asked_names
 
     async def apply_crl(self, pem: str) -> None:
         self._do("crl", pem)

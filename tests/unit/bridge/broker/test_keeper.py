@@ -463,6 +463,21 @@ async def test_a_ca_that_is_settled_costs_a_look_and_no_question(rig: Rig) -> No
     assert not rig.functions.asked["trust.taken"]
 
 
+async def test_further_names_are_in_the_certificate_once_they_are_told_and_cost_nothing_then(rig: Rig) -> None:
+    rig.broker.good_for = {"the ca"}
+    with_ca(rig, "the ca", settled=True)
+    await rig.start()
+    rig.functions.access = rig.functions.access.model_copy(update={"hostnames": ["hub.lan"]})
+
+    await rig.functions.tell()
+    await rig.broker.until(lambda: rig.broker.names == ("hub.example", "hub.lan"))
+    await rig.functions.tell()
+    await rig.broker.until(lambda: len(rig.broker.done("trust")) == 3)
+
+    assert rig.functions.asked["certificate.sign"] == 1
+    assert not rig.functions.asked["trust.taken"]
+
+
 @pytest.mark.parametrize("kind", ["trust", "crl", "access"])
 async def test_nothing_is_told_before_all_is_applied(rig: Rig, kind: str) -> None:
     with_ca(rig, "new ca", settled=False)

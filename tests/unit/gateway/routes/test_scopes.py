@@ -33,6 +33,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/settings/certs/root/import"): {"chainPem": CA[0], "keyPem": CA[1]},
     ("POST", "/api/settings/certs/provisioning"): {"name": "factory-2"},
     ("PUT", "/api/settings/enrolment"): {"minutes": 30},
+    ("PUT", "/api/settings/server"): {"deviceDays": 30},
     ("POST", "/api/admin/uuid-whitelist"): {"uuid": "board-0002"},
     ("POST", "/api/admin/uuid-whitelist/batch"): {"entries": ["board-0002"]},
     ("PATCH", "/api/admin/uuid-whitelist/{id}"): {"disabled": True},

@@ -13,23 +13,13 @@ from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
 from functions.adapters.roots import make_root
 from functions.contract.messages import Issued
+from functions.domain.bundles import Site
 from functions.domain.certificates import Purpose
 from functions.domain.faults import Conflict, Reason, Unavailable
 from infra.cli.bundles import Bundle, make_bundle
-from infra.node import Node
 from infra.problem import Problem
 
-NODE = Node(
-    name="here",
-    created_at="2025-11-23T10:00:00Z",
-    run="/run/hub",
-    mqtt_listen="0.0.0.0:8883",
-    mqtt_host="hub.example.org",
-    nats_url="nats://127.0.0.1:4222",
-    hostnames=("hub.example.org",),
-    topic_prefixes=("$devicehub", "$fleethub"),
-    workers=1,
-)
+SITE = Site("hub.example.org", 8883, "$devicehub")
 
 
 class Signer:
@@ -67,7 +57,7 @@ def _refusing(_: str) -> Issued:
 def test_a_device_bundle_holds_four_files_that_belong_together(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "pump"
 
-    make_bundle(Bundle(folder, "pump-1"), "pump-1", NODE, Signer(), device="pump-1")
+    make_bundle(Bundle(folder, "pump-1"), "pump-1", SITE, Signer(), device="pump-1")
 
     assert sorted(path.name for path in folder.iterdir()) == ["ca.crt", "config.json", "pump-1.crt", "pump-1.key"]
     certificate = x509.load_pem_x509_certificate((folder / "pump-1.crt").read_bytes())
@@ -86,7 +76,7 @@ def test_a_device_bundle_holds_four_files_that_belong_together(tmp_path: Path) -
 
 
 def test_a_claim_bundle_names_no_device(tmp_path: Path) -> None:
-    make_bundle(Bundle(tmp_path, "provisioning"), "claim-fleet", NODE, Signer())
+    make_bundle(Bundle(tmp_path, "provisioning"), "claim-fleet", SITE, Signer())
 
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "ca.crt",
@@ -100,7 +90,7 @@ def test_a_claim_bundle_names_no_device(tmp_path: Path) -> None:
 def test_the_key_is_for_its_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "pump"
 
-    make_bundle(Bundle(folder, "pump-1"), "pump-1", NODE, Signer())
+    make_bundle(Bundle(folder, "pump-1"), "pump-1", SITE, Signer())
 
     assert stat.S_IMODE((folder / "pump-1.key").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -112,7 +102,7 @@ def test_a_directory_that_holds_a_file_of_the_bundle_is_refused_and_left_as_it_w
     signer = Signer()
 
     with pytest.raises(Problem, match=name):
-        make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", NODE, signer)
+        make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", SITE, signer)
 
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: "precious"}
     assert signer.asked == []
@@ -122,16 +112,16 @@ def test_a_dangling_link_in_the_place_of_the_key_is_refused(tmp_path: Path) -> N
     (tmp_path / "pump-1.key").symlink_to(tmp_path / "elsewhere")
 
     with pytest.raises(Problem, match=r"pump-1\.key"):
-        make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", NODE, Signer())
+        make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", SITE, Signer())
 
     assert not (tmp_path / "elsewhere").exists()
 
 
 def test_two_bundles_of_other_names_do_not_share_a_directory(tmp_path: Path) -> None:
-    make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", NODE, Signer())
+    make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", SITE, Signer())
 
     with pytest.raises(Problem, match=r"ca\.crt"):
-        make_bundle(Bundle(tmp_path, "pump-2"), "pump-2", NODE, Signer())
+        make_bundle(Bundle(tmp_path, "pump-2"), "pump-2", SITE, Signer())
 
 
 def test_the_key_and_its_csr_are_on_the_disk_before_the_hub_is_asked(tmp_path: Path) -> None:
@@ -142,7 +132,7 @@ def test_the_key_and_its_csr_are_on_the_disk_before_the_hub_is_asked(tmp_path: P
         seen.extend(sorted(path.name for path in tmp_path.iterdir()))
         return signer(csr)
 
-    make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", NODE, sign)
+    make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", SITE, sign)
 
     assert seen == ["pump-1.csr", "pump-1.key"]
 
@@ -150,10 +140,10 @@ def test_the_key_and_its_csr_are_on_the_disk_before_the_hub_is_asked(tmp_path: P
 def test_a_request_that_was_not_answered_is_taken_up_with_the_same_key_and_csr(tmp_path: Path) -> None:
     bundle, signer = Bundle(tmp_path, "pump-1"), Signer()
     with pytest.raises(Problem, match="kept"):
-        make_bundle(bundle, "pump-1", NODE, _silent)
+        make_bundle(bundle, "pump-1", SITE, _silent)
     key, csr = bundle.key.read_text(), bundle.request.read_text()
 
-    make_bundle(bundle, "pump-1", NODE, signer)
+    make_bundle(bundle, "pump-1", SITE, signer)
 
     assert bundle.key.read_text() == key
     assert signer.asked == [csr]
@@ -164,7 +154,7 @@ def test_a_refusal_leaves_nothing_behind(tmp_path: Path) -> None:
     folder = tmp_path / "pump"
 
     with pytest.raises(Conflict):
-        make_bundle(Bundle(folder, "pump-1"), "pump-1", NODE, _refusing)
+        make_bundle(Bundle(folder, "pump-1"), "pump-1", SITE, _refusing)
 
     assert not folder.exists()
 
@@ -173,7 +163,7 @@ def test_a_refusal_leaves_the_files_of_others(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
 
     with pytest.raises(Conflict):
-        make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", NODE, _refusing)
+        make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", SITE, _refusing)
 
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -182,7 +172,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(Problem, match="cannot be written"):
-        make_bundle(Bundle(tmp_path / "file" / "below", "pump-1"), "pump-1", NODE, Signer())
+        make_bundle(Bundle(tmp_path / "file" / "below", "pump-1"), "pump-1", SITE, Signer())
 
 
 def test_a_certificate_that_cannot_be_written_is_shown_instead(tmp_path: Path) -> None:
@@ -194,13 +184,13 @@ def test_a_certificate_that_cannot_be_written_is_shown_instead(tmp_path: Path) -
         return issued
 
     with pytest.raises(Problem, match="BEGIN CERTIFICATE"):
-        make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", NODE, sign)
+        make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", SITE, sign)
 
     assert (tmp_path / "pump-1.key").exists()
 
 
 def test_openssl_finds_the_bundle_in_order(tmp_path: Path) -> None:
-    make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", NODE, Signer())
+    make_bundle(Bundle(tmp_path, "pump-1"), "pump-1", SITE, Signer())
 
     done = subprocess.run(
         ["openssl", "verify", "-CAfile", str(tmp_path / "ca.crt"), str(tmp_path / "pump-1.crt")],
