@@ -16,6 +16,7 @@ from nats.aio.client import Client
 from functions.adapters.audit import JetStreamAudit
 from functions.adapters.authority import LocalAuthority
 from functions.adapters.clock import SystemClock
+from functions.adapters.downlink import NatsDownlink
 from functions.adapters.events import NatsEvents
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import BucketIndex
@@ -43,6 +44,7 @@ from functions.settings import Settings
 
 log = structlog.get_logger("functions")
 
+_LAST_ANSWER_SECONDS = 5.0
 _SERVICE_NAMES = {Role.WORKER: "functions", Role.INDEX: "index"}
 
 
@@ -71,11 +73,7 @@ async def serve(settings: Settings) -> bool:
         ValueError: the certificate authority cannot be used.
     """
     routes = [route for route in load_routes(ROUTES) if route.role is settings.role]
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-
+    stop = _until_signalled()
     if settings.role is Role.WORKER:
         # The index signs nothing. Told before anything is connected or served.
         FileKeeping(settings.ca_certificate, settings.ca_key, settings.ca_passphrase).active()
@@ -85,7 +83,8 @@ async def serve(settings: Settings) -> bool:
     index = BucketIndex(client, SystemClock(), settings.query_paths)
     register, roster = SqliteRegister(client), BucketRoster(client)
     whitelist, trails = BucketWhitelist(client), SqliteTrails(client, settings.index_dir)
-    hub = make_hub(settings, client, index, register, whitelist, trails, roster)
+    downlink = NatsDownlink(client)
+    hub = make_hub(settings, client, index, register, whitelist, trails, roster, downlink)
     if settings.role is Role.INDEX:
         for one in (index, whitelist):
             await one.start()
@@ -95,8 +94,10 @@ async def serve(settings: Settings) -> bool:
         await trails.start()
     else:
         await roster.start()
+        await downlink.start()
     settle_memory()
-    runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"))
+    more = {"devices-methods-call": downlink.counts}
+    runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"), more=more)
     await runtime.start()
     log.info("serving", role=settings.role, routes=len(routes))
     chores = start_chores(hub) if settings.role is Role.WORKER else start_watching(hub)
@@ -107,8 +108,18 @@ async def serve(settings: Settings) -> bool:
         log.error("the bus closed the connection for good")
         return True
     log.info("draining")
+    # Who waits for a device may wait longer than a supervisor does.
+    asyncio.get_running_loop().call_later(_LAST_ANSWER_SECONDS, downlink.end)
     await runtime.drain()
     return False
+
+
+def _until_signalled() -> asyncio.Event:
+    """What is set when the process is told to end."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
 async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
@@ -137,6 +148,7 @@ def make_hub(
     whitelist: BucketWhitelist,
     trails: SqliteTrails,
     roster: BucketRoster,
+    downlink: NatsDownlink,
 ) -> Hub:
     """The ports made real over one connection."""
     clock = SystemClock()
@@ -150,6 +162,7 @@ def make_hub(
         site=settings.site,
         events=NatsEvents(client),
         streams=JetStreamStreams(client),
+        downlink=downlink,
         audit=JetStreamAudit(client),
         trails=trails,
         index=index,

@@ -13,6 +13,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar
 
+from functions.contract.messages import Message, MethodRequest, MethodResponse
 from functions.domain.alarms import Alarm
 from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.bundles import Site
@@ -284,6 +285,32 @@ class Streams(Protocol):
         ...
 
 
+class Downlink(Protocol):
+    """The way to devices, over the bridges of their brokers."""
+
+    def new_id(self) -> str:
+        """An id that no other request has."""
+        ...
+
+    async def call(self, device: DeviceId, request: MethodRequest, *, within: float) -> MethodResponse:
+        """Send a request once, and give what the device answers to it within so many seconds; later it is dropped.
+
+        Raises what ``send`` raises; Unavailable (``timeout``) when no answer
+        came: then the device may have done it.
+        """
+        ...
+
+    async def send(self, device: DeviceId, path: tuple[str, ...], body: Message, *, within: float | None) -> None:
+        """Give the broker a message for a device; it has it when this returns, and drops it after ``within`` seconds.
+
+        ``path`` is the topic's below the device's. Raises NotFound
+        (``not_subscribed``) where no session is subscribed to it, connected or
+        kept; Unavailable where the broker was not given it, ``timeout`` where
+        that is not known.
+        """
+        ...
+
+
 class Audit(Protocol):
     """The audit trail, which only grows. Handlers write to it with ``functions.handlers.auditing.record``."""
 
@@ -396,6 +423,7 @@ class Hub:
     site: Site
     events: Events
     streams: Streams
+    downlink: Downlink
     audit: Audit
     trails: Trails
     index: Index

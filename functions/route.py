@@ -35,6 +35,7 @@ class Route:
         role: which process serves it.
         own: whether a device may call it only where the first ``*`` is its own id.
         by_role: whether the first ``*`` is a device, which may be named by its role too.
+        waits: whether most of its time it waits for a device, so that its calls are not counted among those that work.
         scope: what an application must have been given, where the route admits applications.
 
     Raises:
@@ -51,6 +52,7 @@ class Route:
     role: Role = Role.WORKER
     own: bool = True
     by_role: bool = False
+    waits: bool = False
     scope: Scope | None = None
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ the bus's permissions keep the bridge and the gateway apart.
 
 from functions.contract import messages as m
 from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM
+from functions.domain.methods import MARGIN_SECONDS, MOST_TIMEOUT
 from functions.domain.tokens import Scope
 from functions.handlers import (
     access,
@@ -26,6 +27,7 @@ from functions.handlers import (
     importing,
     inventory,
     live,
+    methods,
     presence,
     provisioning,
     records,
@@ -71,6 +73,17 @@ ROUTES = (
     Route("twins.*.history", history.list_, m.TwinHistoryQuery, _READERS, _SLOW, scope=Scope.TWINS_READ, by_role=True),
     Route("twins.*.at", history.at, m.TwinMoment, _READERS, _SLOW, scope=Scope.TWINS_READ, by_role=True),
     Route("twins.*.compare", history.compare, m.TwinCompare, _READERS, _SLOW, scope=Scope.TWINS_READ, by_role=True),
+    # What is asked of a device itself: its answer may take its time.
+    Route(
+        "devices.*.methods.*.call",
+        methods.call,
+        m.MethodCall,
+        _READERS,
+        MOST_TIMEOUT + MARGIN_SECONDS,
+        scope=Scope.METHODS_CALL,
+        by_role=True,
+        waits=True,
+    ),
     Route("registry.query", inventory.query, m.RegistryQuery, _READERS, _SLOW, role=Role.INDEX, scope=_READ),
     Route("registry.ids", inventory.ids, m.IdQuery, _READERS, _SLOW, role=Role.INDEX, scope=_READ),
     Route("registry.facets", inventory.facets, m.FacetQuery, _READERS, _SLOW, role=Role.INDEX, scope=_READ),

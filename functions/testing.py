@@ -1,6 +1,6 @@
 """A hub in memory and a clock you set: handlers run against ``memory_hub()``, real adapters without a server."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from functions.adapters.register_index import TinyRegister
 from functions.adapters.roots import make_root
 from functions.adapters.roster import TinyRoster
 from functions.adapters.whitelist_index import TinyWhitelist
-from functions.contract.messages import Message
+from functions.contract.messages import Message, MethodRequest, MethodResponse
 from functions.contract.subjects import MQTT_PREFIX
 from functions.domain.bundles import Site
 from functions.domain.callers import parse_caller
@@ -98,12 +98,55 @@ class MemoryStreams:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that was given to the broker for a device."""
+
+    device: DeviceId
+    path: tuple[str, ...]
+    body: Message
+    within: float | None
+
+
+class MemoryDownlink:
+    """Keeps what is sent to devices, and answers calls as told.
+
+    ``respond`` answers a request; what it raises is raised. By default every
+    device does as it is asked and gives the payload back.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+        self.respond: Callable[[DeviceId, MethodRequest], MethodResponse] = _echo
+        self.fault: Fault | None = None
+
+    def new_id(self) -> str:
+        """``memory-1`` and so on."""
+        return f"memory-{len(self.sent) + 1}"
+
+    async def call(self, device: DeviceId, request: MethodRequest, *, within: float) -> MethodResponse:
+        """Keep a request and give its answer."""
+        await self.send(device, ("methods", request.method_name, "request"), request, within=within)
+        return self.respond(device, request)
+
+    async def send(self, device: DeviceId, path: tuple[str, ...], body: Message, *, within: float | None) -> None:
+        """Keep a message, or raise ``fault`` if one is set."""
+        if self.fault is not None:
+            raise self.fault
+        self.sent.append(Sent(device, path, body, within))
+
+
+def _echo(_: DeviceId, request: MethodRequest) -> MethodResponse:
+    return MethodResponse(request_id=request.request_id, status=200, payload=request.payload)
+
+
+@dataclass(frozen=True, slots=True)
 class MemoryHub(Hub):
     """A hub whose clock can be set, and which keeps the events, messages and audit entries it was told."""
 
     clock: SettableClock
     events: RecordingEvents
     streams: MemoryStreams
+    downlink: MemoryDownlink
     audit: TinyAudit
 
 
@@ -138,6 +181,7 @@ def memory_hub(
         site=Site("hub.example", 8883, MQTT_PREFIX),
         events=RecordingEvents(),
         streams=MemoryStreams(),
+        downlink=MemoryDownlink(),
         audit=audit,
         trails=TinyTrails(audit),
         index=open_index(stores, clock, paths),

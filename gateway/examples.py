@@ -98,6 +98,15 @@ TWIN: Final[dict[str, Any]] = {
 
 WISH: Final[dict[str, Any]] = {"desired": {"rate": 12, "valve": None}, "expectedVersion": 3}
 
+METHOD_CALL: Final[dict[str, Any]] = {"payload": {"delay": 5}, "timeout": 10}
+
+METHOD_ANSWER: Final[dict[str, Any]] = {
+    "requestId": "9f1c2ab04d7e3365-1c",
+    "status": 200,
+    "payload": {"rebootsAt": "2035-01-01T12:00:05Z"},
+    "message": None,
+}
+
 CHANGE: Final[dict[str, Any]] = {
     "half": "desired",
     "version": 4,

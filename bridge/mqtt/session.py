@@ -22,7 +22,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from bridge.mqtt.connection import Connection
 from bridge.mqtt.wire import BrokerAddress, Wire
-from functions.domain.faults import Denied, Fault, Unavailable
+from functions.domain.faults import Denied, Fault, NotFound, Reason, Unavailable
 
 _ANSWER_SECONDS = 10.0
 _CLOSE_SECONDS = 1.0
@@ -30,11 +30,14 @@ _NEVER = 0xFFFFFFFF
 # The most that MQTT 5 can say. Mosquitto 2.0.11 does not keep it anyway: the
 # lanes bound themselves by pausing.
 _RECEIVE_MAXIMUM = 65_535
+# "No matching subscribers" of a PUBACK (MQTT 5, 3.4.2.1): taken, and gone.
+_NO_SUBSCRIBERS = 0x10
 # Half of the message ids there are, so that none comes round again in flight.
 _WINDOW = 32_768
 
 # Told once of a message: None when the broker has taken it, Denied when it
-# refused it, Unavailable when the connection went first.
+# refused it, NotFound when no session is subscribed to it, Unavailable when the
+# connection went first.
 Receipt = Callable[[Fault | None], None]
 
 log = structlog.get_logger("bridge")
@@ -176,7 +179,10 @@ class Session:
 
         def receipt(fault: Fault | None) -> None:
             if not done.done():
-                done.set_result(None) if fault is None else done.set_exception(fault)
+                if fault is None or isinstance(fault, NotFound):
+                    done.set_result(None)
+                else:
+                    done.set_exception(fault)
 
         self.send(topic, payload, expiry_seconds=expiry_seconds, receipt=receipt)
         await done
@@ -311,11 +317,13 @@ class Session:
 
     def _published(self, client: paho.Client, _data: Any, mid: int, reason: ReasonCode, _more: Properties) -> None:
         receipt = self._receipts.pop(mid, None)
-        refusal: Denied | None = None
+        refusal: Denied | NotFound | None = None
         if reason.is_failure:
             self.refused += 1
             refusal = Denied(detail=f"The broker refuses a message: {reason.getName()}.")
             log.warning("broker refused a message", reason=reason.getName())
+        elif reason.value == _NO_SUBSCRIBERS:
+            refusal = NotFound(Reason.NOT_SUBSCRIBED)
         if receipt is not None:
             receipt(refusal)
         if not self._backlog or not self._is_present(client):

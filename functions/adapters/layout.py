@@ -26,10 +26,11 @@ trail            subjects                                         age      bytes
 audit-changes    ``devicehub.stored.audit.changes.<kind>.<id>``    5 years  1 GiB
 audit-twins      ``devicehub.stored.audit.twins.<kind>.<id>``      1 year   1 GiB
 audit-onboarding ``devicehub.stored.audit.onboarding.<kind>.<id>`` 180 days 512 MiB
+audit-calls      ``devicehub.stored.audit.calls.<kind>.<id>``      180 days 512 MiB
 ================ ================================================ ======== =========
 
 The oldest messages go first. A server counts those bytes as taken from the
-start (11.5 GiB in all), so its ``max_file_store`` must allow for them. Of a
+start (12 GiB in all), so its ``max_file_store`` must allow for them. Of a
 trail no message can be removed, by nobody.
 
 ``devicehub up`` makes all this as the admin user. The functions' own user
@@ -258,6 +259,7 @@ TRAILS: Mapping[Trail, AuditTrail] = {
     Trail.CHANGES: AuditTrail(Trail.CHANGES, max_age_seconds=5 * 365 * _DAY_SECONDS, max_bytes=_GIB),
     Trail.TWINS: AuditTrail(Trail.TWINS, max_age_seconds=365 * _DAY_SECONDS, max_bytes=_GIB),
     Trail.ONBOARDING: AuditTrail(Trail.ONBOARDING, max_age_seconds=180 * _DAY_SECONDS, max_bytes=_GIB // 2),
+    Trail.CALLS: AuditTrail(Trail.CALLS, max_age_seconds=180 * _DAY_SECONDS, max_bytes=_GIB // 2),
 }
 
 

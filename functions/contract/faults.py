@@ -53,6 +53,10 @@ CATALOGUE: Mapping[Reason, Entry] = {
     Reason.NOT_FOUND: Entry(NotFound, 404, "There is no such thing."),
     Reason.UNKNOWN_DEVICE: Entry(NotFound, 404, "The registry has no such device."),
     Reason.NOT_KEPT: Entry(NotFound, 410, "That is older than what the hub keeps of it."),
+    Reason.DEVICE_OFFLINE: Entry(NotFound, 404, "The device is not connected. Try again when it is.", retry=True),
+    Reason.NOT_SUBSCRIBED: Entry(
+        NotFound, 404, "The device is not subscribed to the topic of this, so nobody is given it.", retry=True
+    ),
     Reason.NO_CLAIM_IN_PROGRESS: Entry(
         Conflict, 409, "No claim is in progress for this UUID. Send a request without a CSR first."
     ),

@@ -29,6 +29,7 @@ class Endpoints:
         version: of the hub.
         stats: what ``$SRV.STATS`` tells of an endpoint.
         at_once: how many calls run at the same time.
+        waiting_at_once: how many more of the endpoints that mostly wait.
     """
 
     def __init__(
@@ -39,10 +40,12 @@ class Endpoints:
         version: str,
         stats: Callable[[EndpointStats], Mapping[str, Any]],
         at_once: int,
+        waiting_at_once: int = 0,
     ) -> None:
         self._client = client
         self._service = Service(client, ServiceConfig(name=name, version=version, stats_handler=stats))
         self._slots = asyncio.Semaphore(at_once)
+        self._waiting_slots = asyncio.Semaphore(waiting_at_once)
         self._running: set[asyncio.Task[None]] = set()
 
     @property
@@ -55,15 +58,30 @@ class Endpoints:
         await self._service.start()
 
     async def add(
-        self, *, name: str, subject: str, queue: str, handler: Handler, metadata: dict[str, str] | None = None
+        self,
+        *,
+        name: str,
+        subject: str,
+        queue: str,
+        handler: Handler,
+        metadata: dict[str, str] | None = None,
+        waits: bool = False,
     ) -> None:
-        """Serve a subject as one of a queue group; ``ready`` tells when the server knows."""
+        """Serve a subject as one of a queue group; ``ready`` tells when the server knows.
+
+        ``waits`` says that its calls mostly wait, and take no room from those that work.
+        """
+        slots = self._waiting_slots if waits else self._slots
+
+        def release(task: asyncio.Task[None]) -> None:
+            self._running.discard(task)
+            slots.release()
 
         async def take(request: Request) -> None:
-            await self._slots.acquire()
+            await slots.acquire()
             task = asyncio.create_task(handler(request))
             self._running.add(task)
-            task.add_done_callback(self._release)
+            task.add_done_callback(release)
 
         await self._service.add_endpoint(
             EndpointConfig(name=name, subject=subject, queue_group=queue, handler=take, metadata=metadata)
@@ -82,10 +100,6 @@ class Endpoints:
         await asyncio.gather(*(endpoint._subscription.drain() for endpoint in self._service._endpoints))
         while self._running:
             await asyncio.wait(self._running)
-
-    def _release(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._slots.release()
 
 
 async def respond(request: Request, body: bytes, headers: dict[str, str] | None = None) -> None:

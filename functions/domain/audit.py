@@ -41,6 +41,16 @@ class Trail(StrEnum):
     CHANGES = "changes"
     TWINS = "twins"
     ONBOARDING = "onboarding"
+    CALLS = "calls"
+
+
+# By the first word of an action; the others are changes.
+_TRAILS = {
+    "twin": Trail.TWINS,
+    "onboarding": Trail.ONBOARDING,
+    "method": Trail.CALLS,
+    "message": Trail.CALLS,
+}
 
 
 class Doer(Protocol):
@@ -104,7 +114,7 @@ class AuditEntry:
     @property
     def trail(self) -> Trail:
         """Where it is kept."""
-        return {"twin": Trail.TWINS, "onboarding": Trail.ONBOARDING}.get(self.action.partition(".")[0], Trail.CHANGES)
+        return _TRAILS.get(self.action.partition(".")[0], Trail.CHANGES)
 
     @property
     def is_refusal(self) -> bool:

@@ -31,6 +31,8 @@ class Reason(StrEnum):
     NOT_FOUND = "not_found"
     UNKNOWN_DEVICE = "unknown_device"
     NOT_KEPT = "not_kept"
+    DEVICE_OFFLINE = "device_offline"
+    NOT_SUBSCRIBED = "not_subscribed"
     NO_CLAIM_IN_PROGRESS = "no_claim_in_progress"
     NO_RENEWAL_IN_PROGRESS = "no_renewal_in_progress"
     SESSION_TOO_OLD = "session_too_old"

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import nats.errors
@@ -19,18 +19,46 @@ from functions.route import Route
 from functions.runtime.calls import answer, fitting
 
 _CALLS_AT_ONCE = 256
+# More than may wait for devices, so that one too many is refused and does not wait to wait.
+_WAITING_AT_ONCE = 8192
 
 log = structlog.get_logger("functions")
 
 
 class Runtime:
-    """Serves a hub's functions until it is drained."""
+    """Serves a hub's functions until it is drained.
 
-    def __init__(self, client: Client, hub: Hub, routes: Iterable[Route], *, name: str, version: str) -> None:
+    Args:
+        client: connected.
+        hub: the ports.
+        routes: the functions.
+        name: of the service.
+        version: of the hub.
+        more: by a route's name, what else is counted of it.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        hub: Hub,
+        routes: Iterable[Route],
+        *,
+        name: str,
+        version: str,
+        more: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> None:
         self._client = client
         self._hub = hub
         self._routes = tuple(routes)
-        self._endpoints = Endpoints(client, name=name, version=version, stats=self._stats, at_once=_CALLS_AT_ONCE)
+        self._more = more or {}
+        self._endpoints = Endpoints(
+            client,
+            name=name,
+            version=version,
+            stats=self._stats,
+            at_once=_CALLS_AT_ONCE,
+            waiting_at_once=_WAITING_AT_ONCE,
+        )
         self._calls: Counter[str] = Counter()
         self._faults: Counter[str] = Counter()
         self._nanoseconds: Counter[str] = Counter()
@@ -45,6 +73,7 @@ class Runtime:
                 queue=QUEUE,
                 handler=partial(self._serve, route),
                 metadata={"handler": f"{route.handler.__module__}.{route.handler.__name__}"},
+                waits=route.waits,
             )
         await self._endpoints.ready()
 
@@ -76,4 +105,5 @@ class Runtime:
             "faults": self._faults[name],
             "averageMicroseconds": self._nanoseconds[name] // max(calls, 1) // 1000,
             "running": self._endpoints.running,
+            **self._more.get(name, {}),
         }

@@ -7,6 +7,7 @@ server would carry on, are shown on standard error.
 
 import asyncio
 import os
+import secrets
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from infra.problem import Problem
 if TYPE_CHECKING:
     from tinydb import TinyDB
 
+    from functions.contract.messages import Message, MethodRequest, MethodResponse
     from functions.domain.names import DeviceId
     from functions.ports import Authority, Hub
     from functions.route import Route
@@ -112,7 +114,7 @@ def _read(payload: Path | None) -> bytes:
 
 
 class _Shown:
-    """What a server would carry on, shown instead (``functions.ports.Events`` and ``Streams``)."""
+    """What a server would carry on, shown instead (``functions.ports.Events``, ``Streams`` and ``Downlink``)."""
 
     async def publish(self, subject: str, body: Any) -> None:
         """Show an event."""
@@ -124,6 +126,21 @@ class _Shown:
         """Show a message for a stream."""
         facts = " ".join(f"{name}={value}" for name, value in headers.items())
         complain(f"stream {stream} {device} {facts} {payload.decode(errors='replace')}")
+
+    def new_id(self) -> str:
+        """An id for what is sent to a device."""
+        return secrets.token_hex(8)
+
+    async def send(self, device: "DeviceId", path: tuple[str, ...], body: "Message", *, within: float | None) -> None:
+        """Show a message for a device."""
+        complain(f"device {device} {'/'.join(path)} {body.encode().decode()}")
+
+    async def call(self, device: "DeviceId", request: "MethodRequest", *, within: float) -> "MethodResponse":
+        """Show a request for a device. Raises Unavailable: none is there to answer."""
+        from functions.domain.faults import Unavailable
+
+        await self.send(device, ("methods", request.method_name, "request"), request, within=within)
+        raise Unavailable(detail="No device is connected to a function that runs without a server.")
 
 
 def _open_hub(state: Path | None) -> "Hub":
@@ -147,8 +164,7 @@ def _open_hub(state: Path | None) -> "Hub":
     clock, shown, secret = SystemClock(), _Shown(), _uuid_key(state)
     database = _open_state(state)
     # Not kept: which CA signs is the hub's to say, or of this run alone.
-    own = open_tables(TinyDB(storage=MemoryStorage), clock)["trust"]
-    stores = {**open_tables(database, clock), "trust": own}
+    stores = open_tables(database, clock) | {"trust": open_tables(TinyDB(storage=MemoryStorage), clock)["trust"]}
     audit = TinyAudit(database.table(AUDIT_TABLE))
     return Hub(
         renewal_grace=RENEWAL_GRACE,
@@ -159,6 +175,7 @@ def _open_hub(state: Path | None) -> "Hub":
         site=Site("localhost", 8883, MQTT_PREFIX),
         events=shown,
         streams=shown,
+        downlink=shown,
         audit=audit,
         trails=TinyTrails(audit),
         index=open_index(stores, clock),

@@ -2,16 +2,14 @@
 
 import json
 import re
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from infra.cli.connection import ask, plain
 from infra.cli.console import say, say_json
-from infra.cli.options import AsJson, Data, Device
+from infra.cli.options import AsJson, Data, Device, read_json_argument
 
 if TYPE_CHECKING:
     from functions.contract.messages import TwinComparison, TwinHistory, TwinMoment, TwinView
@@ -153,19 +151,7 @@ def read_patch(text: str) -> dict[str, Any]:
     Raises:
         typer.BadParameter: it is no JSON object, or the file cannot be read.
     """
-    from functions.contract.reading import read_json
-    from functions.domain.faults import Malformed
-
-    try:
-        if text == "-":
-            text = sys.stdin.read()
-        elif text.startswith("@"):
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        found = read_json(text.encode(), "patch")
-    except (OSError, UnicodeError) as problem:
-        raise typer.BadParameter(f"The patch cannot be read: {problem}.") from problem
-    except Malformed as fault:
-        raise typer.BadParameter(fault.detail) from fault
+    found = read_json_argument(text)
     if not isinstance(found, dict):
         raise typer.BadParameter('The patch must be a JSON object, such as \'{"led": "on"}\'.')
     return found

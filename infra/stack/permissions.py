@@ -23,6 +23,7 @@ INTEGRATIONS = "INTEGRATIONS"
 FOR_INTEGRATIONS = (
     f"{ROOT}.registry.>",
     f"{ROOT}.twins.>",
+    f"{ROOT}.devices.*.methods.*.call",
     f"{ROOT}.certificates.query",
     f"{ROOT}.certificates.*.get",
     f"{ROOT}.certificates.*.revoke",
@@ -41,6 +42,8 @@ _STAFF = (
     "registry.>",
     "twins.>",
     "live.*.follow",
+    # Leaf by leaf: beside it stands what devices say.
+    "devices.*.methods.*.call",
     "enrolment.*",
     "settings.server.*",
     "whitelist.>",
@@ -76,6 +79,8 @@ USERS: Mapping[str, Permissions] = {
                 "devices.*.twin.update.reached",
                 "devices.*.presence",
                 "devices.*.swapped",
+                # What goes to a device itself.
+                "devices.*.methods.*.request",
                 "broker.access.changed",
                 "audit.recorded",
                 "alarms.changed",

@@ -4,6 +4,7 @@ import json
 import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import paho.mqtt.client as mqtt
@@ -36,6 +37,8 @@ class Device:
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._filters: list[str] = []
         self._hub = hub
+        # What the device does when a method is called: what it gives is its response, None for none.
+        self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any] | None]] = {}
 
     def start(self, *filters: str) -> "Device":
         """Connect and subscribe; returns when the broker has granted it, or the session has ended."""
@@ -95,4 +98,10 @@ class Device:
         self.ended.set()
 
     def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        *_, kind, name, last = message.topic.split("/")
+        if (kind, last) == ("methods", "request") and name in self.methods:
+            request = json.loads(message.payload)
+            response = self.methods[name](request)
+            if response is not None:
+                self.send(f"methods/{name}/response", {"requestId": request["requestId"], **response})
         self.messages.put((message.topic, bytes(message.payload)))

@@ -21,6 +21,7 @@ from functions.domain.ca import trust_alone
 from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device
 from functions.domain.enrolment import Claim, Enrolment
+from functions.domain.sessions import Presence
 from functions.route import Route
 from functions.routes import ROUTES
 from functions.runtime.calls import Reply, answer
@@ -85,8 +86,8 @@ NEED_NONE = {
     "ca.get": READS,
 }
 
-# Each time that a private key leaves the hub is an act of its own.
-EVERY_TIME = ("claims.bundle", "enrolment.files")
+# Each time that a private key leaves the hub, or a device is asked to do something, is an act of its own.
+EVERY_TIME = ("claims.bundle", "enrolment.files", "devices.*.methods.*.call")
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,9 @@ ACTS = {
     "twins.*.desire": Act(
         Call("twins.pump-0001.desire", _body(desired={"led": "on"}), "app:dashboard"), "twin.desired", "pump-0001"
     ),
+    "devices.*.methods.*.call": Act(
+        Call("devices.pump-0001.methods.reboot.call", _body(payload=1)), "method.called", "pump-0001"
+    ),
     "registry.devices.*.create": Act(
         Call("registry.devices.pump-0007.create", _csr("pump-0007")), "device.created", "pump-0007"
     ),
@@ -228,6 +232,7 @@ def _hub() -> MemoryHub:
         },
         certificates={SERIAL: old, RENEWED.serial: RENEWED},
         renewals={"pump-0002": RENEWAL},
+        presence={"pump-0001": Presence(True, START, "connected")},
         enrolment={"enrolment": Enrolment(is_open=False)},
         # The certificate above is of an older CA: this one can still be replaced.
         authority=LocalAuthority(*ROOT, SettableClock()),
@@ -298,7 +303,7 @@ async def test_a_repeat_that_changes_nothing_is_not(subject: str) -> None:
 
 
 @pytest.mark.parametrize("subject", EVERY_TIME)
-async def test_a_private_key_that_is_given_out_again_is_written_down_again(subject: str) -> None:
+async def test_what_is_an_act_each_time_is_written_down_again(subject: str) -> None:
     hub, act = _hub(), ACTS[subject]
     for first in act.before:
         await _do(hub, first)

@@ -37,6 +37,7 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "twins.*.history": (READERS, Scope.TWINS_READ),
     "twins.*.at": (READERS, Scope.TWINS_READ),
     "twins.*.compare": (READERS, Scope.TWINS_READ),
+    "devices.*.methods.*.call": (READERS, Scope.METHODS_CALL),
     "registry.create": (READERS, Scope.DEVICES_WRITE),
     "registry.query": (READERS, Scope.DEVICES_READ),
     "registry.ids": (READERS, Scope.DEVICES_READ),

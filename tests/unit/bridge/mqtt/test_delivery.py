@@ -7,6 +7,7 @@ import pytest
 from bridge.mqtt.counters import Counters
 from bridge.mqtt.delivery import Deliveries
 from bridge.mqtt.topics import OUTBOUND
+from functions.domain.faults import Fault, NotFound, Reason, Unavailable
 from tests.unit.bridge.mqtt.memory import MemoryBroker
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,3 +74,42 @@ def test_what_comes_while_the_broker_is_away_is_dropped_and_counted(
     deliveries.carry(DELTA, "devicehub.devices.D1.twin.update.delta", b"{}")
 
     assert counters.to_json()["dropped"] == 1
+
+
+def carry(deliveries: Deliveries, subject: str = "devicehub.devices.D1.methods.blink.request") -> list[Fault | None]:
+    told: list[Fault | None] = []
+    deliveries.carry(METHOD, subject, b"{}", told=told.append)
+    return told
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_message_is_delivered_when_somebody_is_subscribed_under_any_prefix(
+    order: tuple[int, int], deliveries: Deliveries, broker: MemoryBroker
+) -> None:
+    told = carry(deliveries)
+    faults = (NotFound(Reason.NOT_SUBSCRIBED), None)
+
+    for number in order:
+        broker.receipts[number](faults[number])
+
+    assert told == [None]
+
+
+def test_a_message_that_nobody_is_subscribed_to_is_told_so(deliveries: Deliveries, broker: MemoryBroker) -> None:
+    told = carry(deliveries)
+    assert told == []
+
+    for receipt in broker.receipts:
+        receipt(NotFound(Reason.NOT_SUBSCRIBED))
+
+    assert [fault.reason for fault in told if fault] == [Reason.NOT_SUBSCRIBED]
+
+
+def test_who_sends_while_the_broker_is_away_is_told(deliveries: Deliveries, broker: MemoryBroker) -> None:
+    broker.lose()
+
+    assert [type(fault) for fault in carry(deliveries)] == [Unavailable]
+
+
+def test_who_sends_what_no_topic_may_hold_is_told(deliveries: Deliveries) -> None:
+    assert [fault.reason for fault in carry(deliveries, "devicehub.devices.D+") if fault] == [Reason.BAD_REQUEST]

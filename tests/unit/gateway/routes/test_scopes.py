@@ -8,6 +8,7 @@ import pytest
 from functions.adapters.roots import make_root
 from functions.domain.ca import trust_alone
 from functions.domain.groups import Group
+from functions.domain.sessions import Presence
 from functions.domain.tokens import Scope
 from functions.routes import ROUTES
 from functions.testing import START
@@ -62,7 +63,10 @@ async def rig() -> Rig:
 
 async def furnished() -> Rig:
     """A rig with one of each thing that a path can name."""
-    rig = make_rig(devices={name: make_device(name) for name in (DEVICE, SPARE)})
+    rig = make_rig(
+        devices={name: make_device(name) for name in (DEVICE, SPARE)},
+        presence={DEVICE: Presence(True, START, "connected")},
+    )
     # The certificate there is of an older CA: this one can still be replaced.
     await rig.hub.trust.create("trust", trust_alone(rig.hub.authority.active, at=START, by="system:hub"))
     await rig.bus.request("devicehub.claims.issue", b'{"name":"%s"}' % CLAIM.encode(), caller=OPERATOR)
@@ -79,6 +83,7 @@ async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
         body = {"content": '{"deviceId":"pump-0001"}', "headers": {"Content-Type": "application/x-ndjson"}}
     target = (
         path.replace("{device}", DEVICE)
+        .replace("{method}", "reboot")
         .replace("{name}", CLAIM)
         .replace("{group}", GROUP)
         .replace("{serial}", SERIAL)
