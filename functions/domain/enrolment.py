@@ -6,17 +6,14 @@ anything is signed, so that a repeat of a request finds what the first attempt
 had decided and comes to the same end.
 """
 
-import json
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from string import hexdigits
-from typing import Any
 
 from functions.domain.callers import ANY_CLAIM, CLAIM, DEVICE, Caller
 from functions.domain.devices import Device, Lifecycle
-from functions.domain.faults import Conflict, Denied, Malformed, Reason, Unavailable
+from functions.domain.faults import Conflict, Denied, Reason, Unavailable
 from functions.domain.sessions import SessionMark
-from functions.domain.traits import MAX_METADATA_BYTES
 
 CLAIM_LIFETIME = timedelta(minutes=15)
 # How long a device that was given a new certificate may keep the old one without confirming, unless set otherwise.
@@ -27,7 +24,6 @@ _MAX_SUPERSEDED = 8
 # one joining write it once.
 _USE_GRAIN = timedelta(minutes=1)
 
-_MAX_METADATA_DEPTH = 10
 
 _NAME_PREFIX = "EDGB-"
 # Digits of the UUID that a name may show; the rest of it stays unknown to
@@ -314,29 +310,6 @@ def ended_certificates(claim: Claim, device: Device | None) -> tuple[str, ...]:
     """
     current = device.certificate if device is not None else None
     return tuple(serial for serial in claim.supersedes if serial != current)
-
-
-def check_metadata(metadata: dict[str, Any] | None) -> None:
-    """Bound what a device tells of itself when it joins: 4 KiB of JSON, 10 levels deep.
-
-    Raises:
-        Malformed: it is more.
-    """
-    if metadata is None:
-        return
-    size = len(json.dumps(metadata, ensure_ascii=False, separators=(",", ":")).encode())
-    if size > MAX_METADATA_BYTES:
-        raise Malformed(detail=f"'meta' has {size} bytes of JSON; {MAX_METADATA_BYTES} are accepted.")
-    if _depth(metadata) > _MAX_METADATA_DEPTH:
-        raise Malformed(detail=f"'meta' is nested more than {_MAX_METADATA_DEPTH} levels deep.")
-
-
-def _depth(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    if isinstance(value, list):
-        return 1 + max(map(_depth, value), default=0)
-    return 0
 
 
 def judge_applicant(applicant: Applicant, device: Device | None, reserved: Reservation | None) -> None:

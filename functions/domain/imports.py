@@ -7,11 +7,10 @@ from typing import Any
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.documents import check, same
-from functions.domain.enrolment import check_metadata
 from functions.domain.faults import Conflict, Malformed, Reason
 from functions.domain.names import device_id
 from functions.domain.records import RecordPatch, amend_record, check_patch
-from functions.domain.traits import MAX_TRAIT_CHARACTERS, traits
+from functions.domain.traits import MAX_TRAIT_CHARACTERS, check_metadata, traits
 from functions.domain.twins import Half, apply
 
 _ANY_TIME = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +48,7 @@ def check_imported(line: Imported) -> None:
     """
     device_id(line.id)
     check_patch(line.patch)
-    check_metadata(line.metadata)
+    check_metadata(line.metadata, "metadata")
     for name, text in (("model", line.model), ("firmware", line.firmware)):
         if text is not None and (len(text) > MAX_TRAIT_CHARACTERS or not text.isprintable()):
             wrong = f"must be at most {MAX_TRAIT_CHARACTERS} printable characters"

@@ -21,7 +21,8 @@ from enum import StrEnum
 from typing import Any
 
 from functions.domain.devices import Device
-from functions.domain.documents import size
+from functions.domain.documents import MAX_DEPTH, check, size
+from functions.domain.faults import Malformed
 
 MAX_TRAIT_CHARACTERS = 128
 MAX_METADATA_BYTES = 4 * 1024
@@ -80,6 +81,41 @@ def own_word(reported: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(metadata, dict) or size(metadata) > MAX_METADATA_BYTES:
         told.pop("metadata", None)
     return {name: value for name, value in told.items() if name == "metadata" or _is_trait(value)}
+
+
+def check_metadata(metadata: dict[str, Any] | None, name: str = "meta") -> None:
+    """Bound what a device tells of itself when it joins: 4 KiB of JSON, 10 levels deep, and what any document takes.
+
+    Args:
+        metadata: what it tells; None for nothing.
+        name: of the field that has it, for the refusal.
+
+    Raises:
+        Malformed: it is more, or has what no document takes (an integer
+            beyond 2^53, say); with ``fields``.
+    """
+    if metadata is None:
+        return
+    if _depth(metadata) > MAX_DEPTH:
+        raise _refused(name, f"is nested more than {MAX_DEPTH} levels deep.")
+    try:
+        check(metadata)
+    except Malformed as refusal:
+        raise _refused(name, f"cannot be kept: {refusal.detail}") from refusal
+    if (held := size(metadata)) > MAX_METADATA_BYTES:
+        raise _refused(name, f"has {held} bytes of JSON; {MAX_METADATA_BYTES} are accepted.")
+
+
+def _refused(name: str, told: str) -> Malformed:
+    return Malformed(detail=f"'{name}' {told}", fields={name: told})
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(_depth, value.values()), default=0)
+    if isinstance(value, list):
+        return 1 + max(map(_depth, value), default=0)
+    return 0
 
 
 def _first(*said: Any) -> tuple[str, Source | None]:

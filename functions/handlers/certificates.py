@@ -11,9 +11,10 @@ from typing import Any
 
 from functions.contract.messages import CertificateCreated, CreateFromCsr, DeviceCreate, Issued
 from functions.domain.certificates import Certificate, Gate
-from functions.domain.enrolment import Applicant, check_metadata
+from functions.domain.enrolment import Applicant
 from functions.domain.faults import Malformed, Reason
 from functions.domain.names import DeviceId, device_id, hardware_uuid, is_device_id
+from functions.domain.traits import check_metadata
 from functions.handlers.auditing import record
 from functions.handlers.issuing import Application, issue, lost_races_can_be_retried, read_request
 from functions.handlers.joining import Joining, joining

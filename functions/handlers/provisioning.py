@@ -19,11 +19,11 @@ from functions.domain.enrolment import (
     Reservation,
     begin_claim,
     candidate_names,
-    check_metadata,
     is_live,
 )
 from functions.domain.faults import Denied, Malformed, Reason, Unavailable
 from functions.domain.names import device_id, hardware_uuid, id_key, uuid_key
+from functions.domain.traits import check_metadata
 from functions.handlers.gates import admit_claimer, look_at_gates, pass_gates
 from functions.handlers.issuing import (
     Application,

@@ -4,7 +4,6 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,7 +23,6 @@ from functions.domain.enrolment import (
     admit_enrolment,
     begin_claim,
     candidate_names,
-    check_metadata,
     decide_certificate,
     ended_certificates,
     is_claim_live,
@@ -34,7 +32,7 @@ from functions.domain.enrolment import (
     settle_certificate,
     use,
 )
-from functions.domain.faults import Conflict, Denied, Fault, Malformed, Reason, Unavailable
+from functions.domain.faults import Conflict, Denied, Fault, Reason, Unavailable
 from functions.domain.names import is_device_id
 
 NOW = datetime(2035, 1, 1, 12, tzinfo=UTC)
@@ -305,25 +303,3 @@ def test_only_the_device_itself_hears_that_it_is_suspended() -> None:
     assert verdict(OTHER, suspended) is Reason.DEVICE_EXISTS
     with pytest.raises(Conflict):
         judge_applicant(OTHER, suspended, None)
-
-
-# --- Metadata -----------------------------------------------------------------------------------
-
-
-def nested(levels: int) -> dict[str, Any]:
-    value: Any = 1
-    for _ in range(levels - 1):
-        value = [value]
-    return {"a": value}
-
-
-def test_metadata_is_bounded_in_size_and_depth() -> None:
-    check_metadata(None)
-    check_metadata({})
-    check_metadata({"a": "x" * (4 * 1024 - len('{"a":""}'))})
-    check_metadata(nested(10))
-
-    for metadata in ({"a": "x" * (4 * 1024 - len('{"a":""}') + 1)}, {"é": "é" * 2_050}, nested(11)):
-        with pytest.raises(Malformed) as refusal:
-            check_metadata(metadata)
-        assert refusal.value.reason is Reason.BAD_REQUEST

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from functions.domain.devices import Device
+from functions.domain.faults import Malformed, Reason
 from functions.domain.inventory import facts_of
-from functions.domain.traits import MAX_METADATA_BYTES, Source, own_word, traits
+from functions.domain.traits import MAX_METADATA_BYTES, Source, check_metadata, own_word, traits
 from functions.testing import START
 
 JOINED = Device("EDGB-0001", START, START, metadata={"model": "lamp", "site": "A"})
@@ -49,3 +50,32 @@ def test_of_what_is_kept_the_same_is_said(reported: dict[str, Any]) -> None:
 
     assert own_word(kept) == kept
     assert traits(JOINED, kept) == traits(JOINED, reported)
+
+
+def nested(levels: int) -> dict[str, Any]:
+    value: Any = 1
+    for _ in range(levels - 1):
+        value = [value]
+    return {"a": value}
+
+
+def test_metadata_is_bounded_in_size_and_depth() -> None:
+    check_metadata(None)
+    check_metadata({})
+    check_metadata({"a": "x" * (4 * 1024 - len('{"a":""}'))})
+    check_metadata(nested(10))
+
+    for metadata in ({"a": "x" * (4 * 1024 - len('{"a":""}') + 1)}, {"é": "é" * 2_050}, nested(11)):
+        with pytest.raises(Malformed) as refusal:
+            check_metadata(metadata)
+        assert refusal.value.reason is Reason.BAD_REQUEST
+
+
+@pytest.mark.parametrize("value", [2**53 + 1, [{"n": -(2**53) - 1}], 10**40, {"a\x00": 1}, float("inf")])
+def test_metadata_is_refused_by_name_where_a_reader_would_show_another_value(value: Any) -> None:
+    with pytest.raises(Malformed) as refusal:
+        check_metadata({"serial": value}, "metadata")
+
+    assert refusal.value.reason is Reason.BAD_REQUEST
+    assert list(refusal.value.fields) == ["metadata"]
+    check_metadata({"serial": [2**53, -(2**53), 1.5]})
