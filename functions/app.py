@@ -23,10 +23,12 @@ from functions.adapters.index import BucketIndex
 from functions.adapters.keeping import FileKeeping
 from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_stores
+from functions.adapters.projecting import Projector
 from functions.adapters.register_index import SqliteRegister
 from functions.adapters.roots import UnlockError
 from functions.adapters.roster import BucketRoster
 from functions.adapters.streams import JetStreamStreams
+from functions.adapters.telemetry import SqliteTelemetry
 from functions.adapters.trails import SqliteTrails
 from functions.adapters.whitelist_index import BucketWhitelist
 from functions.chores import start_chores, start_watching
@@ -34,7 +36,7 @@ from functions.contract import bus
 from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
-from functions.domain.faults import Fault
+from functions.domain.faults import Fault, Unavailable
 from functions.plugins import PluginError, load_routes
 from functions.ports import Hub
 from functions.route import Role
@@ -84,14 +86,12 @@ async def serve(settings: Settings) -> bool:
     register, roster = SqliteRegister(client), BucketRoster(client)
     whitelist, trails = BucketWhitelist(client), SqliteTrails(client, settings.index_dir)
     downlink = NatsDownlink(client)
-    hub = make_hub(settings, client, index, register, whitelist, trails, roster, downlink)
+    telemetry = SqliteTelemetry(settings.telemetry_dir)
+    projector = Projector(client, telemetry, settings.keeping, SystemClock())
+    hub = make_hub(settings, client, index, register, whitelist, trails, roster, downlink, telemetry)
     if settings.role is Role.INDEX:
-        for one in (index, whitelist):
-            await one.start()
-        await asyncio.gather(index.ready(), whitelist.ready())
-        # Who asks for these before they are read is told so; nothing else waits for that.
-        await register.start()
-        await trails.start()
+        await _start_index(index, whitelist, register, trails)
+        await _start_telemetry(telemetry, projector)
     else:
         await roster.start()
         await downlink.start()
@@ -110,7 +110,9 @@ async def serve(settings: Settings) -> bool:
     log.info("draining")
     # Who waits for a device may wait longer than a supervisor does.
     asyncio.get_running_loop().call_later(_LAST_ANSWER_SECONDS, downlink.end)
+    await projector.stop()
     await runtime.drain()
+    await telemetry.close()
     return False
 
 
@@ -120,6 +122,30 @@ def _until_signalled() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+async def _start_index(
+    index: BucketIndex, whitelist: BucketWhitelist, register: SqliteRegister, trails: SqliteTrails
+) -> None:
+    """Have everything that can be asked follow the storage; what every page needs is there when this returns."""
+    for one in (index, whitelist):
+        await one.start()
+    await asyncio.gather(index.ready(), whitelist.ready())
+    # Who asks for these before they are read is told so; nothing else waits for that.
+    await register.start()
+    await trails.start()
+
+
+async def _start_telemetry(telemetry: SqliteTelemetry, projector: Projector) -> None:
+    try:
+        await telemetry.open()
+    except Unavailable as fault:
+        # What else is asked here does not need it; who asks for telemetry is told.
+        log.error(
+            "telemetry store cannot be opened", cause=repr(fault.__cause__), mend="put its file aside, and restart"
+        )
+        return
+    await projector.start()
 
 
 async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
@@ -149,6 +175,7 @@ def make_hub(
     trails: SqliteTrails,
     roster: BucketRoster,
     downlink: NatsDownlink,
+    telemetry: SqliteTelemetry,
 ) -> Hub:
     """The ports made real over one connection."""
     clock = SystemClock()
@@ -165,6 +192,7 @@ def make_hub(
         downlink=downlink,
         audit=JetStreamAudit(client),
         trails=trails,
+        telemetry=telemetry,
         index=index,
         register=register,
         whitelist_index=whitelist,

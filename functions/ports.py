@@ -32,6 +32,7 @@ from functions.domain.query import Condition, Saved
 from functions.domain.register import CertificatesWanted, Entry
 from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session, SessionMark
+from functions.domain.telemetry import Keeping, KeptMessage, Kind, Latest, Place, Sent, Span, TelemetryWanted
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
 from functions.domain.whitelist import Wanted as WhitelistWanted
@@ -346,6 +347,53 @@ class Trails(Protocol):
         ...
 
 
+class TelemetryStore(Protocol):
+    """What devices measured and what happened to them, kept to be asked; filled from the streams.
+
+    A message that came late counts for the time that it is of. Every method
+    raises ``Unavailable`` when the store cannot be used now.
+    """
+
+    async def place(self, stream: str) -> Place | None:
+        """Up to where a stream is known; None if nothing of it is."""
+        ...
+
+    async def renew(self, stream: str) -> None:
+        """Begin again at the first message of a stream that was made anew; what is kept of the old one stays."""
+        ...
+
+    async def put(self, stream: str, kind: Kind, sent: Sequence[Sent], place: Place) -> None:
+        """Keep messages of a stream, in its order, and note up to where it is known then; both or nothing.
+
+        Messages up to the place that is known already are passed over: so each
+        is kept and counted once, however often it is put.
+        """
+        ...
+
+    async def forget(self, keeping: Keeping, now: int) -> None:
+        """Drop what is older, and the oldest of what is more, than is to be kept; now in milliseconds since 1970."""
+        ...
+
+    async def find(self, wanted: TelemetryWanted) -> list[KeptMessage]:
+        """A page of the wanted messages. Raises Unavailable (``timeout``) where that takes too long."""
+        ...
+
+    async def count(self, wanted: TelemetryWanted) -> int:
+        """How many messages are wanted in all. Raises Unavailable (``timeout``) where that takes too long."""
+        ...
+
+    async def spans(self, devices: Sequence[str] | None, begin: int, end: int) -> list[Span]:
+        """The numbers of every hour that begins in this time (milliseconds since 1970), in no order; None for all.
+
+        Raises Malformed (``too_large``) where they are too many for one answer.
+        """
+        ...
+
+    async def latest(self, device: str) -> list[Latest]:
+        """The newest value of each key of a device, by key."""
+        ...
+
+
 class Index(Protocol):
     """The inventory's index: answers what a store cannot, and never scans one."""
 
@@ -426,6 +474,7 @@ class Hub:
     downlink: Downlink
     audit: Audit
     trails: Trails
+    telemetry: TelemetryStore
     index: Index
     register: Register
     whitelist_index: WhitelistIndex

@@ -11,6 +11,7 @@ from functions.contract.logs import FORMATS, LEVELS
 from functions.contract.subjects import MQTT_PREFIX
 from functions.domain.bundles import Site
 from functions.domain.inventory import parse_paths
+from functions.domain.telemetry import DAY, Keeping
 from functions.route import Role
 
 
@@ -21,6 +22,20 @@ def query_paths(env: Environment) -> tuple[str, ...]:
     except ValueError as wrong:
         env.fault(f"HUB_QUERY_PATHS {wrong}")
         return ()
+
+
+def keeping(env: Environment) -> Keeping:
+    """How long telemetry, events and numbers by hour are kept, and how large the store may be."""
+    telemetry, events, numbers = (
+        DAY * env.number(name, days, least=1, most=36_500)
+        for name, days in (
+            ("HUB_TELEMETRY_DAYS", 31),
+            ("HUB_EVENTS_DAYS", 92),
+            ("HUB_TELEMETRY_HOURLY_DAYS", 732),
+        )
+    )
+    mebibytes = env.number("HUB_TELEMETRY_MIB", 8192, least=16, most=10_000_000)
+    return Keeping(telemetry, events, numbers, mebibytes * 1024 * 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +54,9 @@ class Settings:
     query_paths: tuple[str, ...]
     log_level: str
     log_format: str
+    keeping: Keeping
     index_dir: Path | None = None
+    telemetry_dir: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -72,7 +89,9 @@ class Settings:
             query_paths=query_paths(env),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
+            keeping=keeping(env),
             index_dir=Path(index_dir) if (index_dir := env.text("HUB_INDEX_DIR", "")) else None,
+            telemetry_dir=Path(telemetry_dir) if (telemetry_dir := env.text("HUB_TELEMETRY_DIR", "")) else None,
         )
         env.done()
         return settings

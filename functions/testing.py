@@ -20,6 +20,7 @@ from functions.adapters.layout import open_tables
 from functions.adapters.register_index import TinyRegister
 from functions.adapters.roots import make_root
 from functions.adapters.roster import TinyRoster
+from functions.adapters.telemetry import MemoryTelemetry
 from functions.adapters.whitelist_index import TinyWhitelist
 from functions.contract.messages import Message, MethodRequest, MethodResponse
 from functions.contract.subjects import MQTT_PREFIX
@@ -148,6 +149,7 @@ class MemoryHub(Hub):
     streams: MemoryStreams
     downlink: MemoryDownlink
     audit: TinyAudit
+    telemetry: MemoryTelemetry
 
 
 def memory_hub(
@@ -184,6 +186,7 @@ def memory_hub(
         downlink=MemoryDownlink(),
         audit=audit,
         trails=TinyTrails(audit),
+        telemetry=MemoryTelemetry(),
         index=open_index(stores, clock, paths),
         register=TinyRegister(stores["certificates"], stores["devices"]),
         whitelist_index=TinyWhitelist(stores["whitelist"]),

@@ -14,7 +14,8 @@ from typing import Self
 from functions.contract.environment import Environment, grace_seconds
 from functions.contract.logs import FORMATS, LEVELS
 from functions.domain.hosts import HOST_NAME, is_host
-from functions.settings import query_paths
+from functions.domain.telemetry import Keeping
+from functions.settings import keeping, query_paths
 
 _PREFIX = re.compile(r"\$[A-Za-z0-9_-]{1,64}")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
@@ -82,6 +83,7 @@ class Settings:
     workers: int
     renewal_grace_seconds: int
     query_paths: tuple[str, ...]
+    keeping: Keeping
     log_level: str
     log_format: str
     ca_passphrase_file: Path | None = None
@@ -111,6 +113,7 @@ class Settings:
             workers=env.number("HUB_WORKERS", default_workers(), least=1, most=256),
             renewal_grace_seconds=grace_seconds(env),
             query_paths=query_paths(env),
+            keeping=keeping(env),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
             ca_passphrase_file=env.passphrase_file(*_CA_PASSPHRASE),

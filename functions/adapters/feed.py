@@ -9,6 +9,7 @@ of the server and does not tell; its ``kv.watch`` is deaf for 19 s.
 """
 
 import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from secrets import token_hex
 from types import TracebackType
@@ -45,12 +46,17 @@ _REMOVAL = ("KV-Operation", "Nats-Marker-Reason")
 
 
 class Change(NamedTuple):
-    """What a bucket was told of a key, ``nanoseconds`` after 1970; ``data`` is None where the key was removed."""
+    """What a bucket was told of a key, ``nanoseconds`` after 1970; ``data`` is None where the key was removed.
+
+    ``headers`` are those that its message has, if any, ``subject`` is its subject.
+    """
 
     key: str
     revision: int
     nanoseconds: int
     data: bytes | None
+    subject: str = ""
+    headers: Mapping[str, str] | None = None
 
     @property
     def at(self) -> datetime:
@@ -177,7 +183,7 @@ class Feed:
         self.caught_up = self.caught_up or pending == 0
         key = message.subject.rpartition(".")[2]
         data = None if is_removal(message) else message.data
-        return Change(key, revision, nanoseconds, data)
+        return Change(key, revision, nanoseconds, data, message.subject, message.headers)
 
 
 class LogFeed(Feed):

@@ -1,7 +1,7 @@
 """Follows a bucket for as long as the process lives, whatever becomes of the server meanwhile."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import structlog
 from nats.aio.client import Client
@@ -87,9 +87,10 @@ class Follower:
                         if feed.caught_up:
                             self.is_live = True
                             self.filled.set()
-                        for change in await feed.batch():
-                            self._hand_over(change)
-                            after = change.revision
+                        changes = await feed.batch()
+                        await self._hand_over_all(changes)
+                        if changes:
+                            after = changes[-1].revision
                         self._note(after)
             except Unavailable as fault:
                 self.is_live = False
@@ -105,6 +106,10 @@ class Follower:
             if awaited <= revision and not reached.done():
                 reached.set_result(None)
 
+    async def _hand_over_all(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self._hand_over(change)
+
     def _hand_over(self, change: Change) -> None:
         try:
             self._take(change)
@@ -116,6 +121,36 @@ class Follower:
                 revision=change.revision,
                 problem=str(problem),
             )
+
+
+class BatchFollower(Follower):
+    """A follower that hands over what comes together as one batch, and waits until it has been taken.
+
+    What raises Unavailable was not taken: the batch is read and handed over again.
+
+    Args:
+        client: the connection.
+        bucket: the stream's or bucket's name.
+        take: is given each batch, never an empty one.
+        feed: how it is read.
+        after: what is known already, by its revision.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        bucket: str,
+        take: Callable[[Sequence[Change]], Awaitable[None]],
+        *,
+        feed: type[Feed] = Feed,
+        after: int = 0,
+    ) -> None:
+        super().__init__(client, bucket, lambda _: None, feed=feed, after=after)
+        self._take_all = take
+
+    async def _hand_over_all(self, changes: Sequence[Change]) -> None:
+        if changes:
+            await self._take_all(changes)
 
 
 class Following:

@@ -13,12 +13,12 @@ the others             1         1        ``hub-names``, ``hub-claim-certificate
 The shard of a key is its CRC-32 modulo the number of shards. Buckets have no
 age limit: one would remove current values too.
 
-========== ====== =============================================== ======= ================
-stream     shards subjects                                        age     bytes of a shard
-========== ====== =============================================== ======= ================
-telemetry  4      ``devicehub.stored.telemetry.<shard>.<device>``  7 days  2 GiB
-events     2      ``devicehub.stored.events.<shard>.<device>``    30 days  512 MiB
-========== ====== =============================================== ======= ================
+========== ====== =================================================== ======= ================
+stream     shards subjects                                            age     bytes of a shard
+========== ====== =================================================== ======= ================
+telemetry  4      ``devicehub.stored.telemetry.<shard>.<device>``      7 days  2 GiB
+events     2      ``devicehub.stored.events.<shard>.<device>.<type>`` 30 days  512 MiB
+========== ====== =================================================== ======= ================
 
 ================ ================================================ ======== =========
 trail            subjects                                         age      bytes
@@ -56,11 +56,12 @@ from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from tinydb import TinyDB
 
-from functions.adapters.codec import DEFAULT_LIMIT_BYTES, Codec, shard_of
+from functions.adapters.codec import DEFAULT_LIMIT_BYTES, Codec
 from functions.adapters.durable import require_connection
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.recent import Recent
 from functions.adapters.tinydb_store import TinyStore
+from functions.contract.stored import SHARDS, stored_filter
 from functions.domain.alarms import Alarm
 from functions.domain.audit import Trail
 from functions.domain.ca import Trust
@@ -173,20 +174,21 @@ class Stream:
     max_age_seconds: float
     max_bytes: int
 
-    def subject(self, device: str) -> str:
-        """Where a device's messages are appended."""
-        return f"devicehub.stored.{self.name}.{shard_of(device, self.shards)}.{device}"
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its shards, in order of their number."""
+        return tuple(f"{self.name}-{number}" for number in range(self.shards))
 
     def configs(self, replicas: int) -> list[StreamConfig]:
         """The streams of its shards."""
         return [
             StreamConfig(
-                name=f"{self.name}-{number}",
-                subjects=[f"devicehub.stored.{self.name}.{number}.>"],
+                name=name,
+                subjects=[stored_filter(self.name, number)],
                 **_growing(self.max_age_seconds, self.max_bytes),
                 **_common(self.name, self.shards, replicas),
             )
-            for number in range(self.shards)
+            for number, name in enumerate(self.names)
         ]
 
 
@@ -251,8 +253,8 @@ BUCKETS: Mapping[str, Bucket] = {
 }
 
 STREAMS: Mapping[str, Stream] = {
-    "telemetry": Stream("telemetry", shards=4, max_age_seconds=7 * _DAY_SECONDS, max_bytes=2 * _GIB),
-    "events": Stream("events", shards=2, max_age_seconds=30 * _DAY_SECONDS, max_bytes=_GIB // 2),
+    "telemetry": Stream("telemetry", shards=SHARDS["telemetry"], max_age_seconds=7 * _DAY_SECONDS, max_bytes=2 * _GIB),
+    "events": Stream("events", shards=SHARDS["events"], max_age_seconds=30 * _DAY_SECONDS, max_bytes=_GIB // 2),
 }
 
 TRAILS: Mapping[Trail, AuditTrail] = {

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from nats.aio.client import Client
 
 from functions.adapters.durable import write
-from functions.adapters.layout import STREAMS
+from functions.contract.stored import stored_subject
+from functions.contract.subjects import TYPE
 from functions.domain.names import DeviceId
 
 
@@ -24,4 +25,4 @@ class JetStreamStreams:
         Raises:
             Unavailable: it was not stored, or not said to be in time.
         """
-        await write(self._client, STREAMS[stream].subject(device), payload, dict(headers))
+        await write(self._client, stored_subject(stream, device, headers.get(TYPE, "")), payload, dict(headers))

@@ -7,9 +7,7 @@ What is appended is the payload as the device sent it. Its headers say when
 the hub took it, and when the device says it was, in milliseconds since 1970.
 """
 
-import math
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue
@@ -20,14 +18,11 @@ from functions.contract.subjects import DEVICE_TIME, TIME, TYPE
 from functions.domain.checks import DEVICE_AHEAD
 from functions.domain.faults import Conflict, Malformed
 from functions.domain.names import is_token
+from functions.domain.telemetry import device_time, milliseconds_of, moment, time_told
 from functions.handlers.admission import admit_device
 from functions.handlers.alarming import open_alarm
 from functions.ports import Call, Hub
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
-# 9999-12-31T23:59:59.999Z: what ISO 8601 writes with four digits of a year.
-_LAST = 253_402_300_799_999
 # An event that names no type.
 _UNTYPED = "message"
 
@@ -114,47 +109,22 @@ async def status(call: Call[DeviceEvent], hub: Hub) -> Done:
 
 async def _check_clock(call: Call[Telemetry], milliseconds: int, hub: Hub) -> None:
     """Open an alarm where a device's time lies ahead; behind, it may be sending what it measured long ago."""
-    ahead = _EPOCH + milliseconds * _MILLISECOND - hub.clock.now()
+    ahead = moment(milliseconds) - hub.clock.now()
     if ahead > DEVICE_AHEAD:
         # Others may note the same alarm at the same time; that is no reason to refuse the measurement.
         with suppress(Conflict):
             await open_alarm(hub, "device-clock-ahead", call.device, detail="By more than a minute.")
 
 
-def device_time(value: Any) -> int | None:
-    """Milliseconds since 1970 of a time that a device gave, or None if it is no time from 1970 to 9999.
-
-    Devices give ISO 8601 text (UTC where it names no zone) or milliseconds,
-    as a number with or without a fraction.
-    """
-    if isinstance(value, str):
-        milliseconds = _of_text(value)
-    elif isinstance(value, float):
-        milliseconds = int(value) if math.isfinite(value) else None
-    else:
-        milliseconds = value if isinstance(value, int) and not isinstance(value, bool) else None
-    return milliseconds if milliseconds is not None and 0 <= milliseconds <= _LAST else None
-
-
-def _of_text(text: str) -> int | None:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if at.tzinfo is None:
-        at = at.replace(tzinfo=UTC)
-    return (at - _EPOCH) // _MILLISECOND
-
-
 async def _append(stream: str, call: Call[Any], hub: Hub, payload: bytes, headers: dict[str, str]) -> None:
     # A call without a payload means an empty object to the runtime, and is stored as one.
-    taken = (hub.clock.now() - _EPOCH) // _MILLISECOND
+    taken = milliseconds_of(hub.clock.now())
     await hub.streams.append(stream, call.device, payload or b"{}", {TIME: str(taken), **headers})
 
 
 def _event_headers(kind: str, content: JsonValue) -> dict[str, str]:
     """Type and, where there is one, device time: an event may be any JSON, so what is no time is no fault."""
-    at = device_time(content.get("timestamp")) if isinstance(content, dict) else None
+    at = time_told(content)
     return {TYPE: kind} if at is None else {TYPE: kind, DEVICE_TIME: str(at)}
 
 

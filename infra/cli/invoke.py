@@ -144,9 +144,6 @@ class _Shown:
 
 
 def _open_hub(state: Path | None) -> "Hub":
-    from tinydb import TinyDB
-    from tinydb.storages import MemoryStorage
-
     from functions.adapters.audit import AUDIT_TABLE, TinyAudit, TinyTrails
     from functions.adapters.clock import SystemClock
     from functions.adapters.hasher import HmacHasher
@@ -155,6 +152,7 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.layout import open_tables
     from functions.adapters.register_index import TinyRegister
     from functions.adapters.roster import TinyRoster
+    from functions.adapters.telemetry import MemoryTelemetry
     from functions.adapters.whitelist_index import TinyWhitelist
     from functions.contract.subjects import MQTT_PREFIX
     from functions.domain.bundles import Site
@@ -164,7 +162,7 @@ def _open_hub(state: Path | None) -> "Hub":
     clock, shown, secret = SystemClock(), _Shown(), _uuid_key(state)
     database = _open_state(state)
     # Not kept: which CA signs is the hub's to say, or of this run alone.
-    stores = open_tables(database, clock) | {"trust": open_tables(TinyDB(storage=MemoryStorage), clock)["trust"]}
+    stores = open_tables(database, clock) | {"trust": open_tables(_in_memory(), clock)["trust"]}
     audit = TinyAudit(database.table(AUDIT_TABLE))
     return Hub(
         renewal_grace=RENEWAL_GRACE,
@@ -178,6 +176,7 @@ def _open_hub(state: Path | None) -> "Hub":
         downlink=shown,
         audit=audit,
         trails=TinyTrails(audit),
+        telemetry=MemoryTelemetry(),
         index=open_index(stores, clock),
         register=TinyRegister(stores["certificates"], stores["devices"]),
         whitelist_index=TinyWhitelist(stores["whitelist"]),
@@ -186,15 +185,21 @@ def _open_hub(state: Path | None) -> "Hub":
     )
 
 
-def _open_state(state: Path | None) -> "TinyDB":
+def _in_memory() -> "TinyDB":
     from tinydb import TinyDB
     from tinydb.storages import MemoryStorage
+
+    return TinyDB(storage=MemoryStorage)
+
+
+def _open_state(state: Path | None) -> "TinyDB":
+    from tinydb import TinyDB
 
     from functions.adapters.tinydb_store import FileStorage
 
     if state is None:
         complain("No --state: nothing of this run is kept.")
-        return TinyDB(storage=MemoryStorage)
+        return _in_memory()
     if not state.parent.is_dir():
         raise Problem(f"There is no directory {state.parent} for the state.", "Make it, or name another with --state.")
     try:

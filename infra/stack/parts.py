@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from functions.domain.telemetry import DAY
 from infra.settings import Settings
 from infra.stack import hosts
 from infra.stack.hosts import device_host
@@ -76,10 +77,16 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
 
 def _of_index(settings: Settings, paths: Paths) -> dict[str, str]:
     """What the index is told besides what every function process is."""
+    kept = settings.keeping
     return {
         "HUB_FUNCTIONS_ROLE": "index",
         "HUB_INDEX_DIR": str(paths.index),
         "HUB_QUERY_PATHS": ",".join(settings.query_paths) or ",",
+        "HUB_TELEMETRY_DIR": str(paths.telemetry),
+        "HUB_TELEMETRY_DAYS": str(kept.telemetry // DAY),
+        "HUB_EVENTS_DAYS": str(kept.events // DAY),
+        "HUB_TELEMETRY_HOURLY_DAYS": str(kept.numbers // DAY),
+        "HUB_TELEMETRY_MIB": str(kept.most_bytes // 1024**2),
     }
 
 

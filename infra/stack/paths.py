@@ -133,6 +133,11 @@ class Paths:
         return self.data / "index"
 
     @property
+    def telemetry(self) -> Path:
+        """The telemetry store: it keeps more than the streams that it is filled from."""
+        return self.data / "telemetry"
+
+    @property
     def logs(self) -> Path:
         """Directory of one log a part."""
         return self.data / "log"

@@ -153,8 +153,8 @@ def apply(plan: Plan) -> None:
 
 
 def _directories(paths: Paths) -> tuple[Path, ...]:
-    inner = (paths.secrets, paths.ca, paths.broker, paths.nats, paths.index, paths.logs, paths.default_claim.parent)
-    return (paths.data, paths.run, *inner)
+    inner = (paths.secrets, paths.ca, paths.broker, paths.nats, paths.index, paths.telemetry, paths.logs)
+    return (paths.data, paths.run, *inner, paths.default_claim.parent)
 
 
 def _broker_files(settings: Settings, paths: Paths, programs: Programs, password: str) -> Sequence[File]:

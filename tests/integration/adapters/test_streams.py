@@ -12,10 +12,10 @@ from nats.aio.msg import Msg
 
 from functions.adapters import layout
 from functions.adapters.events import NatsEvents
-from functions.adapters.layout import STREAMS
 from functions.adapters.streams import JetStreamStreams
 from functions.checks import Read, StreamsChecks
 from functions.contract.messages import AccessChanged
+from functions.contract.stored import stored_subject
 from functions.domain.faults import Unavailable
 from functions.domain.names import DeviceId
 from functions.testing import refused
@@ -35,7 +35,7 @@ def read(admin: Client) -> Read:
     """Reads as an administrator would, by the subject that the layout promises."""
 
     async def read(stream: str, device: DeviceId) -> list[tuple[bytes, Mapping[str, str]]]:
-        subject = STREAMS[stream].subject(device)
+        subject = stored_subject(stream, device, "*" if stream == "events" else "")
         context = admin.jetstream()
         name = await context.find_stream_name_by_subject(subject)
         reader = await context.pull_subscribe(subject, stream=name)

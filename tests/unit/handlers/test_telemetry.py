@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from functions.contract.messages import DeviceEvent, Done, Heartbeat, Telemetry
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Denied, Malformed, NotFound
+from functions.domain.telemetry import device_time
 from functions.handlers import telemetry
 from functions.ports import Call
 from functions.testing import START, Appended, MemoryHub, call, memory_hub
@@ -131,7 +132,7 @@ async def test_telemetry_without_a_time_has_only_the_hubs(payload: bytes) -> Non
 
 @given(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers()))
 def test_any_value_is_a_time_within_bounds_or_none(value: Any) -> None:
-    at = telemetry.device_time(value)
+    at = device_time(value)
 
     assert at is None or datetime.fromtimestamp(at / 1000, UTC).year in range(1970, 10_000)
 
@@ -141,7 +142,7 @@ def test_a_time_means_the_same_in_both_spellings(at: datetime) -> None:
     # Before the railways zones differed by seconds, which ISO 8601 cannot write.
     at = at.astimezone(UTC).replace(microsecond=0)
 
-    assert telemetry.device_time(at.isoformat()) == telemetry.device_time(at.timestamp() * 1000)
+    assert device_time(at.isoformat()) == device_time(at.timestamp() * 1000)
 
 
 # --- Events ---------------------------------------------------------------------
