@@ -10,7 +10,7 @@ from functions.domain.faults import Conflict, Malformed
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.twins import Half
-from functions.ports import Store, Streams
+from functions.ports import Spoiled, Store, Streams
 from functions.testing import START, collect, refused
 
 Read = Callable[[str, DeviceId], Awaitable[list[tuple[bytes, Mapping[str, str]]]]]
@@ -33,7 +33,8 @@ class StoreChecks:
     """What every ``Store`` must do. Subclass it in a test module, with two fixtures.
 
     ``store`` is an empty ``Store[Half]`` that keeps 64 revisions of a key,
-    ``plain`` an empty one that keeps 1.
+    ``plain`` an empty one that keeps 1, and ``foreign`` one of texts in the
+    very place of ``store``.
     """
 
     async def test_a_key_without_value_reads_as_none(self, store: Store[Half]) -> None:
@@ -173,6 +174,30 @@ class StoreChecks:
         assert {key: kept.value.version for key, kept in found.items()} == {
             f"D{number}": number % 3 + 1 for number in range(60) if number % 3 < 2
         }
+
+    async def test_what_is_no_value_of_the_type_can_be_left_out_and_written_over(
+        self, store: Store[Half], foreign: Store[str]
+    ) -> None:
+        """It is told with its key and revision, and keeps nobody from the others."""
+        for number in range(9):
+            await store.create(f"D{number}", half(number))
+        revision = await foreign.create("bad", "text")
+
+        spoiled: list[Spoiled] = []
+        found = await collect(store.entries(spoiled))
+        assert found.keys() == {f"D{number}" for number in range(9)}
+        for reading in (store.get("bad"), collect(store.entries()), store.history("bad")):
+            try:
+                await reading
+            except Spoiled as told:
+                spoiled.append(told)
+
+        for one in spoiled:
+            assert (one.key, one.revision, one.at.utcoffset()) == ("bad", revision, timedelta(0))
+            assert "text" not in str(one), "it shows nothing of what is kept"
+        assert len(spoiled) == 4
+        await store.replace("bad", half(1), expect=revision)
+        assert (await _value(store, "bad")).version == 1
 
     async def test_of_many_that_create_or_remove_a_key_one_succeeds(self, store: Store[Half]) -> None:
         """The others learn that they lost, also when the key was there before."""

@@ -81,6 +81,14 @@ class Kept(Generic[T_co]):
     at: datetime
 
 
+class Spoiled(Exception):
+    """What is kept under ``key`` since ``at`` is no value of its store's type; it can be replaced over ``revision``."""
+
+    def __init__(self, key: str, revision: int, at: datetime, problem: str) -> None:
+        super().__init__(problem)
+        self.key, self.revision, self.at = key, revision, at
+
+
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
     """Some of what is wanted, in the order asked for, and how many there are of it in all."""
@@ -95,7 +103,8 @@ class Store(Protocol[T]):
     A key is 1 to 128 of ``[A-Za-z0-9_-]``. A write is durable before it returns.
 
     Every method raises ``Unavailable`` when the storage cannot be reached in
-    time; a write that raised it may have been done.
+    time; a write that raised it may have been done. Reading raises ``Spoiled``
+    where what is kept cannot be read.
     """
 
     async def get(self, key: str) -> Kept[T] | None:
@@ -127,10 +136,11 @@ class Store(Protocol[T]):
         """What was kept under the key, oldest first: as many of the last values as the store keeps."""
         ...
 
-    def entries(self) -> AsyncIterator[tuple[str, Kept[T]]]:
+    def entries(self, spoiled: list[Spoiled] | None = None) -> AsyncIterator[tuple[str, Kept[T]]]:
         """Every key with its value, in no order.
 
         It reads the whole store: for timers and start-up, never for a query.
+        ``spoiled`` takes what cannot be read, which ends it otherwise.
         """
         ...
 

@@ -19,16 +19,16 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from functions.adapters.batches import read_all, sequence_of
-from functions.adapters.codec import Codec, check_key, shard_of
+from functions.adapters.codec import Codec, Undecodable, check_key, shard_of
 from functions.adapters.durable import (
     EXPECTED_REVISION,
     find,
     write,
 )
-from functions.adapters.feed import Feed, is_removal
+from functions.adapters.feed import Change, Feed, is_removal
 from functions.adapters.recent import Recent
 from functions.domain.faults import Conflict, Unavailable
-from functions.ports import Kept
+from functions.ports import Kept, Spoiled
 
 T = TypeVar("T")
 
@@ -110,18 +110,23 @@ class JetStreamStore(Generic[T]):
                 await asyncio.sleep(0)
         return found
 
-    async def entries(self) -> AsyncIterator[tuple[str, Kept[T]]]:
+    async def entries(self, spoiled: list[Spoiled] | None = None) -> AsyncIterator[tuple[str, Kept[T]]]:
         """Every key with its value, one shard after the other, each as it is when it is reached."""
         for bucket in self._shards:
-            last: dict[str, Kept[T]] = {}
+            last: dict[str, Kept[T] | Spoiled] = {}
             async with Feed(self._client, bucket) as feed:
                 while not feed.caught_up:
                     for change in await feed.batch():
                         last.pop(change.key, None)
                         if change.data is not None:
-                            last[change.key] = Kept(self._codec.decode(change.data), change.revision, change.at)
+                            last[change.key] = self._read(change, change.data)
             for key, kept in last.items():
-                yield key, kept
+                if isinstance(kept, Kept):
+                    yield key, kept
+                elif spoiled is None:
+                    raise kept
+                else:
+                    spoiled.append(kept)
 
     def _bucket(self, key: str) -> str:
         return self._shards[shard_of(check_key(key), len(self._shards))]
@@ -146,7 +151,17 @@ class JetStreamStore(Generic[T]):
         bucket = self._bucket(key)
         return await find(self._client, f"$JS.API.DIRECT.GET.KV_{bucket}.$KV.{bucket}.{key}")
 
+    def _read(self, change: Change, data: bytes) -> Kept[T] | Spoiled:
+        try:
+            return Kept(self._codec.decode(data), change.revision, change.at)
+        except Undecodable as problem:
+            return Spoiled(change.key, change.revision, change.at, str(problem))
+
     def _kept(self, message: Msg) -> Kept[T]:
         headers = message.headers or {}
         at = datetime.fromisoformat(headers["Nats-Time-Stamp"])
-        return Kept(self._codec.decode(message.data), sequence_of(message), at)
+        try:
+            return Kept(self._codec.decode(message.data), sequence_of(message), at)
+        except Undecodable as problem:
+            key = headers["Nats-Subject"].rpartition(".")[2]
+            raise Spoiled(key, sequence_of(message), at, str(problem)) from problem

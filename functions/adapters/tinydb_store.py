@@ -18,9 +18,9 @@ from tinydb import where
 from tinydb.storages import Storage
 from tinydb.table import Table
 
-from functions.adapters.codec import Codec, check_key
+from functions.adapters.codec import Codec, Undecodable, check_key
 from functions.domain.faults import Conflict
-from functions.ports import Clock, Kept
+from functions.ports import Clock, Kept, Spoiled
 
 T = TypeVar("T")
 
@@ -83,12 +83,12 @@ class TinyStore(Generic[T]):
     async def get(self, key: str) -> Kept[T] | None:
         """The value now kept, or None."""
         revisions = self._revisions(key)
-        return self._kept(revisions[-1]) if revisions else None
+        return self._kept(key, revisions[-1]) if revisions else None
 
     def recall(self, key: str) -> tuple[T, int] | None:
         """What is kept, as no other process writes it."""
         revisions = self._revisions(key)
-        kept = self._kept(revisions[-1]) if revisions else None
+        kept = self._kept(key, revisions[-1]) if revisions else None
         return None if kept is None else (kept.value, kept.revision)
 
     async def create(self, key: str, value: T) -> int:
@@ -114,17 +114,28 @@ class TinyStore(Generic[T]):
 
     async def history(self, key: str) -> list[Kept[T]]:
         """What was kept under the key, oldest first, removals left out."""
-        return [kept for kept in map(self._kept, self._revisions(key)) if kept is not None]
+        read = (self._kept(key, record) for record in self._revisions(key))
+        return [kept for kept in read if kept is not None]
 
-    async def entries(self) -> AsyncIterator[tuple[str, Kept[T]]]:
+    async def entries(self, spoiled: list[Spoiled] | None = None) -> AsyncIterator[tuple[str, Kept[T]]]:
         """Every key with its value, as they are when the first is asked for."""
-        for key, kept in self.snapshot().items():
+        for key, kept in self.snapshot(spoiled).items():
             yield key, kept
 
-    def snapshot(self) -> dict[str, Kept[T]]:
+    def snapshot(self, spoiled: list[Spoiled] | None = None) -> dict[str, Kept[T]]:
         """Every key with its value, at once."""
-        last = {document["key"]: self._kept(document["revisions"][-1]) for document in self._table.all()}
-        return {key: kept for key, kept in last.items() if kept is not None}
+        found = {}
+        for document in self._table.all():
+            try:
+                kept = self._kept(document["key"], document["revisions"][-1])
+            except Spoiled as one:
+                if spoiled is None:
+                    raise
+                spoiled.append(one)
+                continue
+            if kept is not None:
+                found[document["key"]] = kept
+        return found
 
     def _revisions(self, key: str) -> list[dict[str, Any]]:
         document = self._table.get(where("key") == check_key(key))
@@ -144,8 +155,11 @@ class TinyStore(Generic[T]):
         self._table.upsert({"key": key, "revisions": kept}, where("key") == key)
         return revision
 
-    def _kept(self, record: dict[str, Any]) -> Kept[T] | None:
+    def _kept(self, key: str, record: dict[str, Any]) -> Kept[T] | None:
         if "value" not in record:
             return None
-        value = self._codec.decode(to_json(record["value"]))
-        return Kept(value, record["revision"], datetime.fromisoformat(record["at"]))
+        at = datetime.fromisoformat(record["at"])
+        try:
+            return Kept(self._codec.decode(to_json(record["value"])), record["revision"], at)
+        except Undecodable as problem:
+            raise Spoiled(key, record["revision"], at, str(problem)) from problem

@@ -121,6 +121,13 @@ SORTS: Mapping[str, AlarmSort] = {
         "Look whether the functions and the bridge run: 'devicehub status', 'devicehub doctor'.",
         None,
     ),
+    "record-unreadable": AlarmSort(
+        Severity.CRITICAL,
+        "Some records of {subject} cannot be read. All others hold, and a certificate stays on the revocation list.",
+        "A newer version may have written them: run that. Else restore them from a backup, or write them anew:"
+        " 'devicehub certificate revoke SERIAL' does so.",
+        None,
+    ),
     "session-without-certificate": AlarmSort(
         Severity.CRITICAL,
         "A session of {subject} is open, and no certificate of that name is good.",

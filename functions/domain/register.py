@@ -16,6 +16,8 @@ SORTABLE = ("serial", "subject", "kind", "gate", "issuedTo", "issuedAt", "notAft
 
 # RFC 5280 (4.1.2.2) allows 20 bytes.
 _SERIAL = re.compile(r"[0-9a-f]{1,40}")
+# Positive in 20 bytes.
+_SERIALS_END = 2**159
 
 
 class State(StrEnum):
@@ -138,6 +140,11 @@ def consequence(certificate: Certificate, device: Device | None, claim: ClaimCer
     if device is not None and device.lifecycle is not Lifecycle.RETIRED:
         return Consequence.DEVICE_STAYS
     return Consequence.NOTHING_ELSE
+
+
+def is_serial(text: str) -> bool:
+    """Whether a text is a serial number as the register keeps it, which a revocation list can name."""
+    return _SERIAL.fullmatch(text) is not None and 0 < int(text, 16) < _SERIALS_END
 
 
 def serial_number(text: str) -> str:

@@ -10,6 +10,7 @@ Publishes  devicehub.broker.access.changed
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -22,10 +23,12 @@ from functions.domain.enrolment import ClaimCertificate, close_claim
 from functions.domain.faults import Conflict, Fault
 from functions.domain.marks import Revocations, Revoked
 from functions.domain.names import CLAIM_PREFIX
+from functions.domain.register import is_serial
 from functions.handlers.alarming import close_alarm, open_alarm
 from functions.handlers.rewriting import amend, value_of
+from functions.handlers.salvaging import read_past, tell_spoiled
 from functions.handlers.trusting import current
-from functions.ports import Hub, Kept
+from functions.ports import Hub, Kept, Spoiled
 
 ACCESS_CHANGED = subject("broker", "access", "changed")
 # Where the list is kept.
@@ -38,6 +41,10 @@ _ATTEMPTS = 5
 _LISTED_AFTER_END = timedelta(days=1)
 # An entry older than the list by more than this was seen by whoever made it.
 _SEEN_WITHIN = timedelta(hours=1)
+_RECORDS = "revocations"
+_FIRST_YEAR = 1950
+# Of so many lost records the register is asked: more of them are no accident, and the list must not wait.
+_SALVAGED = 256
 
 
 async def revoke(
@@ -50,7 +57,8 @@ async def revoke(
     same: a call at this moment may be about to sign it, or the register's
     replica that answered may be behind. The list and the broker follow with
     ``spread``. Whoever calls it writes the audit trail: of the serials given
-    back, which are those that were not revoked before.
+    back, which are those that were not revoked before, or whose record could
+    not be read and was written anew.
 
     Args:
         hub: the ports.
@@ -73,7 +81,13 @@ async def revoke(
             decided.append(serial)
         except Conflict:
             # Decided before: the first time stands.
-            entry = value_of(await hub.revoked.get(serial)) or entry
+            found = await _find(hub, serial)
+            if isinstance(found, Spoiled):
+                entry = replace(await _salvaged(hub, found), common_name=common_name)
+                await hub.revoked.replace(serial, entry, expect=found.revision)
+                decided.append(serial)
+            else:
+                entry = found or entry
         await _complete(hub, serial, entry)
     return decided
 
@@ -119,7 +133,8 @@ async def keep_fresh(hub: Hub) -> None:
 async def renew(hub: Hub) -> tuple[Revocations, dict[str, Revoked]]:
     """The list as it must now be, made anew if need be, and what is revoked, of whatever issuer.
 
-    It reads every revoked certificate: 10,000 take about 0.1 s.
+    It reads every revoked certificate: 10,000 take about 0.1 s. One whose
+    record cannot be read stays on the list, with what the register knows of it.
 
     Raises:
         Conflict: others made a new list at every one of five attempts.
@@ -131,13 +146,14 @@ async def renew(hub: Hub) -> tuple[Revocations, dict[str, Revoked]]:
         # And then the issuer: had another been decided on since, the write would fail.
         trust = await current(hub)
         now = hub.clock.now()
-        revoked = {serial: found.value async for serial, found in hub.revoked.entries()}
+        revoked, unread = await _read_revoked(hub)
         recent = {serial: entry for serial, entry in sorted(revoked.items()) if _is_listed(entry, now)}
         listed = {serial: entry for serial, entry in recent.items() if entry.issuer in ("", trust.issuer)}
         covers = _digest(hub.authority.chain_pem, listed)
         if kept is not None and not _is_due(kept.value, covers, now):
+            await tell_spoiled(hub, _RECORDS, unread)
             return kept.value, recent
-        await _complete_recent(hub, kept, recent)
+        unread += await _complete_recent(hub, kept, recent)
         fresh = await _make(hub, kept.value.number + 1 if kept is not None else 1, listed, covers, now)
         try:
             if kept is None:
@@ -146,6 +162,7 @@ async def renew(hub: Hub) -> tuple[Revocations, dict[str, Revoked]]:
                 await hub.revocations.replace(CRL, fresh, expect=kept.revision)
         except Conflict:
             continue
+        await tell_spoiled(hub, _RECORDS, unread)
         return fresh, recent
     raise Conflict(detail="The revocation list changed at every attempt to renew it. Try again in a moment.")
 
@@ -173,10 +190,72 @@ def _digest(issuer: str, listed: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-async def _complete_recent(hub: Hub, kept: Kept[Revocations] | None, listed: dict[str, Revoked]) -> None:
+async def _read_revoked(hub: Hub) -> tuple[dict[str, Revoked], list[str]]:
+    """What is revoked by serial, and of which serials the record cannot be used."""
+    found, spoiled = await read_past(hub.revoked)
+    revoked = {}
+    for serial, one in found.items():
+        sound = _sound(serial, one)
+        if isinstance(sound, Spoiled):
+            spoiled.append(sound)
+        else:
+            revoked[serial] = sound
+    for number, lost in enumerate(spoiled):
+        # What is no serial number is nothing that a list could have.
+        if is_serial(lost.key):
+            revoked[lost.key] = await _salvaged(hub, lost) if number < _SALVAGED else _nameless(hub, lost)
+    return revoked, [lost.key for lost in spoiled]
+
+
+def _sound(serial: str, kept: Kept[Revoked]) -> Revoked | Spoiled:
+    """The entry, if a list can have it: times without a zone cannot be compared, and it begins in 1950."""
+    at, not_after = kept.value.at, kept.value.not_after
+    if is_serial(serial) and at.tzinfo is not None and not_after.tzinfo is not None and at.year >= _FIRST_YEAR:
+        return kept.value
+    return Spoiled(serial, kept.revision, kept.at, "a revocation that no list can have")
+
+
+async def _find(hub: Hub, serial: str) -> Revoked | Spoiled | None:
+    try:
+        kept = await hub.revoked.get(serial)
+    except Spoiled as spoiled:
+        return spoiled
+    return None if kept is None else _sound(serial, kept)
+
+
+def _nameless(hub: Hub, spoiled: Spoiled) -> Revoked:
+    """What keeps a serial on the list of which nothing else is known."""
+    return Revoked("", spoiled.at, hub.clock.now() + DEVICE_LIFETIME)
+
+
+async def _salvaged(hub: Hub, spoiled: Spoiled) -> Revoked:
+    """What the register knows of a revocation whose record cannot be read; else what keeps the serial on the list."""
+    try:
+        certificate = value_of(await hub.certificates.get(spoiled.key))
+    except Spoiled:
+        certificate = None
+    if certificate is None:
+        return _nameless(hub, spoiled)
+    return Revoked(
+        certificate.common_name,
+        certificate.revoked_at or spoiled.at,
+        certificate.not_after,
+        certificate.revocation_reason,
+        certificate.issuer,
+    )
+
+
+async def _complete_recent(hub: Hub, kept: Kept[Revocations] | None, listed: dict[str, Revoked]) -> list[str]:
+    """Complete what the list was not made with; the keys of records that cannot be read, which stop no other."""
+    unread = []
     for serial, entry in listed.items():
-        if kept is None or entry.at > kept.value.this_update - _SEEN_WITHIN:
-            await _complete(hub, serial, entry)
+        is_recent = kept is None or entry.at > kept.value.this_update - _SEEN_WITHIN
+        if is_recent and entry.common_name:
+            try:
+                await _complete(hub, serial, entry)
+            except Spoiled as spoiled:
+                unread.append(spoiled.key)
+    return unread
 
 
 async def _complete(hub: Hub, serial: str, entry: Revoked) -> None:
@@ -207,5 +286,5 @@ async def _end_renewal(hub: Hub, entry: Revoked) -> None:
     """
     renewal = value_of(await hub.renewals.get(entry.common_name))
     for serial in renewal.supersedes if renewal is not None else ():
-        if await hub.revoked.get(serial) is None:
+        if await _find(hub, serial) is None:
             await revoke(hub, entry.common_name, [serial], entry.reason)

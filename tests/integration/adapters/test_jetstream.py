@@ -34,6 +34,10 @@ class TestOnAServer(StoreChecks):
         return open_store(prepared, HALVES)
 
     @pytest.fixture
+    async def foreign(self, prepared: Client) -> JetStreamStore[str]:
+        return JetStreamStore(prepared, HALVES.names, Codec(str))
+
+    @pytest.fixture
     async def plain(self, prepared: Client) -> JetStreamStore[Half]:
         return open_store(prepared, PLAIN)
 

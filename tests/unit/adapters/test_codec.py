@@ -21,6 +21,7 @@ from functions.domain.intents import Intent, Moved, Operation, Phase
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.order import Order
 from functions.domain.records import RecordPatch
+from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session, Takeover
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
@@ -53,6 +54,8 @@ EVERY_TYPE: tuple[Any, ...] = (
     ClaimCertificate("first", "0f", AT, AT, None, "v1:AAAA"),
     Whitelisted("ab", "4711", AT, "note", "rev B", "ACME", True, AT, None),
     Enrolment(True, AT, True, "first", "0f"),
+    ServerSettings(),
+    ServerSettings("hub.example", 8883, ("hub.lan", "::1"), 30, 40),
     Revoked("EDGB-0001", AT, AT),
     Revocations(3, "-----BEGIN X509 CRL-----\n", AT, AT),
     Trust("ab" * 32, (Trusted("ab" * 32, "PEM\n"), Trusted("cd" * 32, "PEM\n")), AT, "user:anna", True, False),

@@ -23,8 +23,16 @@ def open_store(storage: type[Storage], *args: Path, table: str = "halves", histo
 
 class TestInMemory(StoreChecks):
     @pytest.fixture
-    def store(self) -> TinyStore[Half]:
-        return open_store(MemoryStorage)
+    def database(self) -> TinyDB:
+        return TinyDB(storage=MemoryStorage)
+
+    @pytest.fixture
+    def store(self, database: TinyDB) -> TinyStore[Half]:
+        return TinyStore(database.table("halves"), Codec(Half), SettableClock(), history=64)
+
+    @pytest.fixture
+    def foreign(self, database: TinyDB) -> TinyStore[str]:
+        return TinyStore(database.table("halves"), Codec(str), SettableClock(), history=64)
 
     @pytest.fixture
     def plain(self) -> TinyStore[Half]:
@@ -35,6 +43,12 @@ class TestInAFile(StoreChecks):
     @pytest.fixture
     def store(self, tmp_path: Path) -> TinyStore[Half]:
         return open_store(FileStorage, tmp_path / "hub.json")
+
+    @pytest.fixture
+    def foreign(self, tmp_path: Path) -> TinyStore[str]:
+        # No cache: another hand writes the table.
+        database = TinyDB(tmp_path / "hub.json", storage=FileStorage)
+        return TinyStore(database.table("halves", cache_size=0), Codec(str), SettableClock(), history=64)
 
     @pytest.fixture
     def plain(self, tmp_path: Path) -> TinyStore[Half]:

@@ -19,7 +19,7 @@ from functions.domain.devices import Device
 from functions.domain.enrolment import ClaimCertificate, Enrolment
 from functions.domain.faults import Unavailable
 from functions.handlers import certificates, provisioning
-from functions.ports import Audit, Hub, Kept, Store
+from functions.ports import Audit, Hub, Kept, Spoiled, Store
 from functions.testing import START, MemoryHub, call, collect, memory_hub
 
 FLEET = "claim:fleet"
@@ -153,9 +153,9 @@ class Meddled:
     async def history(self, key: str) -> list[Kept[Any]]:
         return await self._store.history(key)
 
-    async def entries(self) -> AsyncIterator[tuple[str, Kept[Any]]]:
+    async def entries(self, spoiled: list[Spoiled] | None = None) -> AsyncIterator[tuple[str, Kept[Any]]]:
         await self._meddler.before_read()
-        async for entry in self._store.entries():
+        async for entry in self._store.entries(spoiled):
             yield entry
 
 

@@ -16,7 +16,7 @@ from functions.domain.faults import Conflict, Reason, Unavailable
 from functions.domain.order import Order
 from functions.domain.twins import Half, delta, merge
 from functions.handlers import history, twins
-from functions.ports import Call, Hub, Kept, Store
+from functions.ports import Call, Hub, Kept, Spoiled, Store
 from functions.testing import START, MemoryHub, call, memory_hub
 
 ID = "EDGB-0001"
@@ -73,8 +73,8 @@ class Meddled:
     async def history(self, key: str) -> list[Kept[Half]]:
         return await self._store.history(key)
 
-    def entries(self) -> AsyncIterator[tuple[str, Kept[Half]]]:
-        return self._store.entries()
+    def entries(self, spoiled: list[Spoiled] | None = None) -> AsyncIterator[tuple[str, Kept[Half]]]:
+        return self._store.entries(spoiled)
 
 
 class Forgetful:
