@@ -13,6 +13,8 @@ from gateway.calls import Gateway
 from gateway.counters import Counters
 from gateway.edge import Edge
 from gateway.failures import Failures
+from gateway.live.feed import Feed
+from gateway.live.members import Members
 from gateway.openapi import Route, operation_id
 from gateway.problems import HANDLERS, on_unforeseen
 from gateway.readiness import Readiness
@@ -30,6 +32,7 @@ from gateway.routes import (
     groups,
     history,
     hub,
+    live,
     methods,
     page,
     records,
@@ -61,6 +64,7 @@ _RESOURCES = (
     audit,
     checks,
     transfer,
+    live,
 )
 
 
@@ -91,6 +95,9 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         readiness=Readiness(bus, now),
         revocations=RevocationList(bus, now),
         strangers=Strangers(now),
+        feed=Feed(bus),
+        members=Members(bus, now),
+        bounds=settings.bounds,
         version=version("devicehub"),
     )
     for resource in _RESOURCES:

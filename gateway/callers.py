@@ -4,11 +4,13 @@ import asyncio
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeVar
 
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from starlette.types import Scope
 
 from functions.contract import subjects
@@ -55,6 +57,18 @@ class Bus(Protocol):
         """Call a function and give its answer. Raises Fault."""
         ...
 
+    async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        """Hear a subject, now and whenever the server is there again. Raises Unavailable."""
+        ...
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """Hear it no longer. Raises Unavailable."""
+        ...
+
+    def when_back(self, told: Callable[[], None]) -> None:
+        """Have somebody told each time that the server was away and is there again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Proven:
@@ -99,7 +113,14 @@ class Callers:
                 expired; ``rate_limited``: too many of those came from here.
             Unavailable: the functions cannot be asked.
         """
-        token = _token(scope)
+        return await self.prove_token(bearer_token(scope), scope)
+
+    async def prove_token(self, token: str | None, scope: Scope) -> Proven:
+        """The caller who shows a token, wherever it stands in the request.
+
+        Raises:
+            Denied, Refusal, Unavailable: as ``prove``.
+        """
         if token is None:
             raise Denied(Reason.UNAUTHENTICATED)
         address = (scope.get("client") or ("",))[0] or ""
@@ -168,7 +189,7 @@ class Callers:
         return proven
 
 
-def _token(scope: Scope) -> str | None:
+def bearer_token(scope: Scope) -> str | None:
     """The bearer token of a request, whatever it is; None where there is none."""
     given = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(given) != 1:

@@ -14,9 +14,12 @@ from functions.domain.names import is_token
 from gateway.callers import Bus, Callers, Proven
 from gateway.counters import Counters
 from gateway.edge import CALLER
+from gateway.live.feed import Feed
+from gateway.live.members import Members
 from gateway.problems import REQUEST_ID, Refusal
 from gateway.readiness import Readiness
 from gateway.revocations import RevocationList
+from gateway.settings import Bounds
 from gateway.strangers import Strangers
 
 JSON: Final = "application/json"
@@ -37,6 +40,9 @@ class Gateway:
     readiness: Readiness
     revocations: RevocationList
     strangers: Strangers
+    feed: Feed
+    members: Members
+    bounds: Bounds
     version: str
 
 

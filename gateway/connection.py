@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import structlog
 from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from functions.contract import bus
 from functions.contract.messages import Message
@@ -35,6 +37,7 @@ class Connection:
         self._client: Client | None = None
         self._problem = ""
         self._is_leaving = False
+        self._when_back: list[Callable[[], None]] = []
 
     @property
     def is_connected(self) -> bool:
@@ -76,6 +79,19 @@ class Connection:
         """Call a function; see ``functions.contract.bus``."""
         return await self._open_bus().call(subject, body, answer, caller=caller, within=within)
 
+    async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        """Hear a subject; the client sees to it again whenever the server comes back. Raises Unavailable."""
+        return await self._open_bus().subscribe(subject, heard)
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        """Hear it no longer. Raises Unavailable."""
+        self._open_bus()
+        await subscription.unsubscribe()
+
+    def when_back(self, told: Callable[[], None]) -> None:
+        """Have somebody told each time that the server was away and is there again."""
+        self._when_back.append(told)
+
     async def _connect(self) -> Client:
         return await bus.connect(
             self._settings.nats_url,
@@ -83,7 +99,7 @@ class Connection:
             password=self._settings.nats_password,
             closed=self._closed,
             disconnected=self._away,
-            reconnected=self._back,
+            reconnected=self._again,
             failed=self._failed,
         )
 
@@ -96,6 +112,11 @@ class Connection:
     async def _away(self) -> None:
         if not self._is_leaving:
             log.warning("bus lost")
+
+    async def _again(self) -> None:
+        await self._back()
+        for told in self._when_back:
+            told()
 
     async def _back(self) -> None:
         self._problem = ""

@@ -1,5 +1,7 @@
 """The gateway's counters, as Prometheus reads them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -33,6 +35,12 @@ class Counters:
             registry=self._registry,
         )
         self._answering = Gauge("devicehub_http_answering", "Requests being answered now.", registry=self._registry)
+        self._sockets = Gauge("devicehub_sockets", "WebSockets that are open now.", registry=self._registry)
+        self._frames = Counter("devicehub_socket_messages", "Messages sent over WebSockets.", registry=self._registry)
+        self._gaps = Counter(
+            "devicehub_socket_gaps", "Times that a WebSocket's client missed messages.", registry=self._registry
+        )
+        self.sockets = 0
         self._devices = Gauge("devicehub_devices", "Devices, by presence.", ("status",), registry=self._registry)
         self._parts = Gauge(
             "devicehub_part_up", "Whether a part of the hub answers (1) or not (0).", ("part",), registry=self._registry
@@ -47,6 +55,22 @@ class Counters:
     def answering(self, number: int) -> None:
         """Note how many requests are being answered."""
         self._answering.set(number)
+
+    @contextmanager
+    def socket(self) -> Iterator[None]:
+        """Note that a WebSocket is open."""
+        self.sockets += 1
+        self._sockets.set(self.sockets)
+        try:
+            yield
+        finally:
+            self.sockets -= 1
+            self._sockets.set(self.sockets)
+
+    def told(self, messages: int, gaps: int) -> None:
+        """Note what a WebSocket's client was sent."""
+        self._frames.inc(messages)
+        self._gaps.inc(gaps)
 
     def devices(self, stats: FleetStats) -> None:
         """Note the state of the fleet."""

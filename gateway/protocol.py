@@ -62,6 +62,12 @@ class Protocol(HttpToolsProtocol):
             self._disarm()
             self._arm()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection on: a WebSocket stays open for as long as it likes."""
+        self._disarm()
+        self._is_arriving = False
+        super().handle_websocket_upgrade()
+
     def on_message_begin(self) -> None:
         """Note that a request begins."""
         super().on_message_begin()

@@ -15,6 +15,8 @@ _KEEP_ALIVE_SECONDS = 75
 # Longer than any call of a function takes.
 _FINISH_SECONDS = 10
 _BACKLOG = 1024
+# A WebSocket's client that has not answered for so long is gone.
+_PING_SECONDS = 20.0
 # Who may say for whom it asks: a proxy on this machine.
 _PROXIES = ["127.0.0.1", "::1"]
 
@@ -29,7 +31,12 @@ class Server(uvicorn.Server):
                 app,
                 loop="none",
                 http=bounded,
-                ws="none",
+                ws="websockets-sansio",
+                ws_max_size=bounds.frame_bytes,
+                ws_ping_interval=_PING_SECONDS,
+                ws_ping_timeout=_PING_SECONDS,
+                # Frames are small, and the same frame goes to many.
+                ws_per_message_deflate=False,
                 lifespan="off",
                 log_config=None,
                 access_log=False,

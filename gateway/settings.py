@@ -24,6 +24,8 @@ class Bounds:
         request_seconds: within which a whole request must have come, and the first one on a connection.
         requests: being answered at once; beyond them a request is refused with 503.
         connections: open at once; beyond them a connection is closed.
+        sockets: WebSockets open at once, of these connections.
+        frame_bytes: the largest message that a client may send on one.
     """
 
     body_bytes: int = 1024 * 1024
@@ -34,6 +36,8 @@ class Bounds:
     request_seconds: float = 30.0
     requests: int = 1024
     connections: int = 4096
+    sockets: int = 1024
+    frame_bytes: int = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,6 +120,9 @@ USERS: Mapping[str, Permissions] = {
                 "devices.*.twin.update.reached",
                 "devices.*.presence",
                 "devices.*.swapped",
+                # What devices said, as soon as it is durable.
+                "stored.telemetry.>",
+                "stored.events.>",
             ),
             "$SRV.>",
             "_INBOX_gateway.>",

@@ -1,13 +1,16 @@
 """A gateway before functions in process: the real handlers and runtime over a hub in memory."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import httpx
 import orjson
 from fastapi import FastAPI
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from functions.contract import subjects
 from functions.contract.faults import decode_fault
@@ -53,6 +56,9 @@ class InProcess:
     fault: Fault | None = None
     breaks: Exception | None = None
     asked: list[Asked] = field(default_factory=list)
+    heard: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = field(default_factory=list)
+    told_back: list[Callable[[], None]] = field(default_factory=list)
+    quiet: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def request(
         self,
@@ -84,6 +90,25 @@ class InProcess:
 
     async def call(self, subject: str, body: Message, answer: type[M], *, caller: Caller, within: float = 5.0) -> M:
         return answer.model_validate_json(await self.request(subject, body.encode(), caller=caller))
+
+    async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> Subscription:
+        self.heard.append((subject, heard))
+        self.quiet.clear()
+        return cast(Subscription, self.heard[-1])
+
+    async def unsubscribe(self, subscription: Subscription) -> None:
+        self.heard.remove(cast(Any, subscription))
+        if not self.heard:
+            self.quiet.set()
+
+    def when_back(self, told: Callable[[], None]) -> None:
+        self.told_back.append(told)
+
+    async def say(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> None:
+        """Publish to all who hear the subject."""
+        for wanted, heard in list(self.heard):
+            if matches(wanted, subject):
+                await heard(Msg(cast(Any, None), subject, "", data, headers))
 
     def on(self, word: str) -> list[Asked]:
         """The requests whose subject holds a word."""
@@ -169,4 +194,6 @@ def make_certificate(serial: str, common_name: str = DEVICE, **facts: Any) -> Ce
 
 def matches(pattern: str, subject: str) -> bool:
     wanted, given = pattern.split("."), subject.split(".")
+    if wanted[-1] == ">":
+        given = [*given[: len(wanted) - 1], ">"] if len(given) >= len(wanted) else given
     return len(wanted) == len(given) and all(a in ("*", b) for a, b in zip(wanted, given, strict=True))

@@ -1,0 +1,1 @@
+"""What devices say and do, handed on over WebSockets as it happens."""

@@ -1,0 +1,99 @@
+"""The WebSocket on the whole stack: what devices say over mutual TLS reaches who subscribed."""
+
+import json
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from infra.node import known_paths
+from tests.e2e.rig import Identity, RunningHub
+
+ALL = ("devices:read", "twins:read", "telemetry:read", "methods:call")
+
+
+class Client:
+    """An application's end of a WebSocket."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    def ask(self, **told: Any) -> dict[str, Any]:
+        self.socket.send(json.dumps(told))
+        return self.hear()
+
+    def hear(self) -> dict[str, Any]:
+        told: dict[str, Any] = json.loads(self.socket.recv(timeout=20))
+        return told
+
+
+def make_token(hub: RunningHub, *scopes: str) -> str:
+    words = [word for scope in scopes or ALL for word in ("--scope", scope)]
+    return hub.cli("token", "create", f"live-{uuid.uuid4().hex[:8]}", *words).stdout.strip()
+
+
+@contextmanager
+def talk(hub: RunningHub, token: str) -> Iterator[Client]:
+    with connect(f"ws://127.0.0.1:{hub.http_port}/ws?token={token}", open_timeout=20) as socket:
+        client = Client(socket)
+        assert client.hear()["type"] == "connected"
+        yield client
+
+
+def device_of(hub: RunningHub, at: Path) -> Identity:
+    return hub.device(f"live-{uuid.uuid4().hex[:8]}", at)
+
+
+def test_what_a_device_says_reaches_who_subscribed(hub: RunningHub, tmp_path: Path) -> None:
+    device, token = device_of(hub, tmp_path), make_token(hub)
+    base = f"$devicehub/devices/{device.name}"
+    with talk(hub, token) as client:
+        client.ask(type="subscribe", topics=["status", "telemetry", "events", "twin"], devices=[device.name])
+        hub.publish(device, f"{base}/telemetry", '{"temp":21.5}')
+        hub.publish(device, f"{base}/events/door", '{"open":true}')
+        hub.publish(device, f"{base}/twin/update", '{"reported":{"mode":"eco"}}')
+        told: dict[str, dict[str, Any]] = {}
+        while not {"status", "telemetry", "events", "twin"} <= told.keys():
+            message = client.hear()
+            told.setdefault(message["topic"], message)
+
+    assert all(message["deviceId"] == device.name for message in told.values())
+    assert told["status"]["data"]["online"] is True
+    assert told["telemetry"]["data"] == {"temp": 21.5}
+    assert (told["events"]["data"]["eventType"], told["events"]["data"]["data"]) == ("door", {"open": True})
+    assert told["twin"]["data"]["after"]["reported"]["doc"]["mode"] == "eco"
+    assert token not in (known_paths(hub.data)[0].log("gateway")).read_text()
+
+
+def test_what_breaks_the_rules_of_the_protocol_closes_that_socket_alone(hub: RunningHub) -> None:
+    token = make_token(hub)
+    with talk(hub, token) as client:
+        with talk(hub, token) as other:
+            other.socket.send("x" * (513 * 1024))
+            with pytest.raises(ConnectionClosedError) as closed:
+                other.hear()
+        with pytest.raises(InvalidStatus) as refused:
+            connect(f"ws://127.0.0.1:{hub.http_port}/elsewhere?token={token}")
+
+        assert client.ask(type="ping") == {"type": "pong"}
+
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+    assert refused.value.response.status_code in (403, 404)
+
+
+def test_an_outage_of_the_bus_is_told_as_a_gap(own_hub: RunningHub, tmp_path: Path) -> None:
+    hub = own_hub
+    device = device_of(hub, tmp_path)
+    with talk(hub, make_token(hub)) as client:
+        client.ask(type="subscribe", topics=["telemetry"])
+        hub.kill("nats")
+
+        assert client.hear() == {"type": "gap"}
+        hub.publish(device, f"$devicehub/devices/{device.name}/telemetry", '{"n":1}')
+        assert client.hear()["data"] == {"n": 1}
