@@ -24,6 +24,7 @@ FOR_INTEGRATIONS = (
     f"{ROOT}.registry.>",
     f"{ROOT}.twins.>",
     f"{ROOT}.devices.*.methods.*.call",
+    f"{ROOT}.live.*.follow",
     f"{ROOT}.certificates.query",
     f"{ROOT}.certificates.*.get",
     f"{ROOT}.certificates.*.revoke",

@@ -326,12 +326,14 @@ async def test_more_connections_than_there_may_be_are_refused(start: Start) -> N
             pass
 
 
-async def test_an_upgrade_that_is_not_offered_is_an_address_like_any(start: Start) -> None:
+@pytest.mark.parametrize(
+    ("path", "key", "status"), [("/ws", "short", 400), ("/elsewhere", "dGhlIHNhbXBsZSBub25jZQ==", 403)]
+)
+async def test_an_upgrade_that_is_not_offered_is_refused(start: Start, path: str, key: str, status: int) -> None:
     client = await (await start()).client()
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}")
 
-    answer = await client.ask("GET", "/ws", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
-
-    assert answer.status == 404
+    assert (await client.ask("GET", path, *upgrade)).status == status
 
 
 async def test_what_is_being_answered_at_the_end_is_finished(start: Start) -> None:
