@@ -18,7 +18,7 @@ from tests.bench.stage import Device, Stage, many
 
 # Without an answer for this long a message counts as lost, and the device sends its next.
 _PATIENCE_SECONDS = 5.0
-_HANDSHAKES_AT_ONCE = 16
+HANDSHAKES_AT_ONCE = 16
 _LOOK_SECONDS = 0.05
 
 
@@ -74,7 +74,7 @@ async def asking(
         await session.subscribe([answer.format(device.name) for answer in answers])
         return session
 
-    sessions = await many(join, devices, _HANDSHAKES_AT_ONCE)
+    sessions = await many(join, devices, HANDSHAKES_AT_ONCE)
     loops = [
         _Asking(session, tally, topic.format(device.name)) for session, device in zip(sessions, devices, strict=True)
     ]
@@ -106,7 +106,7 @@ def updating(stage: Stage, devices: Sequence[Device], tally: Tally) -> AbstractA
 async def reporting(stage: Stage, devices: Sequence[Device], tally: Tally, *, ahead: int) -> AsyncIterator[None]:
     """Telemetry at QoS 1, at most so many messages ahead of what the streams have stored, which is what counts."""
     sessions = await many(
-        lambda device: Session.open(stage.broker, device.name, device.context), devices, _HANDSHAKES_AT_ONCE
+        lambda device: Session.open(stage.broker, device.name, device.context), devices, HANDSHAKES_AT_ONCE
     )
     begin = await stored(stage)
 

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import ceilings, fleet, inventory, loads, web
+from tests.bench import ceilings, fleet, inventory, live, loads, web
 from tests.bench.measure import Pace, Result, Tally, measure, plain
 from tests.bench.stage import Stage
 from tests.e2e.rig import RunningHub
 
 _STARTS = 3
 _SETTLE_SECONDS = 5.0
+# Of what is heard live: messages a second, who hears one device each, and who hears all.
+_LIVE_RATE = 1000
+_SOCKETS = 100
+_OF_ALL = 2
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,20 @@ async def telemetry(bench: Bench) -> None:
     compare(report, echo, puts)
 
 
+async def live_(bench: Bench) -> None:
+    """Telemetry at 1,000/s, heard on the bus and by 102 WebSockets: a hundred of one device each, two of all."""
+    stage = bench.stage
+    devices = await stage.devices(_SOCKETS)
+    token = await stage.token("bench", "telemetry:read")
+    tally = Tally()
+    load = live.on_the_bus(stage, devices, tally, rate=_LIVE_RATE)
+    bus = await bench.see("telemetry, stored", load, tally, at_once=_SOCKETS)
+    load = live.over_sockets(stage, devices, tally, rate=_LIVE_RATE, token=token, of_all=_OF_ALL)
+    told = await bench.see("telemetry, told over WebSockets", load, tally, at_once=_SOCKETS + _OF_ALL)
+    told.facts["addsMs"] = {"p50": told.p50 - bus.p50, "p99": told.p99 - bus.p99}
+    bench.add(plain("WebSockets add, p99", [told.p99 - bus.p99], " ms"))
+
+
 async def http(bench: Bench) -> None:
     """Twin GET and PATCH, and pages of devices, over HTTP, at several sizes of the fleet."""
     stage, number, tally = bench.stage, bench.sizes.callers, Tally()
@@ -226,6 +244,7 @@ SUITE: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     "fleets": fleets,
     "onboarding": onboarding,
     "telemetry": telemetry,
+    "live": live_,
     "http": http,
     "inventory": queries,
 }
