@@ -76,9 +76,7 @@ async def serve(settings: Settings) -> bool:
     """
     routes = [route for route in load_routes(ROUTES) if route.role is settings.role]
     stop = _until_signalled()
-    if settings.role is Role.WORKER:
-        # The index signs nothing. Told before anything is connected or served.
-        FileKeeping(settings.ca_certificate, settings.ca_key, settings.ca_passphrase).active()
+    authority = _open_authority(settings)
     client = await _connect(settings, stop)
     if client is None:
         return False
@@ -88,7 +86,7 @@ async def serve(settings: Settings) -> bool:
     downlink = NatsDownlink(client)
     telemetry = SqliteTelemetry(settings.telemetry_dir)
     projector = Projector(client, telemetry, settings.keeping, SystemClock())
-    hub = make_hub(settings, client, index, register, whitelist, trails, roster, downlink, telemetry)
+    hub = make_hub(settings, client, authority, index, register, whitelist, trails, roster, downlink, telemetry)
     if settings.role is Role.INDEX:
         await _start_index(index, whitelist, register, trails)
         await _start_telemetry(telemetry, projector)
@@ -114,6 +112,19 @@ async def serve(settings: Settings) -> bool:
     await runtime.drain()
     await telemetry.close()
     return False
+
+
+def _open_authority(settings: Settings) -> LocalAuthority:
+    """The CA; the index signs nothing, and a worker reads it now, before anything is connected or served.
+
+    Raises:
+        ValueError: it cannot be used.
+    """
+    keeping = FileKeeping(settings.ca_certificate, settings.ca_key, settings.ca_passphrase)
+    authority = LocalAuthority.kept(keeping, SystemClock())
+    if settings.role is Role.WORKER:
+        authority.read()
+    return authority
 
 
 def _until_signalled() -> asyncio.Event:
@@ -169,6 +180,7 @@ async def _connect(settings: Settings, stop: asyncio.Event) -> Client | None:
 def make_hub(
     settings: Settings,
     client: Client,
+    authority: LocalAuthority,
     index: BucketIndex,
     register: SqliteRegister,
     whitelist: BucketWhitelist,
@@ -178,12 +190,10 @@ def make_hub(
     telemetry: SqliteTelemetry,
 ) -> Hub:
     """The ports made real over one connection."""
-    clock = SystemClock()
-    keeping = FileKeeping(settings.ca_certificate, settings.ca_key, settings.ca_passphrase)
     return Hub(
         renewal_grace=settings.renewal_grace,
-        clock=clock,
-        authority=LocalAuthority.kept(keeping, clock),
+        clock=SystemClock(),
+        authority=authority,
         hasher=HmacHasher(settings.uuid_key),
         keyring=SecretKeyring(settings.uuid_key),
         site=settings.site,

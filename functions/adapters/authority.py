@@ -93,6 +93,15 @@ class LocalAuthority:
         """The one that signs here; ``follow`` puts another in its place."""
         return self._keeping.active()
 
+    def read(self) -> None:
+        """Read the one that signs now, and not when it is needed.
+
+        Raises:
+            ValueError: there is none to be used; the message is fit to be shown.
+            OSError: the disk refuses.
+        """
+        self._ca = self._keeping.active()
+
     @property
     def trust(self) -> Trust | None:
         """What was followed last; None before."""

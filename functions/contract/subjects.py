@@ -1,10 +1,9 @@
-"""Subjects and headers of the bus, and the rule between MQTT topics and subjects.
+"""Subjects and headers of the bus.
 
-A topic becomes a subject by dropping the leading ``$`` and turning ``/`` into
-``.``: ``$devicehub/devices/EDGB-9205/twin/update`` is
-``devicehub.devices.EDGB-9205.twin.update``. Every level must have the form of
-a name (``functions.domain.names.is_token``), so that no ``.``, ``*``, ``>``
-or blank ever reaches a subject.
+Every token of a subject must have the form of a name
+(``functions.domain.names.is_token``), so that no ``.``, ``*``, ``>`` or blank
+of a caller ever reaches one. How a topic becomes a subject is the bridge's to
+know.
 """
 
 from functions.domain.faults import Malformed
@@ -45,27 +44,3 @@ def subject(*tokens: str) -> str:
         if not is_token(token):
             raise Malformed(detail="A name in the request has characters that no subject may carry.")
     return ".".join((ROOT, *tokens))
-
-
-def topic_to_subject(topic: str, prefixes: tuple[str, ...] = (MQTT_PREFIX,)) -> str:
-    """The subject of a topic under any of the prefixes, which all mean the same subject root.
-
-    Raises:
-        Malformed: another prefix, or a level that is no name.
-    """
-    prefix, _, rest = topic.partition("/")
-    if prefix not in prefixes or not rest:
-        raise Malformed(detail="The topic is not the hub's.")
-    return subject(*rest.split("/"))
-
-
-def subject_to_topic(name: str, prefix: str = MQTT_PREFIX) -> str:
-    """The topic of a subject, under one prefix.
-
-    Raises:
-        Malformed: the subject is not the hub's.
-    """
-    root, _, rest = name.partition(".")
-    if root != ROOT or not rest:
-        raise Malformed(detail="The subject is not the hub's.")
-    return f"{prefix}/{rest.replace('.', '/')}"

@@ -15,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.adapters.authority import LocalAuthority
-from functions.adapters.roots import make_root
+from functions.adapters.keeping import MemoryKeeping
+from functions.adapters.roots import Ca, make_root, read_ca
 from functions.contract.requests import make_request
+from functions.domain.ca import trust_alone
 from functions.domain.certificates import MAX_CSR_CHARACTERS, Purpose, RevocationReason, Signed, judge_request
 from functions.domain.faults import Malformed, Reason, Unavailable
 from functions.testing import SettableClock
@@ -462,3 +464,23 @@ def test_a_request_made_for_a_command_is_one_that_is_accepted() -> None:
 
     assert (request.common_name, request.curve) == (ID, "secp256r1")
     assert "PRIVATE KEY" in key
+
+
+async def test_a_key_that_was_read_at_the_start_is_not_read_again() -> None:
+    class Counting(MemoryKeeping):
+        reads = 0
+
+        def active(self) -> Ca:
+            self.reads += 1
+            return super().active()
+
+    keeping, clock = Counting(read_ca(*ROOT)), SettableClock()
+    authority = LocalAuthority.kept(keeping, clock)
+    assert keeping.reads == 0
+
+    authority.read()
+    trust = trust_alone(authority.active, at=clock.now(), by="system:hub")
+    await authority.follow(trust)
+    await authority.sign_crl([], number=1, next_update=clock.now() + timedelta(days=1))
+
+    assert keeping.reads == 1
