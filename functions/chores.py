@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
-from functions.handlers import ca, checks, intents, provisioning, renewing, revoking, suspending
+from functions.handlers import ca, checks, intents, methods, provisioning, renewing, revoking, suspending
 from functions.ports import Hub
 from functions.runtime.attempts import attempt
 
@@ -28,6 +28,7 @@ CHORES: Final[Sequence[Chore]] = (
     provisioning.finish_claims,
     suspending.finish_suspensions,
     ca.finish_replacement,
+    methods.finish_queued,
     revoking.keep_fresh,
     _catch_up_audit,
 )

@@ -13,7 +13,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar
 
-from functions.contract.messages import Message, MethodRequest, MethodResponse
+from functions.contract.messages import Encoded, Message, MethodRequest, MethodResponse
 from functions.domain.alarms import Alarm
 from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.bundles import Site
@@ -26,6 +26,7 @@ from functions.domain.groups import Group
 from functions.domain.intents import Intent
 from functions.domain.inventory import Counts, DeviceQuery
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
+from functions.domain.methods import CallQueue
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.query import Condition, Saved
@@ -311,7 +312,9 @@ class Downlink(Protocol):
         """
         ...
 
-    async def send(self, device: DeviceId, path: tuple[str, ...], body: Message, *, within: float | None) -> None:
+    async def send(
+        self, device: DeviceId, path: tuple[str, ...], body: Message | Encoded[Any], *, within: float | None
+    ) -> None:
         """Give the broker a message for a device; it has it when this returns, and drops it after ``within`` seconds.
 
         ``path`` is the topic's below the device's. Raises NotFound
@@ -507,6 +510,7 @@ class Hub:
     revocations: Store[Revocations]  # "crl"
     trust: Store[Trust]  # "trust"
     bridges: Store[BridgeStart]  # bridge name
+    queued: Store[CallQueue]  # device id
     tokens: Store[Token]  # SHA-256 of the token's text
     intents: Store[Intent]  # "00" to "63"
     alarms: Store[Alarm]  # alarm id

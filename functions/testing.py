@@ -22,7 +22,7 @@ from functions.adapters.roots import make_root
 from functions.adapters.roster import TinyRoster
 from functions.adapters.telemetry import MemoryTelemetry
 from functions.adapters.whitelist_index import TinyWhitelist
-from functions.contract.messages import Message, MethodRequest, MethodResponse
+from functions.contract.messages import Encoded, Message, MethodRequest, MethodResponse
 from functions.contract.subjects import MQTT_PREFIX
 from functions.domain.bundles import Site
 from functions.domain.callers import parse_caller
@@ -104,7 +104,7 @@ class Sent:
 
     device: DeviceId
     path: tuple[str, ...]
-    body: Message
+    body: Message | Encoded[Any]
     within: float | None
 
 
@@ -129,7 +129,9 @@ class MemoryDownlink:
         await self.send(device, ("methods", request.method_name, "request"), request, within=within)
         return self.respond(device, request)
 
-    async def send(self, device: DeviceId, path: tuple[str, ...], body: Message, *, within: float | None) -> None:
+    async def send(
+        self, device: DeviceId, path: tuple[str, ...], body: Message | Encoded[Any], *, within: float | None
+    ) -> None:
         """Keep a message, or raise ``fault`` if one is set."""
         if self.fault is not None:
             raise self.fault

@@ -98,13 +98,23 @@ TWIN: Final[dict[str, Any]] = {
 
 WISH: Final[dict[str, Any]] = {"desired": {"rate": 12, "valve": None}, "expectedVersion": 3}
 
-METHOD_CALL: Final[dict[str, Any]] = {"payload": {"delay": 5}, "timeout": 10}
+METHOD_CALL: Final[dict[str, Any]] = {"payload": {"delay": 5}, "timeout": 10, "queue": True, "expiresIn": 3600}
 
 METHOD_ANSWER: Final[dict[str, Any]] = {
     "requestId": "9f1c2ab04d7e3365-1c",
     "status": 200,
     "payload": {"rebootsAt": "2035-01-01T12:00:05Z"},
     "message": None,
+    "queuedUntil": None,
+}
+
+MESSAGE_SEND: Final[dict[str, Any]] = {"payload": {"text": "Back in ten minutes."}, "expiresIn": 600}
+
+MESSAGE_SENT: Final[dict[str, Any]] = {
+    "messageId": "4c1be07d9f1c2ab04d7e3365",
+    "deviceId": "pump-0001",
+    "state": "held",
+    "timestamp": "2035-01-01T12:00:00Z",
 }
 
 CHANGE: Final[dict[str, Any]] = {

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import nats.errors
 import structlog
@@ -17,7 +18,7 @@ from pydantic import ValidationError
 
 from functions.adapters.durable import require_connection
 from functions.contract.faults import decode_fault
-from functions.contract.messages import Message, MethodRequest, MethodResponse
+from functions.contract.messages import Encoded, Message, MethodRequest, MethodResponse
 from functions.contract.reading import read_json
 from functions.contract.subjects import DEADLINE, ROOT, subject
 from functions.domain.faults import Malformed, Reason, Unavailable
@@ -93,7 +94,9 @@ class NatsDownlink:
         finally:
             del self._waiting[request.request_id]
 
-    async def send(self, device: DeviceId, path: tuple[str, ...], body: Message, *, within: float | None) -> None:
+    async def send(
+        self, device: DeviceId, path: tuple[str, ...], body: Message | Encoded[Any], *, within: float | None
+    ) -> None:
         """Give the broker a message for a device.
 
         Raises:

@@ -73,6 +73,7 @@ from functions.domain.groups import Group
 from functions.domain.history import KEPT_REVISIONS
 from functions.domain.intents import Intent
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
+from functions.domain.methods import CallQueue
 from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
@@ -245,6 +246,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "revocations": Bucket("hub-revocations", Revocations, limit_bytes=7 * 1024 * 1024),
     "trust": Bucket("hub-trust", Trust),
     "bridges": Bucket("hub-bridges", BridgeStart),
+    "queued": Bucket("hub-queued", CallQueue),
     "tokens": Bucket("hub-tokens", Token),
     "intents": Bucket("hub-intents", Intent),
     "alarms": Bucket("hub-alarms", Alarm),

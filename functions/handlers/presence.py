@@ -1,7 +1,7 @@
 """Presence: who is connected, by the lines of the brokers' connect logs.
 
 Subjects   devicehub.broker.sessions.opened, .closed, .list, devicehub.broker.restarted
-Writes     sessions, presence
+Writes     sessions, presence, queued
 Publishes  devicehub.devices.<device>.presence, .twin.update.delta
 
 A session is whose its certificate says. Only a session whose client id is
@@ -35,6 +35,7 @@ from functions.domain.enrolment import CLAIM_LIFETIME
 from functions.domain.faults import Conflict, Denied
 from functions.domain.names import CLAIM_PREFIX, DeviceId, is_device_id
 from functions.domain.sessions import Presence, Session, follow
+from functions.handlers.methods import deliver_queued
 from functions.handlers.rewriting import rewrite
 from functions.handlers.twins import publish_open_delta
 from functions.ports import Call, Hub, Kept
@@ -158,6 +159,7 @@ async def _come(session: Session, hub: Hub) -> None:
         await _tell(device, online, hub)
     if record.value.lifecycle is Lifecycle.ACTIVE:
         await publish_open_delta(device, hub)
+        await deliver_queued(device, hub)
 
 
 async def _leave(session: Session, evidence: str, at: datetime, hub: Hub) -> None:

@@ -22,7 +22,7 @@ from infra.problem import Problem
 if TYPE_CHECKING:
     from tinydb import TinyDB
 
-    from functions.contract.messages import Message, MethodRequest, MethodResponse
+    from functions.contract.messages import Encoded, Message, MethodRequest, MethodResponse
     from functions.domain.names import DeviceId
     from functions.ports import Authority, Hub
     from functions.route import Route
@@ -131,7 +131,9 @@ class _Shown:
         """An id for what is sent to a device."""
         return secrets.token_hex(8)
 
-    async def send(self, device: "DeviceId", path: tuple[str, ...], body: "Message", *, within: float | None) -> None:
+    async def send(
+        self, device: "DeviceId", path: tuple[str, ...], body: "Message | Encoded[Any]", *, within: float | None
+    ) -> None:
         """Show a message for a device."""
         complain(f"device {device} {'/'.join(path)} {body.encode().decode()}")
 

@@ -19,6 +19,7 @@ from infra.cli import (
     functions,
     group,
     invoke,
+    message,
     method,
     settings,
     simulate,
@@ -53,6 +54,7 @@ app.add_typer(group.app, name="group")
 app.command(epilog="Example: devicehub stats --out-of-sync 3600 --json")(group.stats)
 app.add_typer(twin.app, name="twin")
 app.add_typer(method.app, name="method")
+app.add_typer(message.app, name="message")
 app.add_typer(token.app, name="token")
 app.add_typer(alarms.app, name="alarms")
 app.command(epilog="Example: devicehub audit --target pump-0007 --since 2026-11-01")(audit.audit)

@@ -24,6 +24,8 @@ def call(
     method: Method,
     payload: Json = None,
     timeout: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds to wait for the answer.")] = 30.0,
+    queue: Annotated[bool, typer.Option("--queue", help="Keep the call for a device that is not there.")] = False,
+    expires_in: Annotated[float, typer.Option(min=1, help="Seconds that it is kept, at most 30 days.")] = 86_400.0,
     as_json: AsJson = False,
     data: Data = None,
 ) -> None:
@@ -34,7 +36,7 @@ def call(
     """
     from functions.contract.messages import MethodAnswer, MethodCall
 
-    body = MethodCall(payload=read_json_argument(payload), timeout=timeout)
+    body = MethodCall(payload=read_json_argument(payload), timeout=timeout, queue=queue, expires_in=expires_in)
     subject = f"devicehub.devices.{device}.methods.{method}.call"
     answer = ask(data, subject, body, MethodAnswer, within=timeout + _ON_THE_WAY)
     if as_json:
@@ -44,6 +46,11 @@ def call(
 
 
 def _show(device: str, method: str, answer: "MethodAnswer") -> None:
+    from infra.cli.tables import moment
+
+    if answer.queued_until is not None:
+        say(f"{device} is not there. The call waits for it until {moment(answer.queued_until)}.")
+        return
     message = f": {answer.message}" if answer.message else ""
     say(f"{device} answers {method} with status {answer.status}{message}")
     if answer.payload is not None:

@@ -25,6 +25,7 @@ FOR_INTEGRATIONS = (
     f"{ROOT}.twins.>",
     f"{ROOT}.devices.*.methods.*.call",
     f"{ROOT}.live.*.follow",
+    f"{ROOT}.devices.*.messages.send",
     f"{ROOT}.certificates.query",
     f"{ROOT}.certificates.*.get",
     f"{ROOT}.certificates.*.revoke",
@@ -45,6 +46,7 @@ _STAFF = (
     "live.*.follow",
     # Leaf by leaf: beside it stands what devices say.
     "devices.*.methods.*.call",
+    "devices.*.messages.send",
     "enrolment.*",
     "settings.server.*",
     "whitelist.>",
@@ -82,6 +84,7 @@ USERS: Mapping[str, Permissions] = {
                 "devices.*.swapped",
                 # What goes to a device itself.
                 "devices.*.methods.*.request",
+                "devices.*.messages.devicebound",
                 "broker.access.changed",
                 "audit.recorded",
                 "alarms.changed",

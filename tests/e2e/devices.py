@@ -17,6 +17,7 @@ class Device:
     """One device in a session of its own: MQTT 3.1.1, persistent, as devices in the field connect."""
 
     def __init__(self, hub: RunningHub, who: Identity, *, client_id: str = "", clean: bool = False) -> None:
+        self.who = who
         self.name = who.name
         self.messages: queue.Queue[tuple[str, bytes]] = queue.Queue()
         self.connected = threading.Event()

@@ -35,9 +35,9 @@ def device(hub: RunningHub, tmp_path: Path) -> Iterator[Device]:
     made.stop()
 
 
-async def online(hub: RunningHub, device: Device) -> None:
+async def is_(hub: RunningHub, device: Device, status: str) -> None:
     async def known() -> bool:
-        return bool((await asyncio.to_thread(hub.json, "device", "show", device.name))["status"] == "online")
+        return bool((await asyncio.to_thread(hub.json, "device", "show", device.name))["status"] == status)
 
     await until(known)
 
@@ -54,7 +54,7 @@ async def late(hub: RunningHub) -> int:
 
 async def test_a_program_hears_what_the_device_answers(hub: RunningHub, device: Device) -> None:
     device.start("methods/+/request")
-    await online(hub, device)
+    await is_(hub, device, "online")
     payload = {"deep": [1, 2.5, None, "\u00e9\u2028"], "n": 2**53}
     async with make_client(hub) as client:
         echo = await client.post(f"/api/devices/{device.name}/methods/echo", json={"payload": payload})
@@ -77,7 +77,7 @@ async def test_a_device_that_is_not_there_is_said_at_once(hub: RunningHub, devic
         began = time.monotonic()
         never = await client.post(path)
         device.start()
-        await online(hub, device)
+        await is_(hub, device, "online")
         deaf = await client.post(path)
         took = time.monotonic() - began
         device.stop()
@@ -94,7 +94,7 @@ async def test_a_device_that_is_not_there_is_said_at_once(hub: RunningHub, devic
 
 async def test_a_late_answer_is_dropped_and_counted(hub: RunningHub, device: Device) -> None:
     device.start("methods/+/request")
-    await online(hub, device)
+    await is_(hub, device, "online")
     before = await late(hub)
     async with make_client(hub) as client:
         silent = await client.post(f"/api/devices/{device.name}/methods/silent", json={"timeout": 0.5})
@@ -121,7 +121,7 @@ async def test_another_device_cannot_answer(hub: RunningHub, device: Device, tmp
 
     device.methods["asked"] = forge
     device.start("methods/+/request")
-    await online(hub, device)
+    await is_(hub, device, "online")
     try:
         async with make_client(hub) as client:
             answer = await client.post(f"/api/devices/{device.name}/methods/asked", json={"timeout": 1})
@@ -133,7 +133,7 @@ async def test_another_device_cannot_answer(hub: RunningHub, device: Device, tmp
 
 async def test_a_thousand_calls_at_once_each_hear_their_own_answer(hub: RunningHub, device: Device) -> None:
     device.start("methods/+/request")
-    await online(hub, device)
+    await is_(hub, device, "online")
     async with make_client(hub, limits=httpx.Limits(max_connections=1000)) as client:
 
         async def ask(number: int) -> Any:
@@ -144,3 +144,44 @@ async def test_a_thousand_calls_at_once_each_hear_their_own_answer(hub: RunningH
 
     assert [each.get("payload") for each in answers] == list(range(1000))
     assert len({each["requestId"] for each in answers}) == 1000
+
+
+async def test_a_call_that_was_queued_is_done_once_when_the_device_comes(hub: RunningHub, device: Device) -> None:
+    async with make_client(hub) as client:
+        path = f"/api/devices/{device.name}/methods"
+        queued = await client.post(f"{path}/echo", json={"payload": 7, "queue": True})
+        over = await client.post(f"{path}/echo", json={"payload": 8, "queue": True, "expiresIn": 1})
+        assert (queued.status_code, over.status_code) == (202, 202)
+        await asyncio.sleep(1)
+        device.start("methods/+/request")
+        _, first = await asyncio.to_thread(device.messages.get, timeout=15)
+        await is_(hub, device, "online")
+        again = await client.post(f"{path}/echo", json={"payload": 9})
+        _, second = await asyncio.to_thread(device.messages.get, timeout=15)
+
+    assert json.loads(first) == {"requestId": queued.json()["requestId"], "methodName": "echo", "payload": 7}
+    assert (json.loads(second)["payload"], again.json()["payload"]) == (9, 9)
+    assert device.messages.empty()
+
+
+async def test_a_message_is_held_for_a_session_and_else_refused(hub: RunningHub, device: Device) -> None:
+    path = f"/api/devices/{device.name}/messages"
+    async with make_client(hub) as client:
+        nobody = await client.post(path, json={"payload": 1})
+        device.start("messages/devicebound")
+        await is_(hub, device, "online")
+        sent = await client.post(path, json={"payload": {"n": 1}})
+        assert (await asyncio.to_thread(device.messages.get, timeout=15))[1] == b'{"n":1}'
+        device.stop()
+        await is_(hub, device, "offline")
+        held = await client.post(path, json={"payload": {"n": 2}})
+    again = Device(hub, device.who).start("messages/devicebound")
+    heard = [await asyncio.to_thread(again.messages.get, timeout=15)]
+    shown = await asyncio.to_thread(hub.json, "message", "send", device.name, "[1]")
+    heard.append(await asyncio.to_thread(again.messages.get, timeout=15))
+    again.stop()
+
+    assert (nobody.status_code, nobody.json()["error"]) == (404, "not_subscribed")
+    assert (sent.json()["state"], held.json()["state"]) == ("sent", "held")
+    assert heard == [(device.topic("messages/devicebound"), payload) for payload in (b'{"n":2}', b"[1]")]
+    assert shown["deviceId"] == device.name

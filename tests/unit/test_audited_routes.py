@@ -87,7 +87,7 @@ NEED_NONE = {
 }
 
 # Each time that a private key leaves the hub, or a device is asked to do something, is an act of its own.
-EVERY_TIME = ("claims.bundle", "enrolment.files", "devices.*.methods.*.call")
+EVERY_TIME = ("claims.bundle", "enrolment.files", "devices.*.methods.*.call", "devices.*.messages.send")
 
 
 @dataclass(frozen=True)
@@ -165,6 +165,9 @@ ACTS = {
     ),
     "devices.*.methods.*.call": Act(
         Call("devices.pump-0001.methods.reboot.call", _body(payload=1)), "method.called", "pump-0001"
+    ),
+    "devices.*.messages.send": Act(
+        Call("devices.pump-0001.messages.send", _body(payload=1)), "message.sent", "pump-0001"
     ),
     "registry.devices.*.create": Act(
         Call("registry.devices.pump-0007.create", _csr("pump-0007")), "device.created", "pump-0007"

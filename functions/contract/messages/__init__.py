@@ -125,7 +125,14 @@ from functions.contract.messages.inventory import (
     RegistryQuery,
 )
 from functions.contract.messages.live import Follow, Followed
-from functions.contract.messages.methods import MethodAnswer, MethodCall, MethodRequest, MethodResponse
+from functions.contract.messages.methods import (
+    MessageSend,
+    MessageSent,
+    MethodAnswer,
+    MethodCall,
+    MethodRequest,
+    MethodResponse,
+)
 from functions.contract.messages.onboarding import (
     CertificateCreated,
     CreateFromCsr,

@@ -38,6 +38,7 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "twins.*.at": (READERS, Scope.TWINS_READ),
     "twins.*.compare": (READERS, Scope.TWINS_READ),
     "devices.*.methods.*.call": (READERS, Scope.METHODS_CALL),
+    "devices.*.messages.send": (READERS, Scope.METHODS_CALL),
     "registry.create": (READERS, Scope.DEVICES_WRITE),
     "registry.query": (READERS, Scope.DEVICES_READ),
     "registry.ids": (READERS, Scope.DEVICES_READ),

@@ -85,3 +85,36 @@ async def test_a_method_has_the_form_of_a_name(rig: Rig, path: str) -> None:
 async def test_a_token_must_be_for_methods(rig: Rig) -> None:
     async with rig.client(await rig.token("devices:write", "twins:write")) as client:
         assert (await client.post(CALL)).status_code == 403
+
+
+async def test_a_call_that_waits_for_its_device_is_accepted() -> None:
+    answer = await post(make_rig(), json={"queue": True, "expiresIn": 60})
+
+    assert answer.status_code == 202
+    assert answer.json()["queuedUntil"] == "2035-01-01T12:01:00Z"
+    assert answer.json()["status"] == 202
+
+
+MESSAGES = f"/api/devices/{DEVICE}/messages"
+
+
+async def test_a_message_is_sent_or_held(rig: Rig) -> None:
+    sent = await post(rig, MESSAGES, json={"payload": {"text": "hello"}})
+    held = await post(make_rig(), MESSAGES, json={"payload": None})
+
+    assert (sent.status_code, sent.json()["state"]) == (200, "sent")
+    assert (held.status_code, held.json()["state"]) == (200, "held")
+
+
+@pytest.mark.parametrize("body", [{}, {"payload": 1, "expiresIn": 0}, {"payload": 1, "colour": 2}, []])
+async def test_a_message_that_is_wrong_is_refused(rig: Rig, body: Any) -> None:
+    assert (await post(rig, MESSAGES, json=body)).status_code == 400
+    assert rig.hub.downlink.sent == []
+
+
+async def test_a_message_that_nobody_takes_is_not_found(rig: Rig) -> None:
+    rig.hub.downlink.fault = NotFound(Reason.NOT_SUBSCRIBED)
+
+    answer = await post(rig, MESSAGES, json={"payload": 1})
+
+    assert (answer.status_code, answer.json()["error"]) == (404, "not_subscribed")

@@ -29,6 +29,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/groups"): {"group": "new"},
     ("PATCH", "/api/groups/{group}"): {"query": "pump"},
     ("POST", "/api/devices/{device}/swap"): {"replacement": SPARE},
+    ("POST", "/api/devices/{device}/messages"): {"payload": 1},
     ("POST", "/api/devices"): {"deviceId": "pump-0002"},
     ("POST", "/api/settings/certs/root"): {"cn": "Pumps CA"},
     ("POST", "/api/settings/certs/root/import"): {"chainPem": CA[0], "keyPem": CA[1]},
