@@ -57,6 +57,7 @@ def main() -> None:
     except SettingsError as problem:
         sys.exit(_complain(str(problem), status=2))
     configure(settings.log_level, settings.log_format)
+    settle_memory()
     try:
         lost = uvloop.run(serve(settings))
     except UnlockError as problem:

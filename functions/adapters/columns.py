@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -20,7 +20,8 @@ KEY: Final = "key"
 SHOWN_ID: Final = "deviceId"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY_SECONDS: Final = 86_400
+_SECOND: Final = 1_000_000
 
 # For how many devices more room is made at once.
 _ROOM: Final = 256
@@ -60,7 +61,7 @@ class Columns:
         self._nothing = (ABSENT,) * len(paths)
         self._ids: list[str] = []
         self.labels = Labels(_LABELS, searched=(Field.MODEL, Field.TAG))
-        self.texts = Texts()
+        self.texts = Texts(settled=False)
         self.by_id = Order(self._ids)
         self.orders: dict[str, Order] = {name: Order(self._ids) for name in (*_ORDERS, *self._paths)}
         self.orders[Field.ID] = self.by_id
@@ -222,16 +223,16 @@ def comparable(value: Any) -> tuple[int, Any] | None:
 
 def microseconds(moment: datetime) -> int:
     """A time as microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
+    # By hand, which takes a third of what a division of two durations takes.
+    past = moment - _EPOCH
+    return (past.days * _DAY_SECONDS + past.seconds) * _SECOND + past.microseconds
 
 
-def _labels(device: Device) -> Iterator[tuple[str, str]]:
+def _labels(device: Device) -> tuple[tuple[str, str], ...]:
     """Groups and tags of a record, each once."""
-    for group in dict.fromkeys(device.groups):
-        yield Field.GROUP, group
-    for key, value in device.tags.items():
-        yield KEY, key
-        yield Field.TAG, f"{key}={value}"
+    groups = [(Field.GROUP, group) for group in dict.fromkeys(device.groups)]
+    tags = [label for key, value in device.tags.items() for label in ((KEY, key), (Field.TAG, f"{key}={value}"))]
+    return (*groups, *tags)
 
 
 # Devices share few versions; so they share what those compare by.

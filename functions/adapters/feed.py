@@ -182,7 +182,7 @@ class Feed:
             raise Unavailable(detail="The storage's answer was lost on the way.") from lost
         self.caught_up = self.caught_up or pending == 0
         key = message.subject.rpartition(".")[2]
-        data = None if is_removal(message) else message.data
+        data = message.data if message.headers is None or not is_removal(message) else None
         return Change(key, revision, nanoseconds, data, message.subject, message.headers)
 
 

@@ -51,7 +51,7 @@ class BucketIndex:
         self._groups: Codec[Group] = BUCKETS["groups"].codec()
         reported = BUCKETS["reported"]
         store: JetStreamStore[Half] = JetStreamStore(client, reported.names, reported.codec())
-        self._twins = TwinWatch(self._inventory, paths, reported.limit_bytes, store.get)
+        self._twins = TwinWatch(self._inventory, paths, store.get)
         # Each of these begins when those before it were read. Reports are judged by what is desired; and a record that
         # finds there what its device reports need not be written again.
         self._stages = [
@@ -62,6 +62,7 @@ class BucketIndex:
                 (("devices", self._take_device), ("presence", self._take_presence)),
             )
         ]
+        self._learned = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -88,7 +89,11 @@ class BucketIndex:
         for _ in self._inventory.settle():
             # Each takes a tenth of a second among 100,000; meanwhile the server must be heard.
             await asyncio.sleep(0)
-        self._tasks = [asyncio.create_task(self._twins.run())]
+        self._tasks = [asyncio.create_task(self._twins.run()), asyncio.create_task(self._learn())]
+
+    async def learned(self) -> None:
+        """Wait until texts are found without looking through all of them; it answers the same before, more slowly."""
+        await self._learned.wait()
 
     async def stop(self) -> None:
         """Follow no longer."""
@@ -153,6 +158,12 @@ class BucketIndex:
         """
         self._check()
         return self._inventory.members(group)
+
+    async def _learn(self) -> None:
+        """What makes texts quick to find takes a second among 100,000, and until then they are found without it."""
+        for _ in self._inventory.learn():
+            await asyncio.sleep(0)
+        self._learned.set()
 
     async def _reach(self, written: tuple[Written, ...]) -> None:
         shards = len(BUCKETS["devices"].names)

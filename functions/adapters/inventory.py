@@ -9,7 +9,7 @@ one part for its record, one for its presence and one for its twin.
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Any, Final, NamedTuple
@@ -34,20 +34,19 @@ from functions.domain.inventory import Counts, DeviceQuery, Sort, Status, TwinFa
 from functions.domain.query import All, Condition, Field, Is, Saved, conditions
 from functions.domain.query import names as is_about
 from functions.domain.sessions import Presence
-from functions.domain.traits import Traits, traits
+from functions.domain.traits import known_traits, own_word
 from functions.ports import Page
 
 # What the view of a device calls otherwise than a query does.
 _ORDERS: Final = {"deviceId": SHOWN_ID, "deviceName": Field.ID, "displayName": Field.NAME}
 _NO_METADATA: Final = b"{}"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_NOTHING: Final[dict[str, Any]] = {}
 
 
 @lru_cache(maxsize=4096)
 def _own(text: str) -> dict[str, Any]:
     """What devices report of what they are, read once for all that report the same; not to be changed."""
-    told: dict[str, Any] = from_json(text)
-    return told
+    return own_word(from_json(text))
 
 
 class _Told(NamedTuple):
@@ -57,13 +56,6 @@ class _Told(NamedTuple):
     firmware: str
     metadata: bytes
     own: str
-
-    @property
-    def traits(self) -> Traits:
-        """What the device is."""
-        metadata = from_json(self.metadata)
-        device = Device("", _EPOCH, _EPOCH, model=self.model, firmware=self.firmware, metadata=metadata)
-        return traits(device, _own(self.own))
 
 
 class Inventory:
@@ -91,6 +83,10 @@ class Inventory:
         """Bring what was taken in into the form in which it is asked, step by step; else the first question does."""
         yield from self._columns.settle()
 
+    def learn(self) -> Iterator[None]:
+        """Learn to find texts without looking through all, step by step; it can be asked and changed in between."""
+        yield from self._columns.texts.settle()
+
     def put_device(self, device: Device) -> None:
         """Take in a device, new or changed; suspended and retired ones stay, as their record says so."""
         number = self._number(device.id)
@@ -98,14 +94,13 @@ class Inventory:
         self._records[number] = record_values(device)
         if number not in self._listed:
             self._listed.add(number)
-        told = self._told.get(number)
-        if told is None:
-            self._put_traits(number, traits(device))
-        else:
-            self._told[number] = told._replace(
-                model=device.model, firmware=device.firmware, metadata=to_json(device.metadata)
-            )
-            self._put_traits(number, traits(device, _own(told.own)))
+        before = self._told.get(number)
+        # Devices of a kind have the same, which takes its memory once.
+        model, firmware = sys.intern(device.model), sys.intern(device.firmware)
+        told = _Told(model, firmware, to_json(device.metadata), "" if before is None else before.own)
+        if before is not None:
+            self._told[number] = told
+        self._put_traits(number, told, device.metadata)
 
     def drop_device(self, key: str) -> None:
         """Forget a device whose record was removed; its presence and twin stay."""
@@ -218,17 +213,17 @@ class Inventory:
         # Devices of a kind report the same.
         told = told._replace(own=sys.intern(own or "{}"))
         if number in self._listed:
-            self._put_traits(number, told.traits)
+            self._put_traits(number, told, from_json(told.metadata))
         if own:
             self._told[number] = told
         else:
             del self._told[number]
 
-    def _put_traits(self, number: int, own: Traits) -> None:
-        self._columns.put_traits(number, own.model, own.firmware)
-        metadata = to_json(own.metadata)
-        if metadata != self._metadata[number]:
-            self._metadata[number] = metadata
+    def _put_traits(self, number: int, told: _Told, metadata: dict[str, Any]) -> None:
+        own = _own(told.own) if told.own else _NOTHING
+        model, firmware, known = known_traits(told.model, told.firmware, metadata, own)
+        self._columns.put_traits(number, model, firmware)
+        self._metadata[number] = told.metadata if known is metadata else to_json(known)
 
     def _group(self, name: str, now: datetime) -> int:
         return self._in_group(name, self._saved.get(name), now)

@@ -11,6 +11,8 @@ from functions.domain.query import Pattern
 
 # To count those chosen label by label takes 6 µs a label among 100,000; device by device 1 µs a device.
 _DEVICES_A_LABEL: Final = 6
+# As many sets of labels that devices have together are remembered.
+_MOST_TOGETHER: Final = 4096
 
 
 class Label(Members):
@@ -39,19 +41,24 @@ class Labels:
     def __init__(self, kinds: Iterable[str], searched: Collection[str]) -> None:
         self._labels: dict[str, dict[str, Label]] = {kind: {} for kind in kinds}
         self._searched = searched
+        # What devices have in common they mostly have together: looked up once, and its memory taken once.
+        self._together: dict[tuple[tuple[str, str], ...], tuple[Label, ...]] = {}
         self._texts = Texts()
         # By the number that the name has among the texts.
         self._numbered: list[Label | None] = []
         self._free: list[int] = []
 
-    def take(self, number: int, wanted: Iterable[tuple[str, str]]) -> tuple[Label, ...]:
+    def take(self, number: int, wanted: tuple[tuple[str, str], ...]) -> tuple[Label, ...]:
         """Give a device labels, each once; they are wanted back when it gives them up."""
-        taken = []
-        for kind, name in wanted:
-            label = self._labels[kind].get(name) or self._label(kind, name)
+        taken = self._together.get(wanted)
+        if taken is None:
+            taken = tuple([self._labels[kind].get(name) or self._label(kind, name) for kind, name in wanted])
+            if len(self._together) == _MOST_TOGETHER:
+                self._together.clear()
+            self._together[wanted] = taken
+        for label in taken:
             label.add(number)
-            taken.append(label)
-        return tuple(taken)
+        return taken
 
     def take_one(self, number: int, kind: str, name: str) -> tuple[Label, ...]:
         """Give a device one label."""
@@ -140,6 +147,7 @@ class Labels:
 
     def _forget(self, label: Label) -> None:
         del self._labels[label.kind][label.name]
+        self._together.clear()
         if label.place >= 0:
             self._texts.put(label.place, ())
             self._numbered[label.place] = None

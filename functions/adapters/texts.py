@@ -1,16 +1,18 @@
 """Texts by number, and which of them hold another text: narrowed down by pairs of signs, then looked through."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
-from functions.adapters.numbers import bits_of, numbers_in
+from functions.adapters.numbers import Members, bits_of, numbers_in
 from functions.domain.query import Pattern
 
 # Pairs of signs that are kept apart; in letters and digits there are fewer than 1,300.
 _MOST_PAIRS: Final = 2048
 _FIRST_BYTES: Final = 128
+# So many texts are looked at in one step: some milliseconds.
+_A_STEP: Final = 1000
 
 # What was found in so many texts at least is kept, for the last so many patterns: to look through 100,000 texts takes
 # 7 ms, to keep one answer true costs each change of a text 0.2 µs.
@@ -27,16 +29,25 @@ _NO_BORDER: Final = "\x1e"
 
 
 class Texts:
-    """Texts by number, each of several fields; letters in either case are alike."""
+    """Texts by number, each of several fields; letters in either case are alike.
 
-    def __init__(self) -> None:
+    Until ``settle`` has ended, of some texts no pairs are known, and those
+    are looked through for every pattern.
+
+    Args:
+        settled: whether pairs are known from the beginning.
+    """
+
+    def __init__(self, *, settled: bool = True) -> None:
         self._texts: list[str] = []
-        self._having = 0
+        self._having = Members()
         self._pairs: dict[_Pair, bytearray] = {}
         # Which texts have a pair that came after as many as are kept.
         self._others = bytearray(_FIRST_BYTES)
         self._is_full = False
         self._bytes = _FIRST_BYTES
+        # Of the numbers from this one on no pairs are known; None where they are of all.
+        self._unpaired: int | None = None if settled else 0
         self._answers: OrderedDict[Pattern, int] = OrderedDict()
 
     def put(self, number: int, fields: Iterable[str]) -> None:
@@ -48,12 +59,25 @@ class Texts:
         if before == text:
             return
         self._texts[number] = text
-        if bool(before) != bool(text):
-            self._having ^= 1 << number
-        self._pair(number, before, text)
+        if not before:
+            self._having.add(number)
+        elif not text:
+            self._having.discard(number)
+        if self._unpaired is None or number < self._unpaired:
+            self._pair(number, before, text)
         for pattern, bits in self._answers.items():
             if _is_in(pattern, before) != _is_in(pattern, text):
                 self._answers[pattern] = bits ^ (1 << number)
+
+    def settle(self) -> Iterator[None]:
+        """Learn the pairs of all texts, step by step; each may be asked and changed in between."""
+        while self._unpaired is not None and self._unpaired < len(self._texts):
+            end = min(self._unpaired + _A_STEP, len(self._texts))
+            for number in range(self._unpaired, end):
+                self._pair(number, "", self._texts[number])
+            self._unpaired = end
+            yield
+        self._unpaired = None
 
     def find(self, pattern: Pattern, among: int) -> int:
         """As bits, those among some of whom a field holds what the pattern says."""
@@ -73,16 +97,18 @@ class Texts:
 
     def _likely(self, pattern: Pattern) -> int:
         """As bits, those whose texts have every pair of signs that the pattern has."""
-        likely = self._having
+        likely = self._having.bits
+        unknown = 0 if self._unpaired is None else likely >> self._unpaired << self._unpaired
         for piece in pattern.pieces:
             for pair in set(pairwise(piece)):
                 # Where it is not kept apart, nobody has it, or those who have it are among the others.
                 likely &= int.from_bytes(self._pairs.get(pair, self._others), "little")
-        return likely
+        return likely | unknown
 
     def _holding(self, pattern: Pattern, likely: int) -> int:
         needle = pattern.pieces[0]
-        if pattern.is_any or (pattern.is_exact and (not needle or (len(needle) == 2 and not self._is_full))):
+        is_known = not self._is_full and self._unpaired is None
+        if pattern.is_any or (pattern.is_exact and (not needle or (len(needle) == 2 and is_known))):
             return likely
         texts, numbers = self._texts, numbers_in(likely)
         if pattern.is_exact:
@@ -92,15 +118,15 @@ class Texts:
     def _pair(self, number: int, before: str, text: str) -> None:
         place, bit = number >> 3, 1 << (number & 7)
         old, new = set(pairwise(before)), set(pairwise(text))
-        for pair in new - old:
-            row = self._pairs.get(pair)
-            if row is None:
-                row = self._row(pair)
+        get = self._pairs.get
+        for pair in new - old if old else new:
+            # A row is never empty.
+            row = get(pair) or self._row(pair)
             row[place] |= bit
         for pair in old - new:
-            row = self._pairs.get(pair)
-            if row is not None:
-                row[place] &= ~bit
+            kept = get(pair)
+            if kept is not None:
+                kept[place] &= ~bit
 
     def _row(self, pair: _Pair) -> bytearray:
         if len(self._pairs) >= _MOST_PAIRS:

@@ -69,6 +69,25 @@ def traits(device: Device, reported: Mapping[str, Any] | None = None) -> Traits:
     )
 
 
+def known_traits(
+    model: str, firmware: str, joined: dict[str, Any], own: Mapping[str, Any]
+) -> tuple[str, str, dict[str, Any]]:
+    """Model, firmware and metadata as ``traits`` has them, for who asks of very many and not where each was found.
+
+    Args:
+        model: of the record.
+        firmware: likewise.
+        joined: the metadata of the record; given back as it is where the device reports none.
+        own: what ``own_word`` gave of the reported half.
+    """
+    told = own.get("metadata")
+    return (
+        _first(own.get("model"), joined.get("model"), model)[0],
+        _first(own.get("firmware"), joined.get("firmware"), firmware)[0],
+        {**joined, **told} if told else joined,
+    )
+
+
 def own_word(reported: Mapping[str, Any]) -> dict[str, Any]:
     """What the document of a reported half says of it, as far as that is not passed over: all that a list must keep.
 

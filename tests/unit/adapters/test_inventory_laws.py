@@ -1,7 +1,7 @@
 """Every question is answered as a slow and obviously right filter over a plain list answers it."""
 
 import json
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -306,6 +306,8 @@ def fill(inventory: Inventory, fleet: Any) -> list[One]:
         inventory.put_device(replace(device, model="before", name="before", tags={"k": "before"}, groups=("before",)))
         if place == len(devices) // 2:
             inventory.query(DeviceQuery(Within(Pattern(("a",))), (Sort("lastSeen"), Sort("model"))), NOW)
+            # Of some texts the pairs are known, of the others not.
+            next(inventory.learn(), None)
         inventory.put_device(device)
     for number, twin in twins.items():
         inventory.put_twin(f"EDGB-{number:04d}", TwinFacts(5, (1, "before"), {"model": "before"}))
@@ -318,22 +320,31 @@ def fill(inventory: Inventory, fleet: Any) -> list[One]:
 
 
 @pytest.mark.parametrize("is_small", [False, True], ids=["as it is", "in the smallest blocks"])
-@settings(deadline=None, max_examples=300)
+@pytest.mark.parametrize("is_learned", [False, True], ids=["at once", "with what makes texts quick"])
+@settings(deadline=None, max_examples=200)
 @given(fleet=FLEETS, wanted=QUERIES, saved=SAVED)
 def test_a_question_is_answered_as_a_plain_list_answers_it(
-    is_small: bool, fleet: Any, wanted: DeviceQuery, saved: dict[str, Saved]
+    is_small: bool, is_learned: bool, fleet: Any, wanted: DeviceQuery, saved: dict[str, Saved]
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         if is_small:
             # Each way to a page and to a text, wherever it would be the longer one.
             for name, value in (("_FEW", 0), ("_FULL", 6), ("_FILL", 4), ("_THIN", 2)):
                 patch.setattr(orders, name, value)
-            for name, value in (("_MANY", 0), ("_MOST_PAIRS", 12), ("_FIRST_BYTES", 1), ("_MOST_ANSWERS", 1)):
+            for name, value in (
+                ("_MANY", 0),
+                ("_MOST_PAIRS", 12),
+                ("_FIRST_BYTES", 1),
+                ("_MOST_ANSWERS", 1),
+                ("_A_STEP", 3),
+            ):
                 patch.setattr(texts, name, value)
         inventory = Inventory(PATHS)
         for name, question in saved.items():
             inventory.put_group(name, question)
         everything = fill(inventory, fleet)
+        if is_learned:
+            deque(inventory.learn(), maxlen=0)
         every = expected(everything, wanted, saved)
 
         page = inventory.query(wanted, NOW)

@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from functions.domain.devices import Device
 from functions.domain.faults import Malformed, Reason
 from functions.domain.inventory import facts_of
-from functions.domain.traits import MAX_METADATA_BYTES, Source, check_metadata, own_word, traits
+from functions.domain.traits import MAX_METADATA_BYTES, Source, check_metadata, known_traits, own_word, traits
 from functions.testing import START
 
 JOINED = Device("EDGB-0001", START, START, metadata={"model": "lamp", "site": "A"})
@@ -50,6 +52,22 @@ def test_of_what_is_kept_the_same_is_said(reported: dict[str, Any]) -> None:
 
     assert own_word(kept) == kept
     assert traits(JOINED, kept) == traits(JOINED, reported)
+
+
+SAID = st.sampled_from(["", "pump", "x" * 129, 7, None, {"version": "2.0"}, {"a": 1}, {}])
+TOLD = st.dictionaries(st.sampled_from(["model", "firmware", "metadata", "site"]), SAID)
+
+
+@given(st.sampled_from(["", "lamp"]), st.sampled_from(["", "1.0"]), TOLD, TOLD)
+def test_without_sources_it_is_the_same(
+    model: str, firmware: str, joined: dict[str, Any], reported: dict[str, Any]
+) -> None:
+    device = Device("EDGB-0001", START, START, model=model, firmware=firmware, metadata=joined)
+
+    whole = traits(device, reported)
+
+    known = known_traits(model, firmware, joined, own_word(reported))
+    assert known == (whole.model, whole.firmware, whole.metadata)
 
 
 def nested(levels: int) -> dict[str, Any]:
