@@ -29,6 +29,7 @@ from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
+from functions.domain.presence import BrokerRestart, Flapping
 from functions.domain.query import Condition, Saved
 from functions.domain.register import CertificatesWanted, Entry
 from functions.domain.server_settings import ServerSettings
@@ -511,6 +512,8 @@ class Hub:
     trust: Store[Trust]  # "trust"
     bridges: Store[BridgeStart]  # bridge name
     queued: Store[CallQueue]  # device id
+    flapping: Store[Flapping]  # device id
+    restarts: Store[BrokerRestart]  # broker
     tokens: Store[Token]  # SHA-256 of the token's text
     intents: Store[Intent]  # "00" to "63"
     alarms: Store[Alarm]  # alarm id

@@ -103,6 +103,15 @@ ROUTES = (
     Route("registry.groups.*.update", groups.update, m.GroupUpdate, _READERS, _SLOW, role=Role.INDEX, scope=_WRITE),
     Route("registry.groups.*.delete", groups.delete, m.Nothing, _READERS, _SLOW, role=Role.INDEX, scope=_WRITE),
     Route("registry.devices.*.get", registry.read, m.Nothing, _READERS, _QUICK, scope=Scope.DEVICES_READ, by_role=True),
+    Route(
+        "registry.devices.*.connections",
+        presence.connections,
+        m.Nothing,
+        _READERS,
+        _QUICK,
+        scope=Scope.DEVICES_READ,
+        by_role=True,
+    ),
     Route("registry.devices.*.create", certificates.create_device, m.DeviceCreate, _STAFF, _SLOW),
     Route(
         "registry.devices.*.suspend",

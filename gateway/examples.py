@@ -98,6 +98,13 @@ TWIN: Final[dict[str, Any]] = {
 
 WISH: Final[dict[str, Any]] = {"desired": {"rate": 12, "valve": None}, "expectedVersion": 3}
 
+CONNECTION: Final[dict[str, Any]] = {
+    "connectedAt": "2035-01-01T12:00:00Z",
+    "disconnectedAt": "2035-01-01T12:05:12Z",
+    "address": "192.0.2.7:50001",
+    "evidence": "timeout",
+}
+
 METHOD_CALL: Final[dict[str, Any]] = {"payload": {"delay": 5}, "timeout": 10, "queue": True, "expiresIn": 3600}
 
 METHOD_ANSWER: Final[dict[str, Any]] = {

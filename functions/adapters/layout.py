@@ -74,6 +74,7 @@ from functions.domain.history import KEPT_REVISIONS
 from functions.domain.intents import Intent
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue
+from functions.domain.presence import BrokerRestart, Flapping
 from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
@@ -229,7 +230,8 @@ BUCKETS: Mapping[str, Bucket] = {
     "desired": Bucket("hub-desired", Half, shards=8, history=KEPT_REVISIONS),
     "reported": Bucket("hub-reported", Half, shards=8, history=KEPT_REVISIONS, recalled=True),
     "suspensions": Bucket("hub-suspensions", Suspension),
-    "presence": Bucket("hub-presence", Presence, shards=4),
+    # What a device's connections were is told from its last values.
+    "presence": Bucket("hub-presence", Presence, shards=4, history=32),
     "sessions": Bucket("hub-sessions", Session, shards=4),
     "names": Bucket("hub-names", Reservation),
     "renewals": Bucket("hub-renewals", Claim),
@@ -247,6 +249,8 @@ BUCKETS: Mapping[str, Bucket] = {
     "trust": Bucket("hub-trust", Trust),
     "bridges": Bucket("hub-bridges", BridgeStart),
     "queued": Bucket("hub-queued", CallQueue),
+    "flapping": Bucket("hub-flapping", Flapping),
+    "restarts": Bucket("hub-restarts", BrokerRestart),
     "tokens": Bucket("hub-tokens", Token),
     "intents": Bucket("hub-intents", Intent),
     "alarms": Bucket("hub-alarms", Alarm),

@@ -34,7 +34,7 @@ _WRITTEN: Final = re.compile(r"([A-Za-z0-9_-]{1,64}):([0-9]{1,18})")
 
 
 class Status(StrEnum):
-    """What is known of a device's connection; ``unknown`` until it has connected once."""
+    """What is known of a device's connection; ``unknown`` until it has connected once, and while nobody can tell."""
 
     ONLINE = "online"
     OFFLINE = "offline"
@@ -133,7 +133,7 @@ def _at(document: Any, path: str) -> Any:
 
 def status_of(presence: Presence | None) -> Status:
     """What a device's presence says in a word."""
-    if presence is None:
+    if presence is None or presence.unknown_since is not None:
         return Status.UNKNOWN
     return Status.ONLINE if presence.online else Status.OFFLINE
 

@@ -5,7 +5,7 @@ which is the identity; the client id is the client's own free choice.
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -81,23 +81,29 @@ class Presence:
     """Whether a device is online, since when, and on what evidence.
 
     ``evidence`` is ``connected``, ``disconnected``, ``timeout``, ``replaced``,
-    ``ended`` (by the hub) or ``broker-restart``.
+    ``ended`` (by the hub) or ``broker-restart``. With ``unknown_since`` that
+    is what was last known, and nobody can tell what is now. ``turns`` are
+    when it came and went of late.
     """
 
     online: bool
     at: datetime
     evidence: str
     address: str = ""
+    unknown_since: datetime | None = None
+    turns: tuple[datetime, ...] = field(default=(), compare=False)
 
 
-def follow(before: Session | None, session: Session) -> Session:
+def follow(before: Session | None, session: Session, now: datetime) -> Session:
     """The session that is open now that ``session`` was opened, where ``before`` was open under its client id.
 
-    A line that comes late or again changes nothing.
+    A line that comes late or again changes nothing. A session that began in
+    time to come is of a clock that was set back since, and gives way.
     """
     if before is None:
         return session
-    if before.since > session.since or (before.since, before.address) == (session.since, session.address):
+    is_late = session.since < before.since <= now
+    if is_late or (before.since, before.address) == (session.since, session.address):
         return before
     takeover = Takeover(session.since, _host(before.address) != _host(session.address))
     recent = [one for one in before.takeovers if session.since - one.at < _CLASH_WITHIN]

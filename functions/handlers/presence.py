@@ -1,8 +1,9 @@
 """Presence: who is connected, by the lines of the brokers' connect logs.
 
-Subjects   devicehub.broker.sessions.opened, .closed, .list, devicehub.broker.restarted
-Writes     sessions, presence, queued
-Publishes  devicehub.devices.<device>.presence, .twin.update.delta
+Subjects   devicehub.broker.sessions.opened, .closed, .list, devicehub.broker.restarted,
+           devicehub.registry.devices.<device>.connections
+Writes     sessions, presence, queued, flapping, restarts
+Publishes  devicehub.devices.<device>.presence, .twin.update.delta, devicehub.broker.changed
 
 A session is whose its certificate says. Only a session whose client id is
 that name makes a device present: another one is no device's own, and the
@@ -16,13 +17,19 @@ lines must therefore be told one after the other.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from datetime import datetime
+from contextlib import suppress
+from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import TypeVar
 
 from functions.contract.messages import (
+    BrokerChanged,
     BrokerName,
     BrokerRestarted,
+    ConnectionFact,
+    ConnectionList,
     Done,
+    Nothing,
     PresenceChanged,
     SessionClosed,
     SessionFact,
@@ -30,15 +37,20 @@ from functions.contract.messages import (
     SessionOpened,
 )
 from functions.contract.subjects import subject
+from functions.domain import presence as rules
 from functions.domain.devices import Lifecycle
 from functions.domain.enrolment import CLAIM_LIFETIME
-from functions.domain.faults import Conflict, Denied
-from functions.domain.names import CLAIM_PREFIX, DeviceId, is_device_id
+from functions.domain.faults import Conflict, Denied, NotFound, Reason
+from functions.domain.inventory import status_of
+from functions.domain.names import CLAIM_PREFIX, DeviceId, is_device_id, is_token
+from functions.domain.presence import RESTARTED, BrokerRestart, Flapping
 from functions.domain.sessions import Presence, Session, follow
 from functions.handlers.methods import deliver_queued
 from functions.handlers.rewriting import rewrite
 from functions.handlers.twins import publish_open_delta
-from functions.ports import Call, Hub, Kept
+from functions.ports import Call, Hub, Kept, Store
+
+T = TypeVar("T")
 
 # Sessions of a restarted broker that are ended at once: enough to keep the
 # storage busy (it syncs some fifty writes together), few enough to leave room.
@@ -57,13 +69,14 @@ async def opened(call: Call[SessionOpened], hub: Hub) -> Done:
     """
     line = call.body
     session = Session(line.client_id, line.common_name, line.address, _second(line.at), line.broker)
+    now = _second(hub.clock.now())
     await _refuse_claimer(session, hub)
-    if _is_devices_own(session) and _ended(await hub.presence.get(session.common_name), session):
+    if _is_devices_own(session) and _ended(await hub.presence.get(session.common_name), session, now):
         return Done()
     written = await rewrite(
         hub.sessions,
         _key(line.broker, line.client_id),
-        lambda kept: follow(kept, session),
+        lambda kept: follow(kept, session, now),
     )
     if (written.value.since, written.value.address) != (session.since, session.address):
         return Done()
@@ -78,8 +91,8 @@ async def opened(call: Call[SessionOpened], hub: Hub) -> Done:
 async def closed(call: Call[SessionClosed], hub: Hub) -> Done:
     """Forget a session that was closed; its device is offline, unless it has come back since."""
     line, at = call.body, _second(call.body.at)
-    key = _key(line.broker, line.client_id)
-    await _end(key, lambda kept: kept.value.since <= at, line.evidence, at, hub)
+    key, now = _key(line.broker, line.client_id), _second(hub.clock.now())
+    await _end(key, lambda kept: kept.value.since <= at or kept.value.since > now, line.evidence, at, hub)
     return Done()
 
 
@@ -102,19 +115,68 @@ async def sessions(call: Call[BrokerName], hub: Hub) -> SessionList:
 async def broker_restarted(call: Call[BrokerRestarted], hub: Hub) -> Done:
     """End every session from before a broker's start; safe to repeat, for an ended session is gone.
 
+    That is one event, of the broker: of its devices only those are told which
+    have not come back a minute later.
+
     A session that was opened in the second of the start may be either's: it
     is an old one if the hub knew it before the start.
     """
     at, second = call.body.at, _second(call.body.at)
+    broker, now = call.body.broker, _second(hub.clock.now())
 
     def is_old(kept: Kept[Session]) -> bool:
-        return kept.value.since < second or (kept.value.since == second and kept.at < at)
+        since = kept.value.since
+        return since < second or since > now or (since == second and kept.at < at)
 
+    if is_token(broker):
+        await rewrite(hub.restarts, broker, lambda kept: BrokerRestart(second))
     old = [key async for key, kept in _of_broker(call.body.broker, hub) if is_old(kept)]
     for begin in range(0, len(old), _AT_ONCE):
-        ends = (_end(key, is_old, "broker-restart", second, hub) for key in old[begin : begin + _AT_ONCE])
+        ends = (_end(key, is_old, RESTARTED, second, hub) for key in old[begin : begin + _AT_ONCE])
         await asyncio.gather(*ends)
+    if old:
+        told = BrokerChanged(broker=broker, change="restarted", sessions=len(old), timestamp=second)
+        await hub.events.publish(subject("broker", "changed"), told)
     return Done()
+
+
+async def connections(call: Call[Nothing], hub: Hub) -> ConnectionList:
+    """A device's connections, the newest first, as far as its last 32 comings and goings tell.
+
+    Raises:
+        NotFound: no such device.
+    """
+    if await hub.devices.get(call.device) is None:
+        raise NotFound(Reason.UNKNOWN_DEVICE)
+    kept = await hub.presence.history(call.device)
+    return ConnectionList(
+        connections=[
+            ConnectionFact(
+                connected_at=one.since, disconnected_at=one.until, address=one.address or None, evidence=one.evidence
+            )
+            for one in rules.connections([one.value for one in kept])
+        ]
+    )
+
+
+async def settle_presence(hub: Hub) -> None:
+    """Tell what was kept back: of devices that were flapping, and of those a broker's restart has lost; for a timer."""
+    now = hub.clock.now()
+    flapping = [key async for key, _ in hub.flapping.entries()]
+    for device in flapping:
+        presence, mark = await hub.presence.get(device), await hub.flapping.get(device)
+        if mark is not None and (presence is None or rules.is_calm(presence.value, now)):
+            await _let_go(hub.flapping, device, mark)
+            if presence is not None:
+                await _publish(DeviceId(device), presence.value, hub)
+    due = [(key, kept) async for key, kept in hub.restarts.entries() if not _is_fresh(kept.value.at, now)]
+    for broker, restart in due:
+        if not await _let_go(hub.restarts, broker, restart):
+            # Another worker tells.
+            continue
+        async for device, kept in hub.presence.entries():
+            if rules.lost(kept.value, restart.value):
+                await _tell(DeviceId(device), kept.value, hub)
 
 
 async def _end(key: str, is_over: Callable[[Kept[Session]], bool], evidence: str, at: datetime, hub: Hub) -> None:
@@ -147,16 +209,20 @@ async def _refuse_claimer(session: Session, hub: Hub) -> None:
 
 
 async def _come(session: Session, hub: Hub) -> None:
-    device = DeviceId(session.common_name)
+    device, now = DeviceId(session.common_name), _second(hub.clock.now())
     record = await hub.devices.get(device)
     if record is None:
         return
     online = Presence(True, session.since, "connected", session.address)
-    written = await rewrite(hub.presence, device, lambda kept: online if kept is None or kept.at <= online.at else kept)
+    written = await rewrite(
+        hub.presence,
+        device,
+        lambda kept: rules.turned(kept, online) if kept is None or rules.gives_way(kept, online.at, now) else kept,
+    )
     if written.value != online:
         return
-    if written.before is None or not written.before.online:
-        await _tell(device, online, hub)
+    if rules.is_news(written.before, written.value):
+        await _tell(device, written.value, hub)
     if record.value.lifecycle is Lifecycle.ACTIVE:
         await publish_open_delta(device, hub)
         await deliver_queued(device, hub)
@@ -167,23 +233,51 @@ async def _leave(session: Session, evidence: str, at: datetime, hub: Hub) -> Non
     if not _is_devices_own(session):
         return
     kept = await hub.presence.get(session.common_name)
-    if kept is None or not _is_by(kept.value, session):
+    if kept is None or not rules.is_by(kept.value, session):
         return
     offline = Presence(False, at, evidence, session.address)
     written = await rewrite(
         hub.presence,
         session.common_name,
-        lambda kept: offline if kept is None or _is_by(kept, session) else kept,
+        lambda kept: rules.turned(kept, offline) if kept is None or rules.is_by(kept, session) else kept,
     )
-    if written.changed and written.value == offline:
-        await _tell(DeviceId(session.common_name), offline, hub)
+    if written.changed and written.value == offline and rules.is_news(written.before, written.value):
+        await _tell(DeviceId(session.common_name), written.value, hub)
 
 
 async def _tell(device: DeviceId, presence: Presence, hub: Hub) -> None:
+    """Tell that a device came or went; of one that does so all the time, only that it does."""
+    if not rules.is_flapping(presence):
+        await _publish(device, presence, hub)
+        return
+    with suppress(Conflict):
+        await hub.flapping.create(device, Flapping(presence.at))
+        await _publish(device, presence, hub, flapping=True)
+
+
+async def _publish(device: DeviceId, presence: Presence, hub: Hub, *, flapping: bool = False) -> None:
     changed = PresenceChanged(
-        device_id=device, online=presence.online, evidence=presence.evidence, timestamp=presence.at
+        device_id=device,
+        online=presence.online and presence.unknown_since is None,
+        status=status_of(presence).value,
+        evidence=presence.evidence,
+        timestamp=presence.unknown_since or presence.at,
+        **({"flapping": True} if flapping else {}),
     )
     await hub.events.publish(subject("devices", device, "presence"), changed)
+
+
+async def _let_go(store: Store[T], key: str, kept: Kept[T]) -> bool:
+    """Remove what is to be told, so that it is told once; False if another did."""
+    try:
+        await store.remove(key, expect=kept.revision)
+    except Conflict:
+        return False
+    return True
+
+
+def _is_fresh(at: datetime, now: datetime) -> bool:
+    return timedelta() <= now - at < rules.RETURNS_WITHIN
 
 
 async def _of_broker(broker: str, hub: Hub) -> AsyncIterator[tuple[str, Kept[Session]]]:
@@ -192,15 +286,11 @@ async def _of_broker(broker: str, hub: Hub) -> AsyncIterator[tuple[str, Kept[Ses
             yield key, kept
 
 
-def _is_by(presence: Presence, session: Session) -> bool:
-    return presence.online and (presence.at, presence.address) == (session.since, session.address)
-
-
-def _ended(kept: Kept[Presence] | None, session: Session) -> bool:
+def _ended(kept: Kept[Presence] | None, session: Session, now: datetime) -> bool:
     """Whether the end of this very session was told already: it alone had this address then."""
     if kept is None or kept.value.online:
         return False
-    return kept.value.address == session.address and kept.value.at >= session.since
+    return kept.value.address == session.address and session.since <= kept.value.at <= now
 
 
 def _is_devices_own(session: Session) -> bool:

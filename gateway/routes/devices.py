@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract.messages import (
+    ConnectionFact,
     DeviceRecord,
     DeviceView,
     FacetQuery,
@@ -70,6 +71,17 @@ _READ_DEVICE: Final = operation(
     parameters=(DEVICE,),
     headers=ETAG,
 )
+_LIST_CONNECTIONS: Final = operation(
+    tag="devices",
+    summary="List the connections of a device",
+    told="The last connections, newest first, each with when it ended and on what evidence.",
+    reply=ConnectionFact,
+    is_list=True,
+    example=[examples.CONNECTION],
+    scope=Scope.DEVICES_READ,
+    faults=(404,),
+    parameters=(DEVICE,),
+)
 _SUSPEND_DEVICE: Final = operation(
     tag="devices",
     summary="Suspend a device",
@@ -118,6 +130,7 @@ def add_routes(app: FastAPI) -> None:
     # Before the devices by name, of which none can have this one here.
     app.add_api_route("/api/devices/facets", count_facets, methods=["GET"], **_COUNT_FACETS)
     app.add_api_route("/api/devices/{device}", read_device, methods=["GET"], **_READ_DEVICE)
+    app.add_api_route("/api/devices/{device}/connections", list_connections, methods=["GET"], **_LIST_CONNECTIONS)
     app.add_api_route("/api/devices/{device}/suspend", suspend_device, methods=["POST"], **_SUSPEND_DEVICE)
     app.add_api_route("/api/devices/{device}/resume", resume_device, methods=["POST"], **_RESUME_DEVICE)
     app.add_api_route("/api/stats/devices", count_devices, methods=["GET"], **_COUNT_DEVICES)
@@ -140,6 +153,14 @@ async def read_device(request: Request) -> Response:
     proven = await prove(request)
     _NO_QUERY.read(request.scope["query_string"])
     return record(await call(request, proven, "registry", "devices", path_name(request, "device"), "get"))
+
+
+async def list_connections(request: Request) -> Response:
+    """Of the last 32 times that it came or went. One that is open has no end; a device that never was here has none."""
+    proven = await prove(request)
+    _NO_QUERY.read(request.scope["query_string"])
+    body = await call(request, proven, "registry", "devices", path_name(request, "device"), "connections")
+    return answer(orjson.dumps(orjson.loads(body)["connections"]))
 
 
 async def suspend_device(request: Request) -> Response:

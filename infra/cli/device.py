@@ -109,6 +109,28 @@ def show(device: Device, as_json: AsJson = False, data: Data = None) -> None:
         show_facts(facts_of(view))
 
 
+@app.command(epilog="Example: devicehub device connections pump-0007")
+def connections(device: Device, as_json: AsJson = False, data: Data = None) -> None:
+    """List a device's last connections, newest first: when each began, and when and on what evidence it ended."""
+    from functions.contract.messages import ConnectionList, Nothing
+    from infra.cli.tables import exact_moment, show_table
+
+    found = ask(data, f"devicehub.registry.devices.{device}.connections", Nothing(), ConnectionList)
+    if as_json:
+        say_json(plain(found))
+        return
+    rows = [
+        (
+            exact_moment(one.connected_at),
+            exact_moment(one.disconnected_at) if one.disconnected_at else "open",
+            one.evidence or "",
+            one.address or "",
+        )
+        for one in found.connections
+    ]
+    show_table(("Connected", "Disconnected", "Evidence", "Address"), rows, empty="It has not connected yet.")
+
+
 @app.command(epilog="Example: devicehub device revoke pump-0007")
 def revoke(device: Device, data: Data = None) -> None:
     """Revoke a device's certificate: its connection is cut and its record retired.

@@ -86,6 +86,7 @@ USERS: Mapping[str, Permissions] = {
                 "devices.*.methods.*.request",
                 "devices.*.messages.devicebound",
                 "broker.access.changed",
+                "broker.changed",
                 "audit.recorded",
                 "alarms.changed",
                 "onboarding.*",

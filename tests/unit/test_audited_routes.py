@@ -60,6 +60,7 @@ NEED_NONE = {
     "live.events.follow": READS,
     "registry.groups.list": READS,
     "registry.devices.*.get": READS,
+    "registry.devices.*.connections": READS,
     "certificates.query": READS,
     "certificates.*.get": READS,
     "crl.get": READS,

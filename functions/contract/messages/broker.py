@@ -1,7 +1,7 @@
 """Messages between the hub and a broker's keeper: sessions, presence, who may do what, the broker's certificate."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -56,12 +56,38 @@ class SessionList(Message):
 
 
 class PresenceChanged(Message):
-    """Event: a device came or went."""
+    """Event: a device came or went, or nobody can tell any more; ``flapping`` that it will not be told each time."""
 
     device_id: str
     online: bool
+    status: Literal["online", "offline", "unknown"]
     evidence: str
     timestamp: datetime
+    flapping: bool = False
+
+
+class BrokerChanged(Message):
+    """Event: a broker was restarted; so many sessions ended with it, of which none is told by itself."""
+
+    broker: str
+    change: Literal["restarted"]
+    sessions: int
+    timestamp: datetime
+
+
+class ConnectionFact(Message):
+    """A connection of a device; while it is open, when and why it ended is null."""
+
+    connected_at: datetime
+    disconnected_at: datetime | None
+    address: str | None
+    evidence: str | None
+
+
+class ConnectionList(Message):
+    """The last connections of a device, the newest first."""
+
+    connections: list[ConnectionFact]
 
 
 class Cut(Message):

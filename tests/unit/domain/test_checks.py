@@ -121,7 +121,8 @@ def test_a_session_needs_a_good_certificate_after_a_minute() -> None:
 def follow_all(addresses: list[str], apart: timedelta) -> Session:
     kept: Session | None = None
     for number, address in enumerate(addresses):
-        kept = follow(kept, session(START + number * apart, f"{address}:{1000 + number}"))
+        at = START + number * apart
+        kept = follow(kept, session(at, f"{address}:{1000 + number}"), at)
     assert kept is not None
     return kept
 
@@ -165,10 +166,11 @@ def test_two_behind_one_address_clash_when_they_do_it_all_the_time() -> None:
 
 
 def test_a_line_that_comes_late_or_again_is_no_takeover() -> None:
-    kept = follow(session(START), session(START + MINUTE, "192.0.2.8:1"))
+    now = START + MINUTE
+    kept = follow(session(START), session(now, "192.0.2.8:1"), now)
 
-    assert follow(kept, session(START)) is kept
-    assert follow(kept, session(START + MINUTE, "192.0.2.8:1")) is kept
+    assert follow(kept, session(START), now) is kept
+    assert follow(kept, session(now, "192.0.2.8:1"), now) is kept
     assert len(kept.takeovers) == 1
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from functions.contract.messages import (
     BrokerName,
     BrokerRestarted,
+    Nothing,
     PresenceChanged,
     SessionClosed,
     SessionOpened,
@@ -20,7 +21,7 @@ from functions.contract.messages import (
 )
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.enrolment import CLAIM_LIFETIME
-from functions.domain.faults import Denied, Reason
+from functions.domain.faults import Denied, NotFound, Reason
 from functions.domain.sessions import Presence
 from functions.handlers import presence, twins
 from functions.testing import START, MemoryHub, call, memory_hub
@@ -40,9 +41,15 @@ def a_hub(lifecycle: Lifecycle = Lifecycle.ACTIVE) -> MemoryHub:
     return memory_hub(devices={ID: Device(ID, START, START, lifecycle), OTHER: Device(OTHER, START, START)})
 
 
+def pass_to(hub: MemoryHub, at: float) -> None:
+    """No line is told before it was written."""
+    hub.clock.set(max(hub.clock.now(), second(at)))
+
+
 async def opened(
     hub: MemoryHub, at: float, *, name: str = ID, client: str | None = None, address: str = "", broker: str = "local"
 ) -> None:
+    pass_to(hub, at)
     line = SessionOpened(
         broker=broker, client_id=client or name, common_name=name, address=address or f"127.0.0.1:{at}", at=second(at)
     )
@@ -52,11 +59,13 @@ async def opened(
 async def closed(
     hub: MemoryHub, at: float, *, client: str = ID, evidence: str = "disconnected", broker: str = "local"
 ) -> None:
+    pass_to(hub, at)
     line = SessionClosed(broker=broker, client_id=client, evidence=evidence, at=second(at))
     await presence.closed(call(line), hub)
 
 
 async def restarted(hub: MemoryHub, at: float, broker: str = "local") -> None:
+    pass_to(hub, at)
     await presence.broker_restarted(call(BrokerRestarted(broker=broker, at=second(at))), hub)
 
 
@@ -93,6 +102,7 @@ async def test_a_device_that_connects_is_online_and_the_rest_is_told() -> None:
     assert json.loads(event.encode()) == {
         "deviceId": ID,
         "online": True,
+        "status": "online",
         "evidence": "connected",
         "timestamp": "2035-01-01T12:00:01Z",
     }
@@ -339,7 +349,39 @@ async def test_a_broker_that_restarted_has_lost_every_session_from_before() -> N
     assert await of(hub) == Presence(False, second(10), "broker-restart", ADDRESS)
     assert await clients(hub) == set()
     assert await online(hub, OTHER) is True
-    assert told(hub)[-1] == (False, "broker-restart")
+    assert told(hub) == [(True, "connected")]
+    (event,) = hub.events.on("devicehub.broker.changed")
+    assert (event.broker, event.change, event.sessions, event.timestamp) == ("local", "restarted", 2, second(10))
+
+
+async def test_who_comes_back_after_a_restart_is_no_news_and_who_does_not_is_told_a_minute_later() -> None:
+    hub = a_hub()
+    await opened(hub, 1)
+    await opened(hub, 1, name=OTHER)
+    await restarted(hub, 10)
+    await opened(hub, 69, name=OTHER)
+    await presence.settle_presence(hub)
+    assert told(hub) == [(True, "connected")]
+
+    hub.clock.set(second(70))
+    for _ in range(2):
+        await presence.settle_presence(hub)
+    await opened(hub, 75)
+
+    assert told(hub) == [(True, "connected"), (False, "broker-restart"), (True, "connected")]
+    events = hub.events.on(f"devicehub.devices.{OTHER}.presence")
+    assert [event.online for event in events] == [True]
+
+
+async def test_two_workers_tell_who_was_lost_once() -> None:
+    hub = a_hub()
+    await opened(hub, 1)
+    await restarted(hub, 10)
+    hub.clock.set(second(70))
+
+    await asyncio.gather(presence.settle_presence(hub), presence.settle_presence(hub))
+
+    assert told(hub) == [(True, "connected"), (False, "broker-restart")]
 
 
 async def test_a_device_that_came_back_before_the_restart_was_told_stays_online() -> None:
@@ -383,7 +425,8 @@ async def test_a_restart_told_twice_is_news_once() -> None:
     for _ in range(2):
         await restarted(hub, 10)
 
-    assert told(hub) == [(True, "connected"), (False, "broker-restart")]
+    assert told(hub) == [(True, "connected")]
+    assert len(hub.events.on("devicehub.broker.changed")) == 1
 
 
 async def test_a_restart_ends_as_many_sessions_as_there_are() -> None:
@@ -394,6 +437,152 @@ async def test_a_restart_ends_as_many_sessions_as_there_are() -> None:
     await restarted(hub, 10)
 
     assert await clients(hub) == set()
+
+
+# --- A clock that is set back ---------------------------------------------------
+
+
+async def set_back(hub: MemoryHub, at: float) -> None:
+    hub.clock.set(second(at))
+
+
+async def test_after_the_clock_was_set_back_a_device_comes_and_goes_as_before() -> None:
+    hub = a_hub()
+    await opened(hub, 3600, address="127.0.0.1:1")
+    await set_back(hub, 10)
+
+    await closed(hub, 11)
+    gone = await online(hub)
+    await opened(hub, 12, address="127.0.0.1:2")
+    back = await of(hub)
+    await closed(hub, 13)
+
+    assert gone is False
+    assert back == Presence(True, second(12), "connected", "127.0.0.1:2")
+    assert await online(hub) is False
+    assert await clients(hub) == set()
+
+
+async def test_a_session_that_takes_over_after_the_clock_was_set_back_is_the_newer_one() -> None:
+    hub = a_hub()
+    await opened(hub, 3600, address="127.0.0.1:1")
+    await set_back(hub, 10)
+
+    await opened(hub, 11, address="127.0.0.1:2")
+
+    assert await of(hub) == Presence(True, second(11), "connected", "127.0.0.1:2")
+    assert [one.address for one in (await presence.sessions(call(BrokerName(broker="local")), hub)).sessions] == [
+        "127.0.0.1:2"
+    ]
+
+
+async def test_a_device_that_was_away_when_the_clock_was_set_back_can_come() -> None:
+    hub = a_hub()
+    await opened(hub, 3600)
+    await closed(hub, 3601)
+    await set_back(hub, 10)
+
+    await opened(hub, 11)
+
+    assert await online(hub) is True
+
+
+async def test_a_restart_after_the_clock_was_set_back_ends_what_was_there() -> None:
+    hub = a_hub()
+    await opened(hub, 3600)
+    await set_back(hub, 10)
+
+    await restarted(hub, 11)
+
+    assert await online(hub) is False
+    assert await clients(hub) == set()
+
+
+async def test_a_clock_that_was_set_forward_changes_nothing() -> None:
+    hub = a_hub()
+    await opened(hub, 1)
+
+    await closed(hub, 86_400)
+    await opened(hub, 86_401)
+
+    assert await online(hub) is True
+
+
+# --- Flapping -------------------------------------------------------------------
+
+
+async def flap(hub: MemoryHub, begin: int, times: int) -> None:
+    for number in range(times):
+        await opened(hub, begin + 2 * number, address=f"127.0.0.1:{number}")
+        await closed(hub, begin + 2 * number + 1)
+
+
+async def test_a_device_that_flaps_is_told_a_few_times_and_then_what_came_of_it() -> None:
+    hub = a_hub()
+
+    await flap(hub, 1, 20)
+    await opened(hub, 41, address=ADDRESS)
+    events = hub.events.on(PRESENCE)
+    assert [event.flapping for event in events] == [False] * 5 + [True]
+
+    hub.clock.set(second(70))
+    await presence.settle_presence(hub)
+    assert len(hub.events.on(PRESENCE)) == 6
+    hub.clock.set(second(71))
+    for _ in range(2):
+        await presence.settle_presence(hub)
+
+    events = hub.events.on(PRESENCE)
+    assert len(events) == 7
+    assert (events[-1].online, events[-1].timestamp) == (True, second(41))
+    assert await online(hub) is True
+
+
+async def test_a_device_that_comes_and_goes_slowly_is_told_each_time() -> None:
+    hub = a_hub()
+
+    for number in range(10):
+        await opened(hub, 30 * number, address=f"127.0.0.1:{number}")
+        await closed(hub, 30 * number + 15)
+
+    assert len(told(hub)) == 20
+
+
+# --- What its connections were --------------------------------------------------
+
+
+async def connections_of(hub: MemoryHub) -> list[dict[str, Any]]:
+    found = await presence.connections(call(Nothing(), names=(ID,)), hub)
+    return list(json.loads(found.encode())["connections"])
+
+
+async def test_connections_are_told_with_what_ended_them_newest_first() -> None:
+    hub = a_hub()
+    assert await connections_of(hub) == []
+    await opened(hub, 1, address="127.0.0.1:1")
+    await closed(hub, 5, evidence="timeout")
+    await opened(hub, 10, address="127.0.0.1:2")
+    await opened(hub, 20, address="127.0.0.1:3")
+
+    def fact(since: int, until: int | None, port: int, evidence: str | None) -> dict[str, Any]:
+        times = [None if at is None else f"2035-01-01T12:00:{at:02}Z" for at in (since, until)]
+        return {
+            "connectedAt": times[0],
+            "disconnectedAt": times[1],
+            "address": f"127.0.0.1:{port}",
+            "evidence": evidence,
+        }
+
+    assert await connections_of(hub) == [
+        fact(20, None, 3, None),
+        fact(10, 20, 2, "replaced"),
+        fact(1, 5, 1, "timeout"),
+    ]
+
+
+async def test_who_is_no_device_has_no_connections() -> None:
+    with pytest.raises(NotFound):
+        await presence.connections(call(Nothing(), names=("EDGB-9999",)), a_hub())
 
 
 # --- The open delta -------------------------------------------------------------

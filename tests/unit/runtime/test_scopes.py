@@ -54,6 +54,7 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "registry.groups.*.update": (READERS, Scope.DEVICES_WRITE),
     "registry.groups.*.delete": (READERS, Scope.DEVICES_WRITE),
     "registry.devices.*.get": (READERS, Scope.DEVICES_READ),
+    "registry.devices.*.connections": (READERS, Scope.DEVICES_READ),
     "registry.devices.*.create": (STAFF, None),
     "registry.export": (READERS, Scope.DEVICES_READ),
     "twins.export": (READERS, Scope.TWINS_READ),
