@@ -61,7 +61,7 @@ _PROBLEM: Final[dict[str, Any]] = {
         },
         "position": {
             "type": "integer",
-            "description": "For a query that cannot be read: at which of its characters, counted from 0.",
+            "description": "For a query or a sort that cannot be read: at which of its characters, counted from 0.",
         },
     },
 }

@@ -18,6 +18,8 @@ from functions.domain.versions import version_of
 # The kind of label that a tag has whatever its value; a tag with its value has the kind ``tag``.
 KEY: Final = "key"
 SHOWN_ID: Final = "deviceId"
+# What the orders are called of what a device has several of, and of its notes.
+GROUPS, TAGS, NOTES = "groups", "tags", "notes"
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_SECONDS: Final = 86_400
@@ -40,7 +42,7 @@ _LABELS: Final = (
     Field.IN_SYNC,
 )
 _OF_RECORD: Final = (
-    SHOWN_ID, Field.NAME, Field.ROLE, Field.MODEL, Field.FIRMWARE, Field.CREATED, Field.UPDATED,
+    SHOWN_ID, Field.NAME, Field.ROLE, Field.MODEL, Field.FIRMWARE, Field.CREATED, Field.UPDATED, GROUPS, TAGS, NOTES,
 )  # fmt: skip
 _ORDERS: Final = (*_OF_RECORD, Field.LAST_SEEN, Field.OUT_OF_SYNC)
 
@@ -125,6 +127,9 @@ class Columns:
             (Field.ROLE, role),
             (Field.CREATED, microseconds(device.created_at)),
             (Field.UPDATED, microseconds(device.updated_at)),
+            (GROUPS, _row(device.groups)),
+            (TAGS, _row(tuple([f"{key}={value}" for key, value in device.tags.items()]))),
+            (NOTES, device.notes[:_MOST_KEPT_CHARACTERS].casefold() or None),
         ):
             self.orders[name].put(number, value)
         # Model and tags are looked for among the labels.
@@ -226,6 +231,12 @@ def microseconds(moment: datetime) -> int:
     # By hand, which takes a third of what a division of two durations takes.
     past = moment - _EPOCH
     return (past.days * _DAY_SECONDS + past.seconds) * _SECOND + past.microseconds
+
+
+@lru_cache(maxsize=4096)
+def _row(texts: tuple[str, ...]) -> str | None:
+    """Texts as what they are sorted by together, in their own order; None of none. Devices share what they share."""
+    return sys.intern(NO_SIGN.join(sorted({text.casefold() for text in texts}))) or None
 
 
 def _labels(device: Device) -> tuple[tuple[str, str], ...]:

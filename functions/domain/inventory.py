@@ -17,6 +17,8 @@ SORTABLE = (
     "deviceName",
     "displayName",
     "role",
+    "groups",
+    "tags",
     "status",
     "lastSeen",
     "model",
@@ -25,6 +27,7 @@ SORTABLE = (
     "createdAt",
     "updatedAt",
     "twinInSync",
+    "notes",
 )
 MAX_AT_LEAST: Final = 20
 # Stands where a device reports nothing at a path.
@@ -55,7 +58,9 @@ class DeviceQuery:
 
     The order is that of ``sorts``, then by id in the direction of the last
     of them. Text compares by code point once letters are folded, firmware as
-    versions; what a device does not have is less than anything that one has.
+    versions, groups and tags (``key=value``) as their sorted lists, notes by
+    their beginning; what a device does not have is less than anything that
+    one has.
 
     Args:
         where: what must hold; retired devices only where it says something of ``lifecycle``.
@@ -152,17 +157,21 @@ def parse_sorts(text: str, sortable: Collection[str] = SORTABLE, what: str = "De
         what: the things that are sorted, for the refusal.
 
     Raises:
-        Malformed: something there is no field to sort by, or is there twice.
+        Malformed: something there is no field to sort by, or is there twice;
+            it says at which character.
     """
-    if not text:
-        return ()
-    sorts = tuple(Sort(word.removeprefix("-"), word.startswith("-")) for word in text.split(","))
-    names = [sort.field for sort in sorts]
-    if not set(names) <= set(sortable):
-        raise _wrong("sort", f"{what} can be sorted by {', '.join(sortable)}; '-' before one turns its order round.")
-    if len(set(names)) < len(names):
-        raise _wrong("sort", "A field to sort by can be named once.")
-    return sorts
+    sorts: list[Sort] = []
+    at = 0
+    for word in text.split(",") if text else ():
+        sort = Sort(word.removeprefix("-"), word.startswith("-"))
+        if sort.field not in sortable:
+            names = ", ".join(sortable)
+            raise _wrong_sort(at, f"{what} can be sorted by {names}; '-' before one turns its order round.")
+        if any(sort.field == before.field for before in sorts):
+            raise _wrong_sort(at, "a field to sort by can be named once.")
+        sorts.append(sort)
+        at += len(word) + 1
+    return tuple(sorts)
 
 
 def parse_paths(text: str) -> tuple[str, ...]:
@@ -204,6 +213,11 @@ def parse_written(text: str) -> Written:
     if match is None:
         raise _wrong("atLeast", "A device and a revision of its record are such as pump-0007:1234.")
     return Written(match[1], int(match[2]))
+
+
+def _wrong_sort(at: int, told: str) -> Malformed:
+    told = f"at character {at + 1}: {told}"
+    return Malformed(detail=f"sort: {told}", fields={"sort": told}, position=at)
 
 
 def _wrong(name: str, told: str) -> Malformed:

@@ -48,6 +48,17 @@ def test_a_field_is_sorted_by_once(text: str) -> None:
         parse_sorts(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "at"), [("modle", 0), ("-modle", 0), ("model,", 6), ("-model,-tags,x", 13), ("notes,model,-notes", 12)]
+)
+def test_a_wrong_sort_says_where_it_is_wrong(text: str, at: int) -> None:
+    with pytest.raises(Malformed) as refused:
+        parse_sorts(text)
+
+    assert refused.value.position == at
+    assert refused.value.fields["sort"].startswith(f"at character {at + 1}: ")
+
+
 def test_a_tag_is_a_key_with_a_value_or_with_any() -> None:
     assert parse_tag("floor=3") == Tagged(exactly("floor"), exactly("3"))
     assert parse_tag("floor=") == Tagged(exactly("floor"), exactly(""))
