@@ -27,6 +27,7 @@ from functions.handlers import (
     importing,
     inventory,
     live,
+    measurements,
     messages,
     methods,
     presence,
@@ -46,7 +47,7 @@ from functions.route import Role, Route
 
 _STAFF = OPERATOR | SYSTEM
 _READERS = OPERATOR | APP | SYSTEM
-_READ, _WRITE = Scope.DEVICES_READ, Scope.DEVICES_WRITE
+_READ, _WRITE, _TOLD = Scope.DEVICES_READ, Scope.DEVICES_WRITE, Scope.TELEMETRY_READ
 
 # Seconds from arrival to reply. A device's call fits into the time that the
 # bridge waits before it tries again (5 s).
@@ -192,6 +193,21 @@ ROUTES = (
     Route("claims.get", claims.read, m.ClaimNamed, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("claims.bundle", bundles.claim, m.ClaimNamed, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("claims.revoke", claims.revoke, m.ClaimRevoke, _READERS, _SLOW, scope=Scope.ADMIN),
+    # What devices measured and what happened to them.
+    Route("telemetry.query", measurements.query, m.TelemetryQuery, _READERS, _SLOW, role=Role.INDEX, scope=_TOLD),
+    Route("telemetry.export", measurements.export, m.TelemetryExport, _READERS, _SLOW, role=Role.INDEX, scope=_TOLD),
+    Route(
+        "telemetry.*.latest",
+        measurements.latest,
+        m.Nothing,
+        _READERS,
+        _SLOW,
+        role=Role.INDEX,
+        by_role=True,
+        scope=_TOLD,
+    ),
+    Route("telemetry.report", measurements.report, m.TelemetryReport, _READERS, _SLOW, scope=_WRITE),
+    Route("events.query", measurements.events, m.EventQuery, _READERS, _SLOW, role=Role.INDEX, scope=_TOLD),
     # Who may hear what devices say and do, as it happens.
     Route("live.status.follow", live.follow, m.Follow, _READERS, _QUICK, scope=_READ),
     Route("live.swap.follow", live.follow, m.Follow, _READERS, _QUICK, scope=_READ),

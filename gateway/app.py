@@ -37,6 +37,7 @@ from gateway.routes import (
     page,
     records,
     server_settings,
+    telemetry,
     transfer,
     twins,
     whitelist,
@@ -65,6 +66,7 @@ _RESOURCES = (
     checks,
     transfer,
     live,
+    telemetry,
 )
 
 

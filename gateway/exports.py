@@ -1,4 +1,4 @@
-"""An export of all devices, asked of the functions a part at a time and written as lines of text."""
+"""Exports, asked of the functions a part at a time and written as lines of text."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -6,12 +6,15 @@ from typing import Any, Final
 
 import orjson
 
-from functions.contract.lines import CSV, csv_line, heading, ndjson_line
+from functions.contract.lines import CSV, csv_line, csv_row, heading, ndjson_line
 from functions.domain.faults import Unavailable
 
 _PART: Final = 200
 # Nobody begins a long export anew because a worker was restarted.
 _PAUSES_SECONDS: Final = (0.5, 1.0, 2.0)
+
+TELEMETRY_COLUMNS: Final = ("deviceId", "timestamp", "data", "hubTime", "deviceTime", "encoding")
+EVENT_COLUMNS: Final = ("deviceId", "eventType", *TELEMETRY_COLUMNS[1:])
 
 Part = list[dict[str, Any]]
 # Calls a function, by the tokens of its subject, with a payload.
@@ -45,6 +48,43 @@ async def written(media_type: str, found: AsyncIterator[Part], first: Part | Non
         yield b"".join(map(line, first))
     async for part in found:
         yield b"".join(map(line, part))
+
+
+async def measured_parts(ask: Ask, wanted: dict[str, Any]) -> AsyncIterator[Part]:
+    """Telemetry or events as a ``TelemetryExport`` wants them, oldest first, a part at a time; one part at least.
+
+    Raises:
+        Fault: what a function answered instead.
+    """
+    after = ""
+    while True:
+        asked = orjson.dumps({**wanted, "after": after})
+        part = orjson.loads(await _ask(ask, ("telemetry", "export"), asked))
+        yield part["lines"]
+        if part["next"] is None:
+            return
+        after = part["next"]
+
+
+async def measured_text(
+    media_type: str, found: AsyncIterator[Part], columns: Sequence[str], first: Part | None = None
+) -> AsyncIterator[bytes]:
+    """The text of such parts, of which the first may have been asked for already."""
+    is_csv = media_type == CSV
+    if is_csv:
+        yield csv_row(columns)
+    for part in (first,) if first is not None else ():
+        yield b"".join(_measured_line(line, columns, is_csv=is_csv) for line in part)
+    async for part in found:
+        yield b"".join(_measured_line(line, columns, is_csv=is_csv) for line in part)
+
+
+def _measured_line(line: dict[str, Any], columns: Sequence[str], *, is_csv: bool) -> bytes:
+    if not is_csv:
+        return ndjson_line(line)
+    # Data are JSON in their cell, those in base64 as they are.
+    cells = {**line, "data": line["data"] if "encoding" in line else orjson.dumps(line["data"]).decode()}
+    return csv_row(cells.get(column, "") for column in columns)
 
 
 async def _add_twins(ask: Ask, devices: Part) -> None:

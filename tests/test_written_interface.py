@@ -87,6 +87,10 @@ def test_the_page_names_what_differs_between_functions() -> None:
         "registry.groups.*.delete",
         "certificates.query",
         "whitelist.list",
+        "telemetry.query",
+        "telemetry.export",
+        "telemetry.*.latest",
+        "events.query",
         "audit.query",
         "checks.list",
     ]

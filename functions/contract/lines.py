@@ -9,7 +9,7 @@ apostrophe before it, which is taken away when it is read.
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import orjson
@@ -51,6 +51,11 @@ def ndjson_line(device: dict[str, Any]) -> bytes:
 def csv_line(device: dict[str, Any]) -> bytes:
     """A device as a line of CSV, in the columns of the heading."""
     return _row([_guard(_cell(name, device.get(name))) for name in COLUMNS])
+
+
+def csv_row(cells: Iterable[str]) -> bytes:
+    """A line of CSV in columns of another kind, no cell of it a formula."""
+    return _row([_guard(cell) for cell in cells])
 
 
 class Lines:

@@ -171,9 +171,9 @@ def certificate_view(entry: Entry, now: datetime) -> CertificateView:
     )
 
 
-def join_page(views: Iterable[bytes], total: int) -> bytes:
-    """A ``DevicePage`` of views that are JSON already."""
-    return b"".join((_TOTAL, str(total).encode(), _LIST % b"devices", b",".join(views), _END))
+def join_page(views: Iterable[bytes], total: int, name: bytes = b"devices") -> bytes:
+    """A page of views that are JSON already: ``{"total":…,NAME:[…]}``, a ``DevicePage`` where no name is given."""
+    return b"".join((_TOTAL, str(total).encode(), _LIST % name, b",".join(views), _END))
 
 
 def split_page(page: bytes, name: bytes = b"devices") -> tuple[int, bytes]:

@@ -278,11 +278,13 @@ def spans(rows: Sequence[Span], milliseconds: int) -> list[Span]:
     return sorted(joined, key=lambda one: (-one.at, one.device))
 
 
-def span_for(points: int | None, milliseconds: int, begin: int, end: int) -> int:
-    """How long a span must be so that a time has no more than so many of them; a multiple of what was asked for."""
-    if points is None:
-        return milliseconds
-    return milliseconds * max(1, math.ceil((_whole(end, milliseconds) - begin) / milliseconds / points))
+def span_for(points: int | None, milliseconds: int, first: int, last: int) -> int:
+    """How long a span must be, as a multiple, so that no more than so many hold all from the first time to the last."""
+    span = milliseconds
+    if points is not None:
+        while last // span - first // span >= points:
+            span += milliseconds * max(1, ((last - first) // points - span) // milliseconds)
+    return span
 
 
 def moment(milliseconds: int) -> datetime:
@@ -303,10 +305,6 @@ def _of_text(text: str) -> int | None:
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)
     return (at - EPOCH) // _MILLISECOND
-
-
-def _whole(at: int, milliseconds: int) -> int:
-    return -(-at // milliseconds) * milliseconds
 
 
 def _leaves(content: dict[str, Any], before: str, depth: int) -> Iterator[tuple[str, Any]]:

@@ -24,11 +24,12 @@ async def follow(call: Call[Follow], hub: Hub) -> Followed:
     """
     names, found = call.body.devices, list[str]()
     for begin in range(0, len(names), _AT_ONCE):
-        found += await asyncio.gather(*(_id_of(name, hub) for name in names[begin : begin + _AT_ONCE]))
+        found += await asyncio.gather(*(id_of(name, hub) for name in names[begin : begin + _AT_ONCE]))
     return Followed(devices=found)
 
 
-async def _id_of(name: str, hub: Hub) -> str:
+async def id_of(name: str, hub: Hub) -> str:
+    """The id of the device that a name is the role of; any other name as it is."""
     if hub.roster.is_active(name):
         return name
     reserved = value_of(await hub.names.get(id_key(name)))

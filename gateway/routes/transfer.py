@@ -105,7 +105,7 @@ async def export_devices(request: Request) -> Response:
     """
     await prove(request)
     _, values = _EXPORT_QUERY.read(request.scope["query_string"])
-    media_type, with_twins = _media_type(request, values), _switch(values, "twins", default=True)
+    media_type, with_twins = media_type_of(request, values), _switch(values, "twins", default=True)
 
     async def ask(tokens: Sequence[str], payload: bytes) -> bytes:
         # Each time: a token that is revoked meanwhile gets no more.
@@ -156,7 +156,8 @@ async def _reported(importing: Import) -> AsyncIterator[bytes]:
         importing.close()
 
 
-def _media_type(request: Request, values: dict[str, Any]) -> str:
+def media_type_of(request: Request, values: dict[str, Any]) -> str:
+    """As what an export is wanted: by ``format``, else what ``Accept`` prefers. Raises Malformed."""
     if "format" in values:
         if values["format"] not in _FORMATS:
             raise Malformed(detail="format: must be csv or ndjson", fields={"format": "must be csv or ndjson"})

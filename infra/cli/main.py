@@ -24,6 +24,7 @@ from infra.cli import (
     settings,
     simulate,
     stack,
+    telemetry,
     token,
     twin,
     whitelist,
@@ -55,6 +56,8 @@ app.command(epilog="Example: devicehub stats --out-of-sync 3600 --json")(group.s
 app.add_typer(twin.app, name="twin")
 app.add_typer(method.app, name="method")
 app.add_typer(message.app, name="message")
+app.add_typer(telemetry.app, name="telemetry")
+app.command(epilog="Example: devicehub events pump-0007 --type overheated --since 2026-11-01")(telemetry.events)
 app.add_typer(token.app, name="token")
 app.add_typer(alarms.app, name="alarms")
 app.command(epilog="Example: devicehub audit --target pump-0007 --since 2026-11-01")(audit.audit)

@@ -36,9 +36,9 @@ def export(
     data: Data = None,
 ) -> None:
     """Write every device, retired ones too, one a line by id; 'devicehub device import' reads it."""
-    media_type = _media_type(file, form)
+    media_type = media_type_of(file, form)
     with ExitStack() as closing:
-        out = _open_output(file, closing)
+        out = open_output(file, closing)
         count = asyncio.run(_export(data, media_type, out, with_twins=twins))
     if out is not sys.stdout.buffer:
         say(f"{count} devices are in {file}.")
@@ -55,7 +55,7 @@ def import_(
 
     Certificates are not in an export: devices that are new here join again.
     """
-    media_type = _media_type(file, form)
+    media_type = media_type_of(file, form)
     with ExitStack() as closing:
         report = asyncio.run(_import(data, media_type, _open_input(file, closing), dry_run=dry_run))
     if as_json:
@@ -70,7 +70,8 @@ def import_(
         raise typer.Exit(FAILED)
 
 
-def _media_type(file: Path, form: str | None) -> str:
+def media_type_of(file: Path, form: str | None) -> str:
+    """What a file is to hold, by ``--format`` or what its name ends in. Raises BadParameter."""
     from functions.contract.lines import CSV, NDJSON
 
     form = form or _SUFFIXES.get(file.suffix.lower(), "" if str(file) != "-" else "ndjson")
@@ -79,7 +80,8 @@ def _media_type(file: Path, form: str | None) -> str:
     return CSV if form == "csv" else NDJSON
 
 
-def _open_output(file: Path, closing: ExitStack) -> BinaryIO:
+def open_output(file: Path, closing: ExitStack) -> BinaryIO:
+    """Where an export is written; a file is replaced when all of it is there. Raises Problem."""
     if str(file) == "-":
         return sys.stdout.buffer
     try:

@@ -23,6 +23,8 @@ INTEGRATIONS = "INTEGRATIONS"
 FOR_INTEGRATIONS = (
     f"{ROOT}.registry.>",
     f"{ROOT}.twins.>",
+    f"{ROOT}.telemetry.>",
+    f"{ROOT}.events.query",
     f"{ROOT}.devices.*.methods.*.call",
     f"{ROOT}.live.*.follow",
     f"{ROOT}.devices.*.messages.send",
@@ -59,6 +61,8 @@ _STAFF = (
     "crl.get",
     "alarms.list",
     "audit.query",
+    "telemetry.>",
+    "events.query",
     "checks.list",
     "alarms.*.ack",
     "bridge.*.counters",

@@ -147,7 +147,23 @@ from functions.contract.messages.onboarding import (
     RenewConfirmed,
 )
 from functions.contract.messages.server_settings import ServerChange, ServerDefaults, ServerFixed, ServerView
-from functions.contract.messages.telemetry import DeviceEvent, Heartbeat, Telemetry
+from functions.contract.messages.telemetry import (
+    DeviceEvent,
+    EventPage,
+    EventQuery,
+    EventView,
+    Heartbeat,
+    LatestValue,
+    Telemetry,
+    TelemetryExport,
+    TelemetryFilter,
+    TelemetryLatest,
+    TelemetryLines,
+    TelemetryPage,
+    TelemetryQuery,
+    TelemetryReport,
+    TelemetryView,
+)
 from functions.contract.messages.tokens import (
     TokenCreate,
     TokenCreated,

@@ -21,6 +21,8 @@ from functions.contract.messages import (
     MessageSent,
     MethodAnswer,
     MethodCall,
+    TelemetryLatest,
+    TelemetryReport,
     TwinChange,
     TwinComparison,
     TwinDesire,
@@ -29,7 +31,7 @@ from functions.contract.messages import (
     WhitelistFact,
     WhitelistReport,
 )
-from gateway import examples
+from gateway import examples, measured_examples
 from tests.unit.gateway.rig import Rig, make_rig
 
 METHODS = ("get", "put", "post", "patch", "delete")
@@ -156,6 +158,8 @@ async def test_every_refusal_is_a_problem_page(document: dict[str, Any]) -> None
         (WhitelistFact, examples.WHITELIST_ENTRY),
         (WhitelistCreate, examples.WHITELIST_CREATE),
         (WhitelistReport, examples.WHITELIST_REPORT),
+        (TelemetryLatest, measured_examples.TELEMETRY_LATEST),
+        (TelemetryReport, measured_examples.TELEMETRY_REPORT),
     ],
 )
 def test_an_example_is_a_message_as_it_is_sent(model: type[Message], example: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/api/devices/{device}"): {"notes": "in the cellar"},
     ("PATCH", "/api/devices/{device}/twin"): {"desired": {"a": 1}},
     ("POST", "/api/groups"): {"group": "new"},
+    ("POST", "/api/telemetry"): {"deviceId": DEVICE, "data": {"temperature": 21.5}},
     ("PATCH", "/api/groups/{group}"): {"query": "pump"},
     ("POST", "/api/devices/{device}/swap"): {"replacement": SPARE},
     ("POST", "/api/devices/{device}/messages"): {"payload": 1},
