@@ -87,6 +87,14 @@ def test_a_fleet_that_is_not_there(hub: RunningHub, tmp_path: Path) -> None:
     assert done.stdout.endswith("All is well.\n")
 
 
+def test_what_devices_measured(hub: RunningHub, tmp_path: Path) -> None:
+    hub.cli("device", "create", "pump-0001", "--out", str(tmp_path / "pump-0001"), check=False)
+    done = _paste(hub, tmp_path, _blocks("What devices measured"))
+
+    assert re.search(r"^pump-0001 has measured nothing\.$|^Key +Value +Time$", done.stdout, re.MULTILINE)
+    assert re.search(r"^\d+ messages are in telemetry\.csv\.$", done.stdout, re.MULTILINE)
+
+
 def test_what_was_done_and_what_needs_you(hub: RunningHub, tmp_path: Path) -> None:
     hub.cli("enrolment", "close")
     done = _paste(hub, tmp_path, _blocks("What was done, and what needs you"))
