@@ -99,7 +99,7 @@ ROUTES = (
     Route("registry.ids", inventory.ids, m.IdQuery, _READERS, _SLOW, role=Role.INDEX, scope=_READ),
     Route("registry.facets", inventory.facets, m.FacetQuery, _READERS, _SLOW, role=Role.INDEX, scope=_READ),
     Route("registry.stats", inventory.stats, m.FleetQuery, _READERS, _QUICK, role=Role.INDEX, scope=_READ),
-    Route("registry.groups.list", groups.list_, m.Nothing, _READERS, _SLOW, role=Role.INDEX, scope=_READ),
+    Route("registry.groups.list", groups.list_, m.GroupQuery, _READERS, _SLOW, role=Role.INDEX, scope=_READ),
     Route("registry.groups.create", groups.create, m.GroupCreate, _READERS, _SLOW, role=Role.INDEX, scope=_WRITE),
     Route("registry.groups.*.update", groups.update, m.GroupUpdate, _READERS, _SLOW, role=Role.INDEX, scope=_WRITE),
     Route("registry.groups.*.delete", groups.delete, m.Nothing, _READERS, _SLOW, role=Role.INDEX, scope=_WRITE),

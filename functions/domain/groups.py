@@ -13,6 +13,7 @@ from functions.domain.query import Saved
 # Each question is asked anew whenever groups are counted.
 MAX_DYNAMIC: Final = 100
 MAX_GROUPS: Final = 1000
+SORTABLE: Final = ("group", "device_count")
 
 
 @dataclass(frozen=True, slots=True)

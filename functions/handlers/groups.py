@@ -15,23 +15,34 @@ from functions.contract.messages import (
     GroupCreate,
     GroupFact,
     GroupList,
+    GroupQuery,
     GroupUpdate,
     Nothing,
 )
 from functions.domain.faults import Conflict, NotFound, Reason
-from functions.domain.groups import Group, check_query, check_room, group_name, requery, saved
+from functions.domain.groups import SORTABLE, Group, check_query, check_room, group_name, requery, saved
+from functions.domain.inventory import parse_sorts
 from functions.handlers.auditing import record
 from functions.handlers.rewriting import rewrite
 from functions.ports import Call, Hub
 
 
-async def list_(call: Call[Nothing], hub: Hub) -> GroupList:
-    """Every group that a device is in or that was made, by name, with how many devices it has, but for the retired."""
+async def list_(call: Call[GroupQuery], hub: Hub) -> GroupList:
+    """A page of the groups that a device is in or that were made, with how many devices each has but for the retired.
+
+    Raises:
+        Malformed: a field to sort by does not exist.
+    """
+    asked = call.body
+    sorts = parse_sorts(asked.sort, SORTABLE, "Groups")
     made = {group.name: group for group in await _made(hub)}
-    sizes = await hub.index.group_sizes()
-    return GroupList(
-        groups=[_fact(name, made.get(name), sizes.get(name, 0), hub) for name in sorted(made.keys() | sizes.keys())]
-    )
+    sizes = {**dict.fromkeys(made, 0), **await hub.index.group_sizes()}
+    found = sorted(sizes, reverse=bool(sorts) and sorts[-1].descending)
+    for sort in reversed(sorts):
+        # Each leaves the order of equals as it was.
+        found.sort(key=sizes.__getitem__ if sort.field == "device_count" else str, reverse=sort.descending)
+    part = found[asked.offset : asked.offset + asked.limit]
+    return GroupList(total=len(found), groups=[_fact(name, made.get(name), sizes[name], hub) for name in part])
 
 
 async def create(call: Call[GroupCreate], hub: Hub) -> GroupFact:

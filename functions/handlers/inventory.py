@@ -31,6 +31,7 @@ from functions.ports import Call, Hub
 
 # Of groups, models and tags, each as many as a page can show.
 _MOST_FACETS = 100
+_MOST_STATS = 1000
 
 # Pages ask the same again and again.
 _parse = lru_cache(maxsize=256)(parse_query)
@@ -86,8 +87,9 @@ async def facets(call: Call[FacetQuery], hub: Hub) -> Facets:
 
 
 async def stats(call: Call[FleetQuery], hub: Hub) -> FleetStats:
-    """How many devices there are, but for the retired, by connection, group and model."""
-    counts = await hub.index.count(All(), drifted_for=timedelta(seconds=call.body.out_of_sync_seconds))
+    """How many devices there are, but for the retired, by connection, and by the 1,000 largest groups and models."""
+    drifted_for = timedelta(seconds=call.body.out_of_sync_seconds)
+    counts = await hub.index.count(All(), drifted_for=drifted_for, most=_MOST_STATS)
     return FleetStats(
         total=counts.total,
         online=counts.by_status.get(Status.ONLINE, 0),

@@ -6,13 +6,16 @@ import orjson
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from functions.contract.messages import Done, GroupCreate, GroupFact, GroupUpdate
+from functions.contract.messages import Done, GroupCreate, GroupFact, GroupQuery, GroupUpdate
+from functions.contract.views import split_page
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import SLOW_SECONDS, answer, call, json_body, no_body, path_name, prove
-from gateway.openapi import operation, path_parameter
-from gateway.queries import Parameters
+from gateway.openapi import operation, path_parameter, query_parameters
+from gateway.queries import Parameters, page_links
 
+_QUERY: Final = Parameters(GroupQuery)
+_DEFAULT_LIMIT: Final = GroupQuery().limit
 _NO_QUERY: Final = Parameters()
 GROUP: Final = path_parameter("group", "The name of a group.")
 
@@ -20,11 +23,23 @@ GROUP: Final = path_parameter("group", "The name of a group.")
 _LIST_GROUPS: Final = operation(
     tag="groups",
     summary="List groups",
-    told="Every group that was made or that a device names, by name.",
+    told="A page of the groups that were made or that a device names, by name if not sorted otherwise.",
     reply=GroupFact,
     is_list=True,
     example=[examples.GROUP],
     scope=Scope.DEVICES_READ,
+    parameters=query_parameters(
+        _QUERY,
+        {
+            "sort": "Fields of a group, separated by commas; '-' before one turns its order round.",
+            "limit": "How many groups at most.",
+            "offset": "How many groups to leave out first.",
+        },
+    ),
+    headers={
+        "X-Total-Count": "How many groups there are in all.",
+        "Link": "The first, previous, next and last page (RFC 8288), relative to this one.",
+    },
 )
 _CREATE_GROUP: Final = operation(
     tag="groups",
@@ -71,9 +86,14 @@ def add_routes(app: FastAPI) -> None:
 async def list_groups(request: Request) -> Response:
     """With how many devices each has, the retired left out; a group with a query is dynamic."""
     proven = await prove(request)
-    _NO_QUERY.read(request.scope["query_string"])
-    body = await call(request, proven, "registry", "groups", "list", within=SLOW_SECONDS)
-    return answer(orjson.dumps(orjson.loads(body)["groups"]))
+    pairs, values = _QUERY.read(request.scope["query_string"])
+    payload = orjson.dumps(values)
+    body = await call(request, proven, "registry", "groups", "list", payload=payload, within=SLOW_SECONDS)
+    total, groups = split_page(body, b"groups")
+    links = page_links(
+        request.scope["path"], pairs, values.get("limit", _DEFAULT_LIMIT), values.get("offset", 0), total
+    )
+    return answer(groups, **{"X-Total-Count": str(total), "Link": links})
 
 
 async def create_group(request: Request) -> Response:

@@ -17,19 +17,29 @@ OutOfSync = Annotated[
 ]
 
 
-@app.command("list", epilog="Example: devicehub group list --json")
-def list_(as_json: AsJson = False, data: Data = None) -> None:
-    """List every group with how many devices it has, but for the retired."""
-    from functions.contract.messages import GroupList, Nothing
-    from infra.cli.tables import show_table
+@app.command("list", epilog="Example: devicehub group list --sort=-device_count --limit 20")
+def list_(
+    sort: Annotated[
+        str, typer.Option("--sort", metavar="FIELDS", help="What to sort by, as -device_count; by name if not given.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 100,
+    offset: Annotated[int, typer.Option(min=0, help="How many to pass over.")] = 0,
+    as_json: AsJson = False,
+    data: Data = None,
+) -> None:
+    """List groups with how many devices each has, but for the retired, a page at a time."""
+    from functions.contract.messages import GroupList, GroupQuery
+    from infra.cli.tables import say_part, show_table
 
-    found = ask(data, "devicehub.registry.groups.list", Nothing(), GroupList)
+    asked = GroupQuery(sort=sort, limit=limit, offset=offset)
+    found = ask(data, "devicehub.registry.groups.list", asked, GroupList)
     if as_json:
         say_json(plain(found)["groups"])
         return
     rows = [(fact.group, str(fact.device_count), fact.query or "", fact.wrong or "") for fact in found.groups]
     columns = ("Group", "Devices", "Query", "Wrong")
     show_table(columns, rows, empty="There is no group yet. Make one: devicehub group create NAME --query QUERY")
+    say_part(offset, len(rows), found.total)
 
 
 @app.command(epilog="Example: devicehub group create old-pumps --query 'model:P-200 firmware<1.4'")

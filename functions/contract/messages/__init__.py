@@ -122,6 +122,7 @@ from functions.contract.messages.inventory import (
     GroupCreate,
     GroupFact,
     GroupList,
+    GroupQuery,
     GroupUpdate,
     IdPage,
     IdQuery,

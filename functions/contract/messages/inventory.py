@@ -86,7 +86,8 @@ class FleetStats(Message):
     """Counts over the fleet; ``total`` is ``online``, ``offline`` and ``neverSeen`` together.
 
     A device in several groups counts in each; one without model is not in
-    ``byModel``. ``retired`` devices are in no other count.
+    ``byModel``. Of groups and models the 1,000 that most devices have are
+    given. ``retired`` devices are in no other count.
     """
 
     total: int
@@ -97,6 +98,14 @@ class FleetStats(Message):
     by_model: dict[str, int]
     out_of_sync: int
     retired: int
+
+
+class GroupQuery(Request):
+    """Asks for a page of the groups; ``sort`` names ``group`` or ``device_count``, by name if not given."""
+
+    sort: Text = ""
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
 
 
 class GroupCreate(Request):
@@ -122,6 +131,7 @@ class GroupFact(Message):
 
 
 class GroupList(Message):
-    """Every group, by name."""
+    """A page of the groups, and how many there are in all."""
 
+    total: int
     groups: list[GroupFact]

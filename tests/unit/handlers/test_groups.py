@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.contract.messages import GroupCreate, GroupUpdate, Nothing
+from functions.contract.messages import GroupCreate, GroupQuery, GroupUpdate, Nothing
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.groups import MAX_DYNAMIC, MAX_GROUPS, Group
@@ -21,8 +21,8 @@ def hub(**more: Any) -> MemoryHub:
     return memory_hub(devices={ONE.id: ONE, TWO.id: TWO}, **more)
 
 
-async def listed(of: MemoryHub) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((await groups.list_(call(Nothing()), of)).encode())["groups"]
+async def listed(of: MemoryHub, **asked: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((await groups.list_(call(GroupQuery(**asked)), of)).encode())["groups"]
     return found
 
 
@@ -43,6 +43,32 @@ async def delete(of: MemoryHub, group: str) -> None:
 async def test_a_group_that_a_device_names_is_listed_without_being_made() -> None:
     assert await listed(hub()) == [{"group": "north", "device_count": 1}]
     assert await listed(memory_hub()) == []
+
+
+async def test_groups_come_a_page_at_a_time_in_the_order_that_is_asked() -> None:
+    named = {
+        f"d-{number}": Device(f"d-{number}", START, START, groups=("a", "b", "c")[: number + 1]) for number in range(3)
+    }
+    of = memory_hub(devices=named, groups={"d": Group("d", START, START)})
+
+    async def names(**asked: Any) -> list[str]:
+        return [one["group"] for one in await listed(of, **asked)]
+
+    assert await names() == ["a", "b", "c", "d"]
+    assert await names(sort="-group") == ["d", "c", "b", "a"]
+    assert await names(sort="device_count", limit=2) == ["d", "c"]
+    assert await names(sort="-device_count", offset=2, limit=1) == ["c"]
+    assert await names(offset=4) == []
+    assert (await groups.list_(call(GroupQuery(limit=1)), of)).total == 4
+    with pytest.raises(Malformed) as refused:
+        await listed(of, sort="group,size")
+    assert refused.value.position == 6
+
+
+async def test_without_being_told_a_page_of_groups_is_bounded() -> None:
+    many = {f"g{number:03}": Group(f"g{number:03}", START, START) for number in range(120)}
+
+    assert len(await listed(memory_hub(groups=many))) == 100
 
 
 async def test_a_group_with_a_query_has_those_for_whom_it_holds() -> None:

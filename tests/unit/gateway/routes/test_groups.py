@@ -34,6 +34,19 @@ async def test_groups_are_listed_as_published_clients_read_them(rig: Rig) -> Non
     ]
 
 
+async def test_groups_are_listed_a_page_at_a_time(rig: Rig) -> None:
+    async with await client_of(rig, "devices:read") as client:
+        page = await client.get("/api/groups", params={"sort": "-group", "limit": 1})
+        wrong = await client.get("/api/groups", params={"sort": "-size"})
+        beyond = await client.get("/api/groups", params={"limit": 1001})
+
+    assert [one["group"] for one in page.json()] == ["pumps"]
+    assert page.headers["X-Total-Count"] == "2"
+    assert '</api/groups?sort=-group&limit=1&offset=1>; rel="next"' in page.headers["Link"]
+    assert (wrong.status_code, wrong.json()["position"]) == (400, 0)
+    assert (beyond.status_code, list(beyond.json()["fields"])) == (400, ["limit"])
+
+
 async def test_a_group_is_made_changed_and_deleted(rig: Rig) -> None:
     async with await client_of(rig) as client:
         made = await client.post("/api/groups", json={"group": "all", "query": "id:*"})
