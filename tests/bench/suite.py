@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import ceilings, fleet, inventory, live, loads, web
+from tests.bench import ceilings, fleet, inventory, live, loads, methods, web
 from tests.bench.measure import Pace, Result, Tally, measure, plain
 from tests.bench.stage import Stage
 from tests.e2e.rig import RunningHub
@@ -111,6 +111,20 @@ async def onboarding(bench: Bench) -> None:
     rates = [ceilings.signatures(bench.pace.seconds / 3) for _ in range(3)]
     sign = bench.add(plain("P-256 signature", rates, "/s"))
     compare(join, connect, puts, sign)
+
+
+async def calls(bench: Bench) -> None:
+    """Calls of methods, to the device and back, beside the broker's own way there and back."""
+    stage, tally = bench.stage, Tally()
+    async with ceilings.broker(stage) as bare:
+        for number in bench.sizes.devices:
+            devices = await stage.devices(number)
+            load = methods.calling(stage, devices, tally)
+            call = await bench.see("method call", load, tally, at_once=number)
+            load = ceilings.broker_echo(stage, bare, devices, tally)
+            echo = await bench.see("broker echo", load, tally, at_once=number)
+            bus = await bench.see("NATS echo", ceilings.bus_echo(stage, tally, at_once=number), tally, at_once=number)
+            compare(call, echo, bus)
 
 
 async def telemetry(bench: Bench) -> None:
@@ -244,6 +258,7 @@ SUITE: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     "fleets": fleets,
     "onboarding": onboarding,
     "telemetry": telemetry,
+    "methods": calls,
     "live": live_,
     "http": http,
     "inventory": queries,

@@ -24,7 +24,7 @@ def test_a_short_run_writes_figures_beside_their_ceilings(tools: None, tmp_path:
         "--reporters",
         "2",
     ]
-    only = ["--only", "twins", "--only", "fleets", "--only", "http", "--only", "inventory"]
+    only = ["--only", "twins", "--only", "fleets", "--only", "http", "--only", "inventory", "--only", "methods"]
 
     done = subprocess.run(
         [sys.executable, "-m", "tests.bench", *only, *short, "--at", str(tmp_path), "--json", str(file)],
@@ -42,6 +42,8 @@ def test_a_short_run_writes_figures_beside_their_ceilings(tools: None, tmp_path:
     assert update["errors"] == {}
     assert set(update["facts"]["shares"]) == {"broker echo", "NATS echo", "durable put"}
     assert {"load", "mosquitto", "bridge", "functions", "nats-server", "others"} <= set(update["cores"])
+    assert results["method call"]["value"] > 0
+    assert results["method call"]["errors"] == {}
     assert results["update of any twin, 20 devices"]["value"] > 0
     assert results["HTTP page of 50, 20 devices"]["value"] > 0
     assert results["NATS query, 50 of a total, 20 devices"]["value"] > 0
