@@ -36,6 +36,7 @@ class Route:
         own: whether a device may call it only where the first ``*`` is its own id.
         by_role: whether the first ``*`` is a device, which may be named by its role too.
         waits: whether most of its time it waits for a device, so that its calls are not counted among those that work.
+        any_bytes: whether a payload that is no JSON is taken too; the call's body is None then.
         scope: what an application must have been given, where the route admits applications.
 
     Raises:
@@ -52,6 +53,7 @@ class Route:
     role: Role = Role.WORKER
     own: bool = True
     by_role: bool = False
+    any_bytes: bool = False
     waits: bool = False
     scope: Scope | None = None
 

@@ -64,9 +64,9 @@ ROUTES = (
     # What a device says of itself.
     Route("devices.*.twin.get", twins.get, m.TwinGet, DEVICE, _QUICK, ("clientToken",)),
     Route("devices.*.twin.update", twins.update, m.TwinReport, DEVICE, _QUICK, ("clientToken",)),
-    Route("devices.*.telemetry", telemetry.telemetry, m.Telemetry, DEVICE, _QUICK),
-    Route("devices.*.events.*", telemetry.event, m.DeviceEvent, DEVICE, _QUICK),
-    Route("devices.*.messages.events", telemetry.message_event, m.DeviceEvent, DEVICE, _QUICK),
+    Route("devices.*.telemetry", telemetry.telemetry, m.Telemetry, DEVICE, _QUICK, any_bytes=True),
+    Route("devices.*.events.*", telemetry.event, m.DeviceEvent, DEVICE, _QUICK, any_bytes=True),
+    Route("devices.*.messages.events", telemetry.message_event, m.DeviceEvent, DEVICE, _QUICK, any_bytes=True),
     Route("devices.*.heartbeat", telemetry.heartbeat, m.Heartbeat, DEVICE, _QUICK),
     Route("devices.*.status", telemetry.status, m.DeviceEvent, DEVICE, _QUICK),
     # What operators and applications ask and wish.

@@ -3,8 +3,9 @@
 Subjects   devicehub.devices.<device>.telemetry, .events.<type>, .messages.events, .heartbeat, .status
 Appends    devicehub.stored.telemetry.<shard>.<device>, devicehub.stored.events.<shard>.<device>
 
-What is appended is the payload as the device sent it. Its headers say when
-the hub took it, and when the device says it was, in milliseconds since 1970.
+What is appended is the payload as the device sent it, also where it is no
+JSON: it may be all that a device can say. Its headers say when the hub took
+it, and when the device says it was, in milliseconds since 1970.
 """
 
 from contextlib import suppress
@@ -27,7 +28,7 @@ from functions.ports import Call, Hub
 _UNTYPED = "message"
 
 
-async def telemetry(call: Call[Telemetry], hub: Hub) -> Done:
+async def telemetry(call: Call[Telemetry] | Call[None], hub: Hub) -> Done:
     """Append a device's measurements.
 
     Raises:
@@ -37,7 +38,7 @@ async def telemetry(call: Call[Telemetry], hub: Hub) -> Done:
     """
     await admit_device(call, hub)
     headers = {}
-    if call.body.timestamp is not None:
+    if call.body is not None and call.body.timestamp is not None:
         at = device_time(call.body.timestamp)
         if at is None:
             raise Malformed(detail="'timestamp' is neither ISO 8601 nor milliseconds since 1970.")
@@ -47,7 +48,7 @@ async def telemetry(call: Call[Telemetry], hub: Hub) -> Done:
     return Done()
 
 
-async def event(call: Call[DeviceEvent], hub: Hub) -> Done:
+async def event(call: Call[DeviceEvent] | Call[None], hub: Hub) -> Done:
     """Append an event of the type that the subject names.
 
     Raises:
@@ -55,11 +56,11 @@ async def event(call: Call[DeviceEvent], hub: Hub) -> Done:
         Denied: the device is suspended or retired.
     """
     await admit_device(call, hub)
-    await _append("events", call, hub, call.payload, _event_headers(call.names[1], call.body.root))
+    await _append("events", call, hub, call.payload, _event_headers(call.names[1], _content(call)))
     return Done()
 
 
-async def message_event(call: Call[DeviceEvent], hub: Hub) -> Done:
+async def message_event(call: Call[DeviceEvent] | Call[None], hub: Hub) -> Done:
     """Append an event whose type stands in it as ``eventType``; without one its type is ``message``.
 
     Published clients wrap the event as ``{"data": "<its JSON text>"}``: what
@@ -71,7 +72,7 @@ async def message_event(call: Call[DeviceEvent], hub: Hub) -> Done:
         Malformed: ``eventType`` is no name.
     """
     await admit_device(call, hub)
-    content, payload = _unwrap(call.body.root, call.payload)
+    content, payload = _unwrap(_content(call), call.payload)
     kind = content.get("eventType", _UNTYPED) if isinstance(content, dict) else _UNTYPED
     if not isinstance(kind, str) or not is_token(kind):
         raise Malformed(detail="'eventType' is not 1 to 64 letters, digits, '_' or '-'.")
@@ -107,13 +108,17 @@ async def status(call: Call[DeviceEvent], hub: Hub) -> Done:
     return Done()
 
 
-async def _check_clock(call: Call[Telemetry], milliseconds: int, hub: Hub) -> None:
+async def _check_clock(call: Call[Any], milliseconds: int, hub: Hub) -> None:
     """Open an alarm where a device's time lies ahead; behind, it may be sending what it measured long ago."""
     ahead = moment(milliseconds) - hub.clock.now()
     if ahead > DEVICE_AHEAD:
         # Others may note the same alarm at the same time; that is no reason to refuse the measurement.
         with suppress(Conflict):
             await open_alarm(hub, "device-clock-ahead", call.device, detail="By more than a minute.")
+
+
+def _content(call: Call[DeviceEvent] | Call[None]) -> JsonValue:
+    return None if call.body is None else call.body.root
 
 
 async def _append(stream: str, call: Call[Any], hub: Hub, payload: bytes, headers: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ nothing of the input is repeated in it but field names.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -27,6 +27,10 @@ _SHOWN_CHARACTERS = 64
 _MAX_ECHO_CHARACTERS = 128
 
 
+# What ``parse`` gives for a payload that is none, where the route takes such.
+NO_JSON: Final = object()
+
+
 def parse(route: Route, payload: bytes) -> Any:
     """The payload as JSON values; an empty one is an empty object.
 
@@ -35,15 +39,22 @@ def parse(route: Route, payload: bytes) -> Any:
     """
     if len(payload) > route.limit_bytes:
         raise Malformed(Reason.TOO_LARGE, f"The payload has {len(payload)} bytes; {route.limit_bytes} are accepted.")
-    return read_json(payload) if payload else {}
+    try:
+        return read_json(payload) if payload else {}
+    except Malformed:
+        if not route.any_bytes:
+            raise
+        return NO_JSON
 
 
 def decode(route: Route, values: Any) -> Any:
-    """The route's message model made of parsed JSON.
+    """The route's message model made of parsed JSON; None of what is no JSON.
 
     Raises:
         Malformed: a field is missing, of a wrong type, or unknown.
     """
+    if values is NO_JSON:
+        return None
     try:
         return route.body.model_validate(values)
     except ValidationError as problem:

@@ -1,6 +1,7 @@
 """What a device measures and what happens to it is found again, over the real path."""
 
 import asyncio
+import base64
 import json
 import uuid
 from collections.abc import Iterator
@@ -64,4 +65,35 @@ async def test_telemetry_is_asked_over_http_and_by_command(hub: RunningHub, api:
     file = tmp_path / "out.csv"
     assert hub.cli("telemetry", "export", str(file), "--device", name).stdout.startswith("4 messages")
     assert len(file.read_text().splitlines()) == 5
+    device.stop()
+
+
+POISON = [b"", b"\xff\xfe\x00\x01", b"{", b'{"a":NaN}', b'{"a":1,"a":2}', b'{"a":' * 5_000, b"x" * 200_000]
+
+
+async def test_what_is_no_json_is_kept_as_bytes_and_stops_nothing(
+    hub: RunningHub, api: httpx.Client, tmp_path: Path
+) -> None:
+    name = f"odd-{uuid.uuid4().hex[:8]}"
+    device = Device(hub, hub.device(name, tmp_path)).start()
+    for number, payload in enumerate(POISON):
+        device.send("telemetry", payload).wait_for_publish(10)
+        device.send("events/odd", payload).wait_for_publish(10)
+        device.send("telemetry", {"n": number}).wait_for_publish(10)
+    # Over what the broker takes: it ends the connection, and the device comes back.
+    device.connected.clear()
+    device.send("telemetry", b"x" * 10_000_000, qos=0)
+    assert device.connected.wait(20)
+    device.send("telemetry", {"n": -1}).wait_for_publish(10)
+
+    rows = await found(api, f"/api/telemetry?deviceId={name}&limit=1000", 2 * len(POISON) + 1)
+    # An empty message is an empty object.
+    kept = [base64.b64decode(row["data"]) for row in rows[::-1] if row.get("encoding") == "base64"]
+    assert kept == POISON[1:]
+    assert [row["data"]["n"] for row in rows if isinstance(row["data"], dict) and row["data"]] == [
+        -1,
+        *range(6, -1, -1),
+    ]
+    events = await found(api, f"/api/devices/{name}/events?limit=1000", len(POISON))
+    assert {event["eventType"] for event in events} == {"odd"}
     device.stop()

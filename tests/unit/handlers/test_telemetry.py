@@ -15,7 +15,10 @@ from functions.domain.faults import Denied, Malformed, NotFound
 from functions.domain.telemetry import device_time
 from functions.handlers import telemetry
 from functions.ports import Call
+from functions.routes import ROUTES
+from functions.runtime.calls import answer
 from functions.testing import START, Appended, MemoryHub, call, memory_hub
+from tests.unit.gateway.rig import matches
 
 ID = "EDGB-0001"
 HUB_TIME = "2051265600000"
@@ -143,6 +146,21 @@ def test_a_time_means_the_same_in_both_spellings(at: datetime) -> None:
     at = at.astimezone(UTC).replace(microsecond=0)
 
     assert device_time(at.isoformat()) == device_time(at.timestamp() * 1000)
+
+
+@pytest.mark.parametrize("payload", [b"\xff\x00", b"{", b'{"a":1,"a":2}', b"[" * 1000])
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [("telemetry", {}), ("events.odd", {"Hub-Type": "odd"}), ("messages.events", {"Hub-Type": "message"})],
+)
+async def test_what_is_no_json_is_appended_as_it_came(payload: bytes, path: str, headers: dict[str, str]) -> None:
+    hub, subject = hub_with(), f"devicehub.devices.{ID}.{path}"
+    (route,) = [one for one in ROUTES if matches(one.full_subject, subject)]
+
+    reply = await answer(route, hub, subject, payload, {"Hub-Caller": f"device:{ID}"})
+
+    assert reply.reason is None
+    assert (only(hub).payload, only(hub).headers) == (payload, {"Hub-Time": HUB_TIME, **headers})
 
 
 # --- Events ---------------------------------------------------------------------
