@@ -1,6 +1,7 @@
 """Authorities as certificates and keys: making a root, reading one that is brought along, and what each says."""
 
 import secrets
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.types import (
     CertificateIssuerPrivateKeyTypes,
     CertificatePublicKeyTypes,
 )
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from functions.domain.ca import CA_DAYS, MAX_CHAIN, CaCertificate, Chain, Trusted, judge_strength
@@ -200,7 +202,7 @@ def import_ca(chain_pem: str, secret_pem: str) -> tuple[Ca, Chain]:
     except ValueError as problem:
         raise _refusal(str(problem)) from problem
     try:
-        given = x509.load_pem_x509_certificates(chain_pem.encode())
+        given = _load(chain_pem)
         issuing = next((one for one in given if _is_key_of(key, one)), None)
         if issuing is None:
             raise _refusal("The key is of none of the certificates.")
@@ -211,6 +213,17 @@ def import_ca(chain_pem: str, secret_pem: str) -> tuple[Ca, Chain]:
     if beside := [one for one in given if one not in certificates]:
         raise _refusal(f"The certificate '{_name(beside[0].subject)}' is not above the key's own; leave it out.")
     return Ca(certificates, key), chain
+
+
+def _load(chain_pem: str) -> list[x509.Certificate]:
+    """The certificates of a text. Raises one of ``UNREADABLE``, or Malformed for what is about to be unreadable."""
+    with warnings.catch_warnings():
+        # Of a serial number that is not positive the library only warns as yet.
+        warnings.simplefilter("error", CryptographyDeprecationWarning)
+        try:
+            return x509.load_pem_x509_certificates(chain_pem.encode())
+        except CryptographyDeprecationWarning as problem:
+            raise _refusal("A certificate's serial number is not positive, as RFC 5280 has it.") from problem
 
 
 def describe(certificate: x509.Certificate) -> CaCertificate:

@@ -191,7 +191,6 @@ def _run(prepared: "Prepared", environ: Mapping[str, str], *, detach: bool) -> N
         make_first_claim(prepared.plan)
         greet(prepared.plan)
         if not detach:
-            say("", "Ctrl-C stops it.")
             _wait(process, paths)
     except BaseException:
         end(paths, process)
@@ -208,6 +207,7 @@ def _wait(process: "subprocess.Popen[bytes]", paths: "Paths") -> None:
     from infra.stack.starting import end
 
     try:
+        say("", "Ctrl-C stops it.")
         status = process.wait()
     except KeyboardInterrupt:
         for number in STOPPING:

@@ -223,7 +223,7 @@ def test_nothing_outlives_a_foreground_that_was_killed(make_hub: Maker) -> None:
 def test_nothing_outlives_a_supervisor_that_was_killed_and_the_next_start_is_clean(make_hub: Maker) -> None:
     hub = make_hub()
     process = hub.start()
-    supervisor = int((hub.data / "run" / "supervisor.pid").read_text())
+    supervisor = int(known_paths(hub.data)[0].supervisor_pid.read_text())
 
     os.kill(supervisor, signal.SIGKILL)
     process.communicate(timeout=60)
@@ -238,7 +238,7 @@ def test_a_supervisor_that_lost_its_socket_is_ended_before_the_next_start(make_h
     hub = make_hub()
     hub.up()
     before = {process.pid for process in hub.processes}
-    (hub.data / "run" / "supervisor.sock").unlink()
+    known_paths(hub.data)[0].supervisor_socket.unlink()
 
     said = hub.up().stdout
 

@@ -179,6 +179,17 @@ def import_or_refuse(chain: str, key: str) -> None:
     assert reason is Reason.BAD_CA
 
 
+def test_a_serial_number_that_is_not_positive_is_refused() -> None:
+    name = "below-pathlen0"
+    certificate = x509.load_pem_x509_certificates(chain_of(name).encode())[0]
+    der = bytearray(certificate.public_bytes(serialization.Encoding.DER))
+    serial = certificate.serial_number.to_bytes((certificate.serial_number.bit_length() + 8) // 8, "big")
+    der[der.index(serial)] |= 0x80
+
+    with pytest.raises(Malformed, match="not positive"):
+        import_ca(armoured(bytes(der)) + "".join(text(one) for one in ABOVE.get(name, ())), text(name, "key"))
+
+
 @given(st.text(max_size=2_000), st.text(max_size=2_000))
 def test_any_text_is_taken_or_refused(chain: str, key: str) -> None:
     import_or_refuse(chain, key)

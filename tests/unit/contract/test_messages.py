@@ -35,7 +35,12 @@ def test_every_message_says_what_it_is(kind: type[m.Message]) -> None:
 
 @pytest.mark.parametrize("kind", FROM_DEVICES)
 def test_fields_the_hub_does_not_know_are_no_fault_of_a_device(kind: type[m.Message]) -> None:
-    required = {m.CreateFromCsr: {"csrPem": "x"}, m.Renew: {"csrPem": "x"}, m.RenewConfirm: {"certificateId": "0f"}}
+    required = {
+        m.CreateFromCsr: {"csrPem": "x"},
+        m.Renew: {"csrPem": "x"},
+        m.RenewConfirm: {"certificateId": "0f"},
+        m.MethodResponse: {"requestId": "x"},
+    }
 
     kind.model_validate({**required.get(kind, {}), "somethingOfTheClients": 1})
 
