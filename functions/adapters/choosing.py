@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from functions.adapters.budget import Budget
 from functions.adapters.columns import KEY, NO_SIGN, TEXT, Columns, comparable, microseconds, plain_id
 from functions.adapters.numbers import bits_of, numbers_in
 from functions.domain.faults import Malformed
@@ -43,19 +44,23 @@ class Chooser:
         columns: of the devices.
         saved: the questions that are groups, by name.
         now: what ages are counted from, in microseconds since 1970.
+        budget: of the question that is answered.
     """
 
-    def __init__(self, columns: Columns, saved: Mapping[str, Saved], now: int) -> None:
+    def __init__(self, columns: Columns, saved: Mapping[str, Saved], now: int, budget: Budget) -> None:
         self._columns = columns
         self._saved = saved
         self._now = now
+        self._budget = budget
 
     def choose(self, where: Condition, among: int) -> int:
         """Those of some for which a condition holds.
 
         Raises:
-            Malformed: it names a group whose own question cannot be answered.
+            Malformed: it names a group whose own question cannot be answered,
+                or is more work than it may be (``query_too_costly``).
         """
+        self._budget.check()
         match where:
             case All(parts):
                 return self._all(parts, among)
@@ -64,7 +69,8 @@ class Chooser:
             case Not(part):
                 return among & ~self.choose(part, among)
             case Within(pattern):
-                return self._columns.texts.find(pattern, among) | self._columns.labels.holding(pattern, among)
+                found = self._columns.texts.find(pattern, among, self._budget)
+                return found | self._columns.labels.holding(pattern, among, self._budget)
             case Tagged(key, value):
                 return among & self._tagged(key, value)
             case Is(field, pattern):
@@ -96,14 +102,14 @@ class Chooser:
             return among & columns.orders[field].having
         if field.startswith(REPORTED):
             return self._reports(field, pattern, among)
-        return among & columns.labels.matching(field, pattern)
+        return among & columns.labels.matching(field, pattern, self._budget)
 
     def _in_group(self, pattern: Pattern, among: int) -> int:
         """Those whose record has the group, or for whom the question holds that is the group."""
-        found = among & self._columns.labels.matching(Field.GROUP, pattern)
+        found = among & self._columns.labels.matching(Field.GROUP, pattern, self._budget)
         names = [name for name in self._saved if pattern.matches(name)] if self._saved else ()
         # In a group's own question, a group is one of the records alone.
-        records_alone = Chooser(self._columns, {}, self._now)
+        records_alone = Chooser(self._columns, {}, self._now, self._budget)
         for name in names:
             saved = self._saved[name]
             if saved.wrong:
@@ -127,14 +133,14 @@ class Chooser:
         elif first:
             among &= order.at_least(first) & order.at_most(_after(first), or_equal=False)
         else:
-            among = self._columns.texts.find(pattern, among)
-        held = order.values
+            among = self._columns.texts.find(pattern, among, self._budget)
+        held, parts = order.values, self._budget.steps(numbers_in(among))
         if len(pattern.pieces) == len(("*", "text", "*")) and not (first or pattern.pieces[-1]):
             # What is within an id is within what it is ordered by: much less work for many.
             inner = pattern.pieces[1]
-            return bits_of([one for one in numbers_in(among) if inner in held[one]])
+            return bits_of([one for part in parts for one in part if inner in held[one]])
         plain = plain_id if field == Field.ID else str
-        return bits_of([one for one in numbers_in(among) if pattern.matches(plain(held[one]))])
+        return bits_of([one for part in parts for one in part if pattern.matches(plain(held[one]))])
 
     def _reports(self, field: str, pattern: Pattern, among: int) -> int:
         order = self._columns.orders[field]
@@ -146,15 +152,17 @@ class Chooser:
             return among & order.equal(comparable(first))
         last = (kind, _after(first)) if first else (kind + 1,)
         among &= order.at_least((kind, first)) & order.at_most(last, or_equal=False)
-        return bits_of(one for one in numbers_in(among) if pattern.matches(order.value(one)[1]))
+        parts = self._budget.steps(numbers_in(among))
+        return bits_of(one for part in parts for one in part if pattern.matches(order.value(one)[1]))
 
     def _tagged(self, key: Pattern, value: Pattern | None) -> int:
         labels = self._columns.labels
         if value is None:
-            return labels.matching(KEY, key)
+            return labels.matching(KEY, key, self._budget)
         if key.is_exact and value.is_exact:
             return labels.bits(Field.TAG, f"{key.pieces[0]}={value.pieces[0]}")
-        split = ((name, *name.partition("=")[::2]) for name in labels.names(Field.TAG))
+        parts = self._budget.steps(list(labels.names(Field.TAG)))
+        split = ((name, *name.partition("=")[::2]) for part in parts for name in part)
         return labels.any_of(
             Field.TAG, (name for name, known, held in split if key.matches(known) and value.matches(held))
         )

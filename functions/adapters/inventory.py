@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
 
+from functions.adapters.budget import MOST_SECONDS, Budget
 from functions.adapters.choosing import Chooser
 from functions.adapters.columns import SHOWN_ID, Columns, microseconds
 from functions.adapters.labels import most_common
@@ -30,6 +31,7 @@ from functions.contract.views import (
     twin_part,
 )
 from functions.domain.devices import Device, Lifecycle
+from functions.domain.faults import Malformed
 from functions.domain.inventory import Counts, DeviceQuery, Sort, Status, TwinFacts
 from functions.domain.query import All, Condition, Field, Is, Saved, conditions
 from functions.domain.query import names as is_about
@@ -63,10 +65,12 @@ class Inventory:
 
     Args:
         paths: of what devices report, those that can be asked for.
+        most_seconds: of the processor that one question may take.
     """
 
-    def __init__(self, paths: tuple[str, ...] = ()) -> None:
+    def __init__(self, paths: tuple[str, ...] = (), *, most_seconds: float = MOST_SECONDS) -> None:
         self._columns = Columns(paths)
+        self._most_seconds = most_seconds
         # A number is also given to those that are known by their presence or twin, before or after their record.
         self._numbers: dict[str, int] = {}
         self._free: list[int] = []
@@ -137,9 +141,10 @@ class Inventory:
         """A page of the devices that are wanted, and how many there are in all.
 
         Raises:
-            Malformed: it names a group whose own question cannot be answered.
+            Malformed: it names a group whose own question cannot be answered,
+                or is more work than it may be (``query_too_costly``).
         """
-        chosen = self._choose(wanted.where, now)
+        chosen = self._choose(wanted.where, now, self._budget())
         down = bool(wanted.sorts) and wanted.sorts[-1].descending
         terms = [(self._order(sort), sort.descending) for sort in wanted.sorts]
         found = page(chosen, terms, (self._columns.by_id, down), wanted.offset, wanted.limit)
@@ -151,7 +156,7 @@ class Inventory:
         Raises:
             Malformed: as for ``query``.
         """
-        chosen = self._choose(where, now)
+        chosen = self._choose(where, now, self._budget())
         if after:
             chosen &= self._columns.after(after)
         return list(map(self._columns.id_of, page(chosen, [], (self._columns.by_id, False), 0, limit)))
@@ -168,13 +173,15 @@ class Inventory:
         Raises:
             Malformed: as for ``query``.
         """
-        chosen = self._choose(where, now)
+        budget = self._budget()
+        chosen = self._choose(where, now, budget)
         columns, labels = self._columns, self._columns.labels
         statuses = labels.sizes(Field.STATUS, chosen)
         models = labels.sizes(Field.MODEL, chosen)
         groups, tags = (labels.sizes(kind, chosen, columns.held) for kind in (Field.GROUP, Field.TAG))
         models.pop("", None)
-        groups |= {name: size for name in self._saved if (size := (chosen & self._group(name, now)).bit_count())}
+        asked = ((name, chosen & self._group(name, now, budget)) for name in self._saved)
+        groups |= {name: found.bit_count() for name, found in asked if found}
         retired = self._listed.bits & labels.bits(Field.LIFECYCLE, Lifecycle.RETIRED)
         drifted = columns.orders[Field.OUT_OF_SYNC].at_most(microseconds(now - drifted_for))
         return Counts(
@@ -188,15 +195,25 @@ class Inventory:
         )
 
     def group_sizes(self, now: datetime) -> dict[str, int]:
-        """How many devices each group has that any device or any question is of, by name; retired ones do not count."""
+        """How many devices each group has that any device or any question is of, by name; retired ones do not count.
+
+        Raises:
+            Malformed: the questions are more work together than one may be;
+                it names the group at which it gave up.
+        """
+        budget = self._budget()
         labels = self._columns.labels
         named = labels.sizes(Field.GROUP, self._visible(All()), self._columns.held)
-        asked = {name: self._group(name, now).bit_count() for name in self._saved}
+        asked = {name: self._group(name, now, budget).bit_count() for name in self._saved}
         return {name: asked.get(name, named.get(name, 0)) for name in sorted({*labels.names(Field.GROUP), *asked})}
 
     def group_size(self, name: str, saved: Saved | None, now: datetime) -> int:
-        """How many devices a group has if this is its question, whether that was put in yet or not."""
-        return self._in_group(name, saved, now).bit_count()
+        """How many devices a group has if this is its question, whether that was put in yet or not.
+
+        Raises:
+            Malformed: the question is more work than it may be.
+        """
+        return self._in_group(name, saved, now, self._budget()).bit_count()
 
     def members(self, group: str) -> int:
         """How many devices name a group in their record."""
@@ -225,18 +242,26 @@ class Inventory:
         self._columns.put_traits(number, model, firmware)
         self._metadata[number] = told.metadata if known is metadata else to_json(known)
 
-    def _group(self, name: str, now: datetime) -> int:
-        return self._in_group(name, self._saved.get(name), now)
+    def _budget(self) -> Budget:
+        return Budget(self._most_seconds)
 
-    def _in_group(self, name: str, saved: Saved | None, now: datetime) -> int:
+    def _group(self, name: str, now: datetime, budget: Budget) -> int:
+        try:
+            return self._in_group(name, self._saved.get(name), now, budget)
+        except Malformed as refusal:
+            told = f"To count the groups is more work than a question may be, at the latest with the query of '{name}'."
+            raise Malformed(refusal.reason, f"{told} Make it name what it looks for, or delete the group.") from refusal
+
+    def _in_group(self, name: str, saved: Saved | None, now: datetime, budget: Budget) -> int:
         """The devices of a group; of one whose question cannot be answered, those whose records have it."""
         chosen = self._visible(All()) & self._columns.labels.bits(Field.GROUP, name)
         if saved is None or saved.wrong:
             return chosen
-        return chosen | Chooser(self._columns, {}, microseconds(now)).choose(saved.where, self._visible(saved.where))
+        chooser = Chooser(self._columns, {}, microseconds(now), budget)
+        return chosen | chooser.choose(saved.where, self._visible(saved.where))
 
-    def _choose(self, where: Condition, now: datetime) -> int:
-        return Chooser(self._columns, self._saved, microseconds(now)).choose(where, self._visible(where))
+    def _choose(self, where: Condition, now: datetime, budget: Budget) -> int:
+        return Chooser(self._columns, self._saved, microseconds(now), budget).choose(where, self._visible(where))
 
     def _visible(self, where: Condition) -> int:
         """The devices that a condition is asked of: those retired only where it says something of the lifecycle."""

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from heapq import nsmallest
 from typing import Final
 
+from functions.adapters.budget import Budget
 from functions.adapters.numbers import Members, bits_of, chosen_of, numbers_in
 from functions.adapters.texts import Texts
 from functions.domain.query import Pattern
@@ -78,11 +79,12 @@ class Labels:
         label = self._labels[kind].get(name)
         return 0 if label is None else label.bits
 
-    def matching(self, kind: str, pattern: Pattern) -> int:
+    def matching(self, kind: str, pattern: Pattern, budget: Budget) -> int:
         """As bits, those who have a label of a kind whose name is so."""
         if pattern.is_exact:
             return self.bits(kind, pattern.pieces[0])
-        return self.any_of(kind, (name for name in self._labels[kind] if name and pattern.matches(name)))
+        parts = budget.steps(list(self._labels[kind]))
+        return self.any_of(kind, (name for part in parts for name in part if name and pattern.matches(name)))
 
     def any_of(self, kind: str, names: Iterable[str]) -> int:
         """As bits, those who have one of the labels of these names, which are known.
@@ -100,13 +102,14 @@ class Labels:
                 few += label.few
         return bits | bits_of(few)
 
-    def holding(self, pattern: Pattern, among: int) -> int:
+    def holding(self, pattern: Pattern, among: int, budget: Budget) -> int:
         """As bits, those of some who have a label whose name holds a pattern, letters in either case."""
         found = 0
-        for place in numbers_in(self._texts.find(pattern, -1)):
-            label = self._numbered[place]
-            if label is not None:
-                found |= label.bits
+        for part in budget.steps(numbers_in(self._texts.find(pattern, -1, budget))):
+            for place in part:
+                label = self._numbered[place]
+                if label is not None:
+                    found |= label.bits
         return found & among
 
     def names(self, kind: str) -> Iterable[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Final
 
+from functions.adapters.budget import Budget
 from functions.adapters.numbers import Members, bits_of, numbers_in
 from functions.domain.query import Pattern
 
@@ -79,8 +80,12 @@ class Texts:
             yield
         self._unpaired = None
 
-    def find(self, pattern: Pattern, among: int) -> int:
-        """As bits, those among some of whom a field holds what the pattern says."""
+    def find(self, pattern: Pattern, among: int, budget: Budget) -> int:
+        """As bits, those among some of whom a field holds what the pattern says.
+
+        Raises:
+            Malformed: it would take more than the budget has.
+        """
         pattern = Pattern(tuple(map(_searched, pattern.pieces)))
         answer = self._answers.get(pattern)
         if answer is not None:
@@ -88,9 +93,9 @@ class Texts:
             return answer & among
         likely = self._likely(pattern)
         if (likely & among).bit_count() < _MANY:
-            return self._holding(pattern, likely & among)
+            return self._holding(pattern, likely & among, budget)
         # All that hold it, whoever they are among, as others will ask for the same.
-        answer = self._answers[pattern] = self._holding(pattern, likely)
+        answer = self._answers[pattern] = self._holding(pattern, likely, budget)
         if len(self._answers) > _MOST_ANSWERS:
             self._answers.popitem(last=False)
         return answer & among
@@ -105,15 +110,15 @@ class Texts:
                 likely &= int.from_bytes(self._pairs.get(pair, self._others), "little")
         return likely | unknown
 
-    def _holding(self, pattern: Pattern, likely: int) -> int:
+    def _holding(self, pattern: Pattern, likely: int, budget: Budget) -> int:
         needle = pattern.pieces[0]
         is_known = not self._is_full and self._unpaired is None
         if pattern.is_any or (pattern.is_exact and (not needle or (len(needle) == 2 and is_known))):
             return likely
-        texts, numbers = self._texts, numbers_in(likely)
+        texts, parts = self._texts, budget.steps(numbers_in(likely))
         if pattern.is_exact:
-            return bits_of([number for number in numbers if needle in texts[number]])
-        return bits_of([number for number in numbers if _is_in(pattern, texts[number])])
+            return bits_of([number for part in parts for number in part if needle in texts[number]])
+        return bits_of([number for part in parts for number in part if _is_in(pattern, texts[number])])
 
     def _pair(self, number: int, before: str, text: str) -> None:
         place, bit = number >> 3, 1 << (number & 7)

@@ -30,6 +30,12 @@ class Entry:
 CATALOGUE: Mapping[Reason, Entry] = {
     Reason.BAD_REQUEST: Entry(Malformed, 400, "The request is not what this operation takes."),
     Reason.TOO_DEEP: Entry(Malformed, 400, "The document is nested too deeply."),
+    Reason.QUERY_TOO_COSTLY: Entry(
+        Malformed,
+        400,
+        "The query is more work than one may be. Have it name what it looks for, with fewer '*' and without groups"
+        " that ask the same.",
+    ),
     Reason.BAD_CSR: Entry(Malformed, 400, "The certificate signing request cannot be accepted."),
     Reason.BAD_CA: Entry(Malformed, 400, "The hub cannot sign with this certificate authority."),
     Reason.CN_MISMATCH: Entry(Malformed, 400, "The common name of the CSR is not the device id."),

@@ -15,6 +15,7 @@ class Reason(StrEnum):
 
     BAD_REQUEST = "bad_request"
     TOO_DEEP = "too_deep"
+    QUERY_TOO_COSTLY = "query_too_costly"
     BAD_CSR = "bad_csr"
     BAD_CA = "bad_ca"
     CN_MISMATCH = "cn_mismatch"

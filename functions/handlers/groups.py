@@ -52,7 +52,7 @@ async def create(call: Call[GroupCreate], hub: Hub) -> GroupFact:
     query, ``group:`` means the groups of records alone.
 
     Raises:
-        Malformed: the name is none, or the query cannot be read.
+        Malformed: the name is none, the query cannot be read, or is more work than it may be (``query_too_costly``).
         Conflict: it was made already (``name_taken``), or there are as many as may be (``group_limit``).
     """
     name, query = group_name(call.body.group), call.body.query
@@ -60,20 +60,22 @@ async def create(call: Call[GroupCreate], hub: Hub) -> GroupFact:
     check_room(await _made(hub), name, query)
     now = hub.clock.now()
     group = Group(name, now, now, query)
+    # Before it is kept, as whoever counts groups asks it too.
+    size = await _size(group, hub)
     try:
         await hub.groups.create(name, group)
     except Conflict:
         told = f"A group named '{name}' was made already. Take another name, or give that one another query."
         raise Conflict(Reason.NAME_TAKEN, told) from None
     await record(hub, call, "group.created", name, after=asdict(group))
-    return await _shown(group, hub)
+    return _fact(name, group, size, hub)
 
 
 async def update(call: Call[GroupUpdate], hub: Hub) -> GroupFact:
     """Give a group that was made another query; with null it is one that devices name themselves.
 
     Raises:
-        Malformed: the query cannot be read.
+        Malformed: the query cannot be read, or is more work than it may be.
         NotFound: no group of this name was made.
         Conflict: there are as many dynamic groups as may be (``group_limit``).
     """
@@ -81,11 +83,12 @@ async def update(call: Call[GroupUpdate], hub: Hub) -> GroupFact:
     check_query(query, hub.index.paths)
     check_room(await _made(hub), name, query)
     now = hub.clock.now()
+    size = await _size(Group(name, now, now, query), hub)
     written = await rewrite(hub.groups, name, lambda group: requery(group, query, now))
     if written.changed:
         before = None if written.before is None else asdict(written.before)
         await record(hub, call, "group.changed", name, before=before, after=asdict(written.value))
-    return await _shown(written.value, hub)
+    return _fact(name, written.value, size, hub)
 
 
 async def delete(call: Call[Nothing], hub: Hub) -> Done:
@@ -112,10 +115,9 @@ async def _made(hub: Hub) -> list[Group]:
     return [kept.value async for _, kept in hub.groups.entries()]
 
 
-async def _shown(group: Group, hub: Hub) -> GroupFact:
-    """A group that was written just now, which the index may not have heard of yet."""
-    size = await hub.index.group_size(group.name, saved(group, hub.index.paths))
-    return _fact(group.name, group, size, hub)
+async def _size(group: Group, hub: Hub) -> int:
+    """How many devices a group has that the index may not know yet. Raises Malformed where its query is too much."""
+    return await hub.index.group_size(group.name, saved(group, hub.index.paths))
 
 
 def _fact(name: str, group: Group | None, size: int, hub: Hub) -> GroupFact:

@@ -1,7 +1,11 @@
 """What the inventory finds, in which order, and how it counts; held against a plain list of everything."""
 
 import json
+import time
+from collections import deque
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -9,7 +13,7 @@ import pytest
 from functions.adapters.inventory import Inventory
 from functions.contract.views import view
 from functions.domain.devices import Device, Lifecycle
-from functions.domain.faults import Malformed
+from functions.domain.faults import Malformed, Reason
 from functions.domain.grammar import parse_query
 from functions.domain.inventory import ABSENT, Counts, DeviceQuery, Sort, Status, TwinFacts
 from functions.domain.query import All, Condition, Saved, Within, exactly
@@ -445,3 +449,53 @@ def test_the_largest_counts_come_first_where_not_all_are_wanted(inventory: Inven
 def test_an_empty_inventory_counts_nothing(inventory: Inventory) -> None:
     assert count(inventory) == Counts()
     assert inventory.query(DeviceQuery(All()), NOW).total == 0
+
+
+COSTLY = "name:*a*a*b OR name:*b*a*a*"
+
+
+def large(most_seconds: float) -> Inventory:
+    inventory = Inventory(most_seconds=most_seconds)
+    for number in range(20_000):
+        inventory.put_device(device(number, name="a" * 120, tags={"t": f"a{number}"}))
+    deque(chain(inventory.settle(), inventory.learn()), maxlen=0)
+    return inventory
+
+
+def test_a_question_that_would_take_too_long_is_given_up_and_others_are_answered() -> None:
+    inventory, patient = large(0.02), large(60.0)
+    costly = DeviceQuery(parse_query(COSTLY))
+
+    began = time.thread_time()
+    with pytest.raises(Malformed) as refused:
+        inventory.query(costly, NOW)
+    took = time.thread_time() - began
+
+    assert refused.value.reason is Reason.QUERY_TOO_COSTLY
+    # It ends a step of some milliseconds after its time; the whole takes many times as long.
+    began = time.thread_time()
+    patient.query(costly, NOW)
+    assert took < (time.thread_time() - began) / 2
+    # Nothing that was found half is remembered.
+    with pytest.raises(Malformed):
+        inventory.query(costly, NOW)
+    assert inventory.query(DeviceQuery(parse_query("id:EDGB-0007"), limit=5), NOW).total == 1
+
+
+def test_groups_share_the_time_of_one_question_and_the_costly_one_is_named() -> None:
+    inventory = large(0.02)
+    for number in range(20):
+        inventory.put_group(f"g-{number}", Saved(parse_query(COSTLY)))
+
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: inventory.group_sizes(NOW),
+        lambda: inventory.count(All(), NOW, drifted_for=timedelta()),
+        lambda: inventory.query(DeviceQuery(parse_query("group:*")), NOW),
+        lambda: inventory.group_size("new", Saved(parse_query(COSTLY)), NOW),
+    )
+    for ask in asks:
+        with pytest.raises(Malformed) as refused:
+            ask()
+        assert refused.value.reason is Reason.QUERY_TOO_COSTLY
+    with pytest.raises(Malformed, match="'g-0'"):
+        inventory.group_sizes(NOW)

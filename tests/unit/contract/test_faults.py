@@ -42,6 +42,7 @@ def test_what_a_class_means_by_itself_is_a_reason_of_that_class(kind: type[Fault
         ("version_conflict", 409),
         ("too_large", 413),
         ("too_deep", 400),
+        ("query_too_costly", 400),
         ("rate_limited", 429),
         ("unavailable", 503),
     ],
