@@ -27,8 +27,8 @@ from functions.ports import Clock, TelemetryStore
 
 _FORGET_SECONDS = 600.0
 # Between two batches of a stream, for the next to be larger where messages come one by one.
-_GATHER_SECONDS = 0.02
-_FEW = 64
+_GATHER_SECONDS = 0.1
+_FEW = 200
 
 log = structlog.get_logger("functions")
 

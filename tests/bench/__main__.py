@@ -35,7 +35,15 @@ def main() -> None:
 async def run(options: argparse.Namespace, data: Path) -> bool:
     """Each benchmark on a new hub, so that none finds what another left; whether anything went wrong."""
     pace = Pace(options.warm_up, options.seconds, options.runs, options.patience)
-    sizes = Sizes(options.devices, options.joiners, options.reporters, options.ahead, options.callers, options.fleets)
+    sizes = Sizes(
+        options.devices,
+        options.joiners,
+        options.reporters,
+        options.ahead,
+        options.callers,
+        options.fleets,
+        options.rows,
+    )
     settings = dict(each.split("=", 1) for each in options.set)
     results: list[Result] = []
     for name in options.only or SUITE:
@@ -74,6 +82,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--fleets", type=_numbers, default=(1_000, 10_000), help="sizes of the registry asked over HTTP"
     )
+    parser.add_argument("--rows", type=int, default=1_000_000, help="messages in the telemetry store that is asked")
     parser.add_argument("--callers", type=int, default=16, help="how many ask over HTTP at once")
     parser.add_argument("--at", type=Path, help="where to make the data directory; a real disk, or syncs cost nothing")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the hub")

@@ -5,7 +5,7 @@ import json
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -103,17 +103,28 @@ def updating(stage: Stage, devices: Sequence[Device], tally: Tally) -> AbstractA
 
 
 @asynccontextmanager
-async def reporting(stage: Stage, devices: Sequence[Device], tally: Tally, *, ahead: int) -> AsyncIterator[None]:
-    """Telemetry at QoS 1, at most so many messages ahead of what the streams have stored, which is what counts."""
+async def reporting(
+    stage: Stage,
+    devices: Sequence[Device],
+    tally: Tally,
+    *,
+    ahead: int,
+    arrived: Callable[[Stage], Awaitable[int]] | None = None,
+) -> AsyncIterator[None]:
+    """Telemetry at QoS 1, at most so many messages ahead of what has arrived, which is what counts.
+
+    What has arrived is what the streams have stored, unless another count is given.
+    """
+    arrived = arrived or stored
     sessions = await many(
         lambda device: Session.open(stage.broker, device.name, device.context), devices, HANDSHAKES_AT_ONCE
     )
-    begin = await stored(stage)
+    begin = await arrived(stage)
 
     async def report() -> None:
         sent = known = 0
         while True:
-            came = await stored(stage) - begin
+            came = await arrived(stage) - begin
             tally.count += came - known
             known = came
             room = ahead - (sent - known)

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from tests.bench import ceilings, fleet, inventory, live, loads, methods, web
+from tests.bench import telemetry as measured
 from tests.bench.measure import Pace, Result, Tally, measure, plain
 from tests.bench.stage import Stage
 from tests.e2e.rig import RunningHub
@@ -33,6 +34,7 @@ class Sizes:
     ahead: int = 1000
     callers: int = 16
     fleets: Sequence[int] = (1_000, 10_000)
+    rows: int = 1_000_000
 
 
 @dataclass
@@ -128,17 +130,39 @@ async def calls(bench: Bench) -> None:
 
 
 async def telemetry(bench: Bench) -> None:
-    """Telemetry from a publish to the stream."""
+    """Telemetry from a publish to the stream, and to the store where it can be asked for."""
     stage, number = bench.stage, bench.sizes.reporters
     devices = await stage.devices(number)
     tally = Tally()
     load = loads.reporting(stage, devices, tally, ahead=bench.sizes.ahead)
     report = await bench.see("telemetry", load, tally, at_once=number)
+    load = loads.reporting(stage, devices, tally, ahead=bench.sizes.ahead, arrived=measured.kept)
+    keep = await bench.see("telemetry, to the store", load, tally, at_once=number)
     async with ceilings.broker(stage) as bare:
         load = ceilings.broker_echo(stage, bare, devices, tally)
         echo = await bench.see("broker echo", load, tally, at_once=number)
     puts = await bench.see("durable put", ceilings.durable_puts(stage, tally, at_once=number), tally, at_once=number)
     compare(report, echo, puts)
+    compare(keep, report, echo, puts)
+
+
+async def telemetry_queries(bench: Bench) -> None:
+    """The first page of 1,000 messages of one device over HTTP, and its numbers, among as many as were asked for."""
+    stage, number, tally = bench.stage, bench.sizes.callers, Tally()
+    port, token = stage.hub.http_port, await stage.token("bench", "telemetry:read")
+    devices = await stage.devices(16)
+    await measured.fill(stage, bench.sizes.rows, devices)
+    among = f"among {bench.sizes.rows:,}"
+    for at_once in (1, number):
+        paths = cycle(f"/api/telemetry?deviceId={device.name}&limit=1000" for device in devices)
+        load = web.asking(port, paths.__next__, token, tally, at_once=at_once)
+        page = await bench.see(f"HTTP page of 1,000 messages, {among}", load, tally, at_once=at_once)
+    load = web.asking(port, lambda: "/api/telemetry?limit=100", token, tally, at_once=1)
+    await bench.see(f"HTTP page of 100 of all, {among}", load, tally, at_once=1)
+    alive = await bench.see(
+        "HTTP alone", web.asking(port, lambda: "/healthz", token, tally, at_once=number), tally, at_once=number
+    )
+    compare(page, alive)
 
 
 async def live_(bench: Bench) -> None:
@@ -258,6 +282,7 @@ SUITE: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     "fleets": fleets,
     "onboarding": onboarding,
     "telemetry": telemetry,
+    "telemetry-query": telemetry_queries,
     "methods": calls,
     "live": live_,
     "http": http,
