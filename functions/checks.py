@@ -199,6 +199,39 @@ class StoreChecks:
         await store.replace("bad", half(1), expect=revision)
         assert (await _value(store, "bad")).version == 1
 
+    async def test_of_many_that_are_created_those_that_are_there_stay_and_are_told(self, store: Store[Half]) -> None:
+        """However many of either there are, and those that were removed before are created again."""
+        gone = await store.create("gone", half(0))
+        await store.remove("gone", expect=gone)
+        wanted = {f"D{number}": half(number) for number in range(1_200)} | {"gone": half(1)}
+        await store.create("D7", half(70))
+        assert await store.get_all(["D6", "D7", "gone"]) == {"D7": await store.get("D7")}
+
+        found = await store.create_all(wanted)
+        again = await store.create_all(wanted)
+
+        assert {key: kept.value.version for key, kept in found.items()} == {"D7": 70}
+        expected = {key: value.version for key, value in wanted.items()} | {"D7": 70}
+        assert {key: kept.value.version for key, kept in again.items()} == expected
+        assert {key: kept.value.version for key, kept in (await collect(store.entries())).items()} == expected
+        assert await store.get_all(wanted) == again
+        assert await store.create_all({}) == await store.get_all([]) == {}
+
+    async def test_many_that_are_created_twice_at_once_are_created_once(self, store: Store[Half]) -> None:
+        """Each by one of them, and the other is told so."""
+        wanted = {f"D{number}": half(number) for number in range(40)}
+
+        both = await asyncio.gather(*(store.create_all(wanted) for _ in range(2)))
+
+        assert sum(len(found) for found in both) == len(wanted)
+
+    async def test_of_many_a_value_that_is_too_large_keeps_out_all(self, store: Store[Half]) -> None:
+        """Nothing is written."""
+        with refused(Malformed):
+            await store.create_all({"D1": half(1), "D2": half(2, {"text": "x" * 300_000})})
+
+        assert await collect(store.entries()) == {}
+
     async def test_of_many_that_create_or_remove_a_key_one_succeeds(self, store: Store[Half]) -> None:
         """The others learn that they lost, also when the key was there before."""
         for _ in range(3):

@@ -126,6 +126,17 @@ class Store(Protocol[T]):
         """Keep a first value and give its revision. Raises Conflict if the key has one."""
         ...
 
+    async def create_all(self, values: Mapping[str, T]) -> dict[str, Kept[T]]:
+        """Keep a first value under each key that has none; give what the others have, which is left as it is.
+
+        In no order, and faster than one by one. When it raises, some may be kept.
+        """
+        ...
+
+    async def get_all(self, keys: Iterable[str]) -> dict[str, Kept[T]]:
+        """The values now kept under those of the keys that have one."""
+        ...
+
     async def replace(self, key: str, value: T, *, expect: int) -> int:
         """Write over revision ``expect`` and give the new one. Raises Conflict if another came first."""
         ...

@@ -11,7 +11,7 @@ costs a writer a lost race, never a lost write.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -19,6 +19,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from functions.adapters.batches import read_all, sequence_of
+from functions.adapters.bulk import can_batch, chunks, create_batch, each
 from functions.adapters.codec import Codec, Undecodable, check_key, shard_of
 from functions.adapters.durable import (
     EXPECTED_REVISION,
@@ -33,6 +34,7 @@ from functions.ports import Kept, Spoiled
 T = TypeVar("T")
 
 _DECODED_AT_ONCE = 8
+_BATCH_ATTEMPTS = 2
 _DELETE = {"KV-Operation": "DEL"}
 
 
@@ -46,13 +48,23 @@ class JetStreamStore(Generic[T]):
         shards: names of the buckets that share the keys, in their order.
         codec: how the values are kept.
         recent: where values are remembered for ``recall``; None where nobody recalls.
+        is_batched: whether the buckets take atomic batches.
     """
 
-    def __init__(self, client: Client, shards: Sequence[str], codec: Codec[T], recent: Recent[T] | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        shards: Sequence[str],
+        codec: Codec[T],
+        recent: Recent[T] | None = None,
+        *,
+        is_batched: bool = False,
+    ) -> None:
         self._client = client
         self._shards = tuple(shards)
         self._codec = codec
         self._recent = recent
+        self._is_batched = is_batched
 
     async def get(self, key: str) -> Kept[T] | None:
         """The value now kept, or None."""
@@ -78,6 +90,53 @@ class JetStreamStore(Generic[T]):
             if last is None or not is_removal(last):
                 raise
         return await self._keep(key, value, data, sequence_of(last))
+
+    async def create_all(self, values: Mapping[str, T]) -> dict[str, Kept[T]]:
+        """Keep a first value under each key that has none; give what the others have."""
+        data = {key: self._codec.encode(value) for key, value in values.items()}
+        shards: dict[str, list[str]] = {}
+        for key in values:
+            shards.setdefault(self._bucket(key), []).append(key)
+        found: dict[str, Kept[T]] = {}
+        for bucket, keys in shards.items():
+            for some in chunks(keys):
+                missing = await self._create_batch(bucket, {key: data[key] for key in some}, found)
+                await each(missing, lambda key: self._create_one(key, values[key], found))
+        return found
+
+    async def get_all(self, keys: Iterable[str]) -> dict[str, Kept[T]]:
+        """The values now kept under those of the keys that have one, many asked for at once."""
+        wanted = list(keys)
+        found = await each(wanted, self._named)
+        return {key: kept for key, kept in found if kept is not None}
+
+    async def _named(self, key: str) -> tuple[str, Kept[T] | None]:
+        return key, await self.get(key)
+
+    async def _create_batch(self, bucket: str, data: Mapping[str, bytes], found: dict[str, Kept[T]]) -> list[str]:
+        """Create what has no value in one step, and note what has; the keys of which that could not be done."""
+        missing = list(data)
+        if not self._is_batched or not can_batch(self._client):
+            return missing
+        for _ in range(_BATCH_ATTEMPTS):
+            if await create_batch(self._client, [(f"$KV.{bucket}.{key}", data[key]) for key in missing]):
+                return []
+            found |= await self.get_all(missing)
+            missing = [key for key in missing if key not in found]
+            if not missing:
+                return []
+        # Others write at the same time, or a key was removed and has the mark of that.
+        return missing
+
+    async def _create_one(self, key: str, value: T, found: dict[str, Kept[T]]) -> None:
+        try:
+            await self.create(key, value)
+        except Conflict:
+            kept = await self.get(key)
+            if kept is None:
+                # It was removed since: then somebody else is at it, who must not be taken for us.
+                raise
+            found[key] = kept
 
     async def replace(self, key: str, value: T, *, expect: int) -> int:
         """Write over revision ``expect`` and give the new one. Raises Conflict if another came first."""

@@ -110,6 +110,7 @@ _SETTINGS = (
     "discard",
     "allow_rollup_hdrs",
     "allow_direct",
+    "allow_atomic",
     "deny_delete",
     "deny_purge",
     "duplicate_window",
@@ -128,6 +129,7 @@ class Bucket:
         history: how many revisions of a key are kept.
         limit_bytes: largest value.
         recalled: whether a process remembers its last values, for ``Store.recall``.
+        batched: whether many keys are created at once, which a server does in one step if it can.
     """
 
     name: str
@@ -136,6 +138,7 @@ class Bucket:
     history: int = 1
     limit_bytes: int = DEFAULT_LIMIT_BYTES
     recalled: bool = False
+    batched: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -161,6 +164,7 @@ class Bucket:
                 discard=DiscardPolicy.NEW,
                 allow_rollup_hdrs=True,
                 deny_delete=True,
+                allow_atomic=self.batched or None,
                 **_common(self.name, self.shards, replicas),
             )
             for name in self.names
@@ -238,7 +242,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "claims": Bucket("hub-claims", Claim, recalled=True),
     "certificates": Bucket("hub-certificates", Certificate, shards=4),
     "claim_certificates": Bucket("hub-claim-certificates", ClaimCertificate),
-    "whitelist": Bucket("hub-whitelist", Whitelisted),
+    "whitelist": Bucket("hub-whitelist", Whitelisted, batched=True),
     "enrolment": Bucket("hub-enrolment", Enrolment),
     "settings": Bucket("hub-settings", ServerSettings),
     "revoked": Bucket("hub-revoked", Revoked),
@@ -278,8 +282,10 @@ class LayoutError(Exception):
 def open_stores(client: Client) -> dict[str, JetStreamStore[Any]]:
     """The Hub's stores on the server, by the names of its fields."""
     return {
-        field: JetStreamStore(client, bucket.names, bucket.codec(), Recent() if bucket.recalled else None)
-        for field, bucket in BUCKETS.items()
+        field: JetStreamStore(
+            client, one.names, one.codec(), Recent() if one.recalled else None, is_batched=one.batched
+        )
+        for field, one in BUCKETS.items()
     }
 
 

@@ -8,7 +8,7 @@ the fleet.
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -94,6 +94,22 @@ class TinyStore(Generic[T]):
     async def create(self, key: str, value: T) -> int:
         """Keep a first value and give its revision. Raises Conflict if the key has one."""
         return self.seed(key, value)
+
+    async def create_all(self, values: Mapping[str, T]) -> dict[str, Kept[T]]:
+        """Keep a first value under each key that has none; give what the others have."""
+        for value in values.values():
+            # All or none of them is fit to be kept.
+            self._codec.encode(value)
+        found = await self.get_all(values)
+        for key, value in values.items():
+            if key not in found:
+                self.seed(key, value)
+        return found
+
+    async def get_all(self, keys: Iterable[str]) -> dict[str, Kept[T]]:
+        """The values now kept under those of the keys that have one."""
+        found = {key: await self.get(key) for key in keys}
+        return {key: kept for key, kept in found.items() if kept is not None}
 
     def seed(self, key: str, value: T) -> int:
         """As ``create``, for where there is no event loop yet."""

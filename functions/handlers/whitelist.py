@@ -9,8 +9,7 @@ Subjects   devicehub.whitelist.create, .batch, .list,
 Writes     whitelist
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -29,17 +28,15 @@ from functions.contract.messages import (
 from functions.contract.whitelisting import report
 from functions.domain.audit import UNNAMED
 from functions.domain.enrolment import Whitelisted
-from functions.domain.faults import Conflict, Fault, Malformed, NotFound, Reason
+from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.inventory import parse_sorts
 from functions.domain.names import hardware_uuid
 from functions.domain.whitelist import SORTABLE, Line, Result, Verdict, Wanted, judge, line_of, select
 from functions.handlers.auditing import record
+from functions.handlers.issuing import lost_races_can_be_retried
 from functions.handlers.rewriting import amend, value_of
 from functions.ports import Call, Hub, Page
 
-# Reads or writes at once. One after the other, 10,000 durable writes of 0.5 ms
-# and more would take most of the time that the call has.
-_AT_ONCE = 64
 _ATTEMPTS = 5
 _DISABLED = "it is disabled"
 # Of a batch in the audit trail.
@@ -79,19 +76,14 @@ async def batch(call: Call[WhitelistBatch], hub: Hub) -> WhitelistReport:
     """
     judged = judge(line_of(number, cells) for number, cells in enumerate(call.body.lines, start=1))
 
-    async def look(line: Line) -> Verdict:
-        return _verdict(line, value_of(await hub.whitelist.get(hub.hasher.hash(line.uuid))))
-
-    async def add(line: Line) -> Verdict:
-        entry = _entry(line, hub)
-        try:
-            await hub.whitelist.create(entry.uuid_hash, entry)
-        except Conflict:
-            return _verdict(line, value_of(await hub.whitelist.get(entry.uuid_hash)), is_there=True)
-        return Verdict(line.number, Result.ADDED)
-
     dry_run = call.body.dry_run
-    verdicts = await _each(judged.good, look if dry_run else add)
+    entries = [_entry(line, hub) for line in judged.good]
+    wanted = {entry.uuid_hash: entry for entry in entries}
+    with lost_races_can_be_retried():
+        there = await (hub.whitelist.get_all(wanted) if dry_run else hub.whitelist.create_all(wanted))
+    verdicts = [
+        _verdict(line, value_of(there.get(entry.uuid_hash))) for line, entry in zip(judged.good, entries, strict=True)
+    ]
     told = report([*judged.others, *verdicts], dry_run=dry_run)
     if told.added and not dry_run:
         await _record_batch(call, judged.good, told, hub)
@@ -162,30 +154,10 @@ async def remove(call: Call[Nothing], hub: Hub) -> Done:
     raise Conflict(detail="The entry was used at every attempt to remove it. Try again in a moment.") from lost
 
 
-async def _each(lines: Sequence[Line], do: Callable[[Line], Awaitable[Verdict]]) -> list[Verdict]:
-    """Do the same for every line, so many at once; returns or raises when none is under way any more."""
-    left = iter(lines)
-
-    async def work() -> list[Verdict]:
-        try:
-            return [await do(line) for line in left]
-        except Fault:
-            # Nothing further is begun, by the others either.
-            for _ in left:
-                pass
-            raise
-
-    done = await asyncio.gather(*(work() for _ in range(min(_AT_ONCE, len(lines)))), return_exceptions=True)
-    for result in done:
-        if isinstance(result, BaseException):
-            raise result
-    return [verdict for result in done if isinstance(result, list) for verdict in result]
-
-
-def _verdict(line: Line, kept: Whitelisted | None, *, is_there: bool = False) -> Verdict:
-    if kept is None and not is_there:
+def _verdict(line: Line, kept: Whitelisted | None) -> Verdict:
+    if kept is None:
         return Verdict(line.number, Result.ADDED)
-    return Verdict(line.number, Result.PRESENT, _DISABLED if kept is not None and kept.disabled else "")
+    return Verdict(line.number, Result.PRESENT, _DISABLED if kept.disabled else "")
 
 
 async def _record_batch(call: Call[WhitelistBatch], lines: Sequence[Line], told: WhitelistReport, hub: Hub) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from nats.aio.client import Client
@@ -22,6 +22,7 @@ Connect = Callable[[str], Awaitable[Client]]
 
 HALVES = Bucket("halves", Half, shards=3, history=64)
 PLAIN = Bucket("plain", Half)
+BATCHED = Bucket("batched", Half, shards=2, history=64, batched=True)
 
 
 def open_store(client: Client, bucket: Bucket) -> JetStreamStore[Half]:
@@ -40,6 +41,30 @@ class TestOnAServer(StoreChecks):
     @pytest.fixture
     async def plain(self, prepared: Client) -> JetStreamStore[Half]:
         return open_store(prepared, PLAIN)
+
+
+class TestInBatches(StoreChecks):
+    """The same, where many keys are created in one step."""
+
+    @pytest.fixture
+    async def store(self, batched: Client) -> JetStreamStore[Half]:
+        return JetStreamStore(batched, BATCHED.names, BATCHED.codec(), is_batched=True)
+
+    @pytest.fixture
+    async def foreign(self, batched: Client) -> JetStreamStore[str]:
+        return JetStreamStore(batched, BATCHED.names, Codec(str))
+
+    @pytest.fixture
+    async def plain(self, batched: Client) -> JetStreamStore[Half]:
+        return open_store(batched, PLAIN)
+
+
+@pytest.fixture
+async def batched(admin: Client, functions: Client) -> Client:
+    # As a bucket that an earlier version made, to which batches are added.
+    await layout.prepare(admin, buckets=(replace(BATCHED, batched=False), PLAIN), streams=())
+    await layout.prepare(admin, buckets=(BATCHED, PLAIN), streams=())
+    return functions
 
 
 @pytest.fixture
@@ -244,3 +269,12 @@ async def test_what_was_read_or_written_here_is_recalled_for_one_write(prepared:
     await store.remove("D1", expect=moved)
     assert store.recall("D1") is None
     assert other.recall("D1") is None, "a store that remembers nothing recalls nothing"
+
+
+async def test_many_keys_are_created_in_a_few_steps(batched: Client) -> None:
+    store: JetStreamStore[Half] = JetStreamStore(batched, BATCHED.names, BATCHED.codec(), is_batched=True)
+    begun = batched.stats["in_msgs"]
+
+    assert await store.create_all({f"D{number}": half(number) for number in range(2_000)}) == {}
+
+    assert batched.stats["in_msgs"] - begun <= 6

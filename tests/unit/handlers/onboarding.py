@@ -1,7 +1,7 @@
 """What the tests of onboarding share: CSRs, calls, and stores that make calls meet or cut them short."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import cache
@@ -17,7 +17,7 @@ from functions.domain.audit import AuditEntry
 from functions.domain.certificates import Certificate
 from functions.domain.devices import Device
 from functions.domain.enrolment import ClaimCertificate, Enrolment
-from functions.domain.faults import Unavailable
+from functions.domain.faults import Conflict, Unavailable
 from functions.handlers import certificates, provisioning
 from functions.ports import Audit, Hub, Kept, Spoiled, Store
 from functions.testing import START, MemoryHub, call, collect, memory_hub
@@ -135,6 +135,21 @@ class Meddled:
         await self._meddler.after_write()
         self._remembered[key] = value, revision
         return revision
+
+    async def create_all(self, values: Mapping[str, Any]) -> dict[str, Kept[Any]]:
+        found = {}
+        for key, value in values.items():
+            try:
+                await self.create(key, value)
+            except Conflict:
+                kept = await self.get(key)
+                assert kept is not None
+                found[key] = kept
+        return found
+
+    async def get_all(self, keys: Iterable[str]) -> dict[str, Kept[Any]]:
+        await self._meddler.before_read()
+        return await self._store.get_all(keys)
 
     async def replace(self, key: str, value: Any, *, expect: int) -> int:
         self._remembered.pop(key, None)

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -62,6 +62,13 @@ class Meddled:
     async def create(self, key: str, value: Half) -> int:
         await self._before("write")
         return await self._store.create(key, value)
+
+    async def create_all(self, values: Mapping[str, Half]) -> dict[str, Kept[Half]]:
+        await self._before("write")
+        return await self._store.create_all(values)
+
+    async def get_all(self, keys: Iterable[str]) -> dict[str, Kept[Half]]:
+        return await self._store.get_all(keys)
 
     async def replace(self, key: str, value: Half, *, expect: int) -> int:
         await self._before("write")
