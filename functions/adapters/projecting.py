@@ -7,6 +7,7 @@ server would be a second word on the same thing.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -29,6 +30,8 @@ _FORGET_SECONDS = 600.0
 # Between two batches of a stream, for the next to be larger where messages come one by one.
 _GATHER_SECONDS = 0.1
 _FEW = 200
+
+_MILLISECONDS = re.compile("[0-9]{1,15}")
 
 log = structlog.get_logger("functions")
 
@@ -62,7 +65,9 @@ class Projector:
                 after = await self._known(name)
                 follower = BatchFollower(self._client, name, self._taking(name, kind), feed=LogFeed, after=after)
                 self._followers.append(follower)
-                self._tasks.append(asyncio.create_task(follower.run()))
+                task = asyncio.create_task(follower.run(), name=name)
+                task.add_done_callback(_tell)
+                self._tasks.append(task)
         self._tasks.append(asyncio.create_task(self._forget()))
 
     async def filled(self) -> None:
@@ -114,6 +119,12 @@ class Projector:
             await asyncio.sleep(_FORGET_SECONDS)
 
 
+def _tell(task: asyncio.Task[None]) -> None:
+    """Nobody waits for these tasks: without a word, telemetry would only seem to have ended."""
+    if not task.cancelled() and (problem := task.exception()) is not None:
+        log.error("stream is followed no longer", stream=task.get_name(), exc_info=problem, mend="restart the index")
+
+
 def sent_of(change: Change) -> Sent:
     """What a message of a stream says; its payload may be anything."""
     payload, headers = change.data or b"", change.headers or {}
@@ -126,7 +137,7 @@ def sent_of(change: Change) -> Sent:
     return Sent(
         device=device,
         sequence=change.revision,
-        hub_time=int(taken) if taken.isdecimal() else change.nanoseconds // 10**6,
+        hub_time=int(taken) if _MILLISECONDS.fullmatch(taken) else change.nanoseconds // 10**6,
         payload=payload,
         content=content,
         is_bytes=is_bytes,
