@@ -526,7 +526,7 @@ class Hub:
     flapping: Store[Flapping]  # device id
     restarts: Store[BrokerRestart]  # broker
     tokens: Store[Token]  # SHA-256 of the token's text
-    intents: Store[Intent]  # "00" to "63"
+    intents: Store[Intent]  # "00" to "255"
     alarms: Store[Alarm]  # alarm id
     marks: Store[Mark]  # what was done
     groups: Store[Group]  # group name

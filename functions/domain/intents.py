@@ -23,7 +23,7 @@ LEFT_AFTER = timedelta(seconds=10)
 
 
 # How many operations may be under way at once.
-PLACES = 64
+PLACES = 256
 
 
 class Operation(StrEnum):

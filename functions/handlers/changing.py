@@ -1,4 +1,4 @@
-"""The operation that gives a device a role, or takes it, together with whatever else its record shall say.
+"""The operation that changes what operators write into a device's record, a role among it.
 
 The role is reserved before the record says it and given free after the record
 no longer does, so at no time have two devices one role.
@@ -30,7 +30,8 @@ async def prepare(hub: Hub, key: str, intent: Intent) -> Intent:
 async def finish(hub: Hub, key: str, intent: Intent) -> None:
     """Write the record, then give free what it had."""
     assert intent.before is not None
+    assert intent.patch is not None
     await write_locked(hub, key, intent.device, partial(change, intent=intent))
-    for role in {intent.before.role, intent.patch.role if intent.patch is not None else None}:
+    for role in {intent.before.role, intent.patch.role} if intent.patch.role is not None else ():
         if role:
             await release_role(hub, role, intent.device)

@@ -1,7 +1,7 @@
 """Record functions: what operators change in the registry: labels and notes, retirement, and one device for another.
 
 Subjects   devicehub.registry.devices.<device>.update, .retire, .revoke, .swap
-Writes     devices, only over the revision it read; with a role, or more records than one, through ``intents``
+Writes     devices, through ``intents``
 Publishes  devicehub.devices.<old>.swapped, devicehub.broker.access.changed
 """
 
@@ -20,8 +20,7 @@ from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason, Unavailable
 from functions.domain.intents import Intent, Operation, admit_swap
 from functions.domain.names import DeviceId
-from functions.domain.records import RecordPatch, amend_record, changes, check_patch, expect_version
-from functions.handlers.auditing import record
+from functions.domain.records import RecordPatch, amend_record, check_patch, expect_version
 from functions.handlers.intents import perform, settled
 from functions.handlers.locking import BUSY
 from functions.handlers.names import check_role
@@ -69,16 +68,12 @@ async def change(
         if after is kept.value:
             return False
         try:
-            if after.role != kept.value.role:
-                if after.role is not None:
-                    # Also part of the operation; here a refusal leaves the record as it is, its version too.
-                    await check_role(hub, after.role, device)
-                intent = _intent(doer, device, hub, Operation.CHANGE)
-                await perform(hub, replace(intent, patch=patch, expects=kept.revision))
-            else:
-                await hub.devices.replace(device, after, expect=kept.revision)
-                before, now = changes(kept.value, after)
-                await record(hub, doer, "device.changed", device, before=before, after=now)
+            if after.role != kept.value.role and after.role is not None:
+                # Also part of the operation; here a refusal leaves the record as it is, its version too.
+                await check_role(hub, after.role, device)
+            # Also where one record is all that it changes, so that whoever finishes it writes it down.
+            intent = _intent(doer, device, hub, Operation.CHANGE)
+            await perform(hub, replace(intent, patch=patch, expects=kept.revision))
         except Conflict as conflict:
             if conflict.reason is not Reason.VERSION_CONFLICT:
                 raise

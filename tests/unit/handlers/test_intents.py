@@ -9,7 +9,7 @@ import pytest
 
 from functions.domain.devices import Device, Lifecycle
 from functions.domain.faults import Fault, Unavailable
-from functions.domain.intents import Intent, Operation
+from functions.domain.intents import PLACES, Intent, Operation
 from functions.handlers.intents import finish_intents
 from functions.ports import Hub
 from functions.runtime.addressing import holder_of
@@ -61,6 +61,7 @@ DEEDS: dict[str, Callable[[Hub], Awaitable[object]]] = {
     "retire": retire,
     "role": lambda hub: update(hub, OLD, role="attic", notes="moved up"),
     "no role": lambda hub: update(hub, OLD, role=None),
+    "labels": lambda hub: update(hub, OLD, notes="dry", tags={"floor": "2"}, groups=[]),
 }
 
 
@@ -222,8 +223,8 @@ def _same(found: dict[str, Any], *serials: str) -> dict[str, Any]:
 
 async def test_the_last_free_place_is_found() -> None:
     left = Intent(Operation.RETIRE, "other", START, "user:ben")
-    for free in range(0, 64, 8):
-        intents = {f"{place:02}": replace(left, key=f"{place:02}-k") for place in range(64) if place != free}
+    for free in range(0, PLACES, 40):
+        intents = {f"{place:02}": replace(left, key=f"{place:02}-k") for place in range(PLACES) if place != free}
         hub = memory_hub(devices={OLD: Device(OLD, START, START)}, intents=intents)
 
         assert (await update(hub, OLD, role="attic")).role == "attic"
@@ -231,7 +232,7 @@ async def test_the_last_free_place_is_found() -> None:
 
 async def test_where_every_place_is_taken_the_next_waits() -> None:
     left = Intent(Operation.RETIRE, "other", START, "user:ben")
-    intents = {f"{place:02}": replace(left, key=f"{place:02}-k") for place in range(64)}
+    intents = {f"{place:02}": replace(left, key=f"{place:02}-k") for place in range(PLACES)}
     hub = memory_hub(devices={OLD: Device(OLD, START, START)}, intents=intents)
 
     with pytest.raises(Unavailable, match="Too many operations"):
