@@ -19,7 +19,9 @@ from functions.domain.faults import Malformed, Reason
 from functions.domain.groups import Group
 from functions.domain.intents import Intent, Moved, Operation, Phase
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
+from functions.domain.methods import CallQueue, QueuedCall
 from functions.domain.order import Order
+from functions.domain.presence import BrokerRestart, Flapping
 from functions.domain.records import RecordPatch
 from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session, Takeover
@@ -64,6 +66,9 @@ EVERY_TYPE: tuple[Any, ...] = (
     Alarm("clock-skew", "the broker", Severity.WARNING, "By 3 s.", AT, AT, 2, 3, AT, "user:anna", AT),
     Token("dashboard", ("devices:read", "admin"), AT, AT, AT, None),
     Group("pumps", AT, AT, "model:P-200"),
+    CallQueue((QueuedCall("r1", "open", {"deep": [1, None]}, "user:anna", AT, AT, AT),)),
+    Flapping(AT),
+    BrokerRestart(AT),
 )  # fmt: skip
 
 
