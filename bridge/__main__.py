@@ -28,6 +28,7 @@ from bridge.broker.mosquitto import Files, Mosquitto
 from bridge.broker.sessions import Sessions
 from bridge.broker.sockets import peers
 from bridge.mqtt.delivery import Deliveries
+from bridge.mqtt.heard import Heard
 from bridge.mqtt.lanes import Lane, Login
 from bridge.mqtt.topics import Lane as Name
 from bridge.settings import Settings
@@ -75,6 +76,8 @@ class Process:
         self._names = names
         self._lanes: list[Lane] = []
         self._keeper: Keeper | None = None
+        self._admin: Mosquitto | None = None
+        self._heard = Heard(settings.broker)
         self._client: Client | None = None
         self._stop = asyncio.Event()
         self._status = 0
@@ -111,7 +114,14 @@ class Process:
                     await Deliveries(lane.session, self._settings.prefixes, lane.counters).start(functions)
                     tasks.create_task(self._keeper.run())
                 tasks.create_task(lane.run())
+            tasks.create_task(self._heard.tell(functions, self._reads_log))
             tasks.create_task(self._announce(client))
+
+    def _reads_log(self) -> bool | None:
+        """Whether the keeper knows who is connected; None where it runs in another process, or has not begun."""
+        if self._admin is None or self._keeper is None or not self._keeper.ready.is_set():
+            return None
+        return self._admin.log_is_there
 
     async def _connect(self) -> Client:
         return await bus.connect(
@@ -131,7 +141,7 @@ class Process:
         start, body = subject("broker", "bridges", "start"), BridgeName(bridge=bridge)
         epoch = await _until_there("functions", partial(functions.call, start, body, BridgeEpoch, caller=_SELF))
         login = Login(settings.address, settings.client_ids[name], settings.user, settings.password)
-        lane = Lane(name, login, settings.prefixes, functions, order=f"{bridge}/{epoch.epoch}/")
+        lane = Lane(name, login, settings.prefixes, functions, order=f"{bridge}/{epoch.epoch}/", heard=self._heard.note)
         if not functions.is_connected:
             lane.queues.hold("bus")
         return lane
@@ -139,7 +149,7 @@ class Process:
     def _make_keeper(self, lane: Lane, functions: bus.Bus) -> Keeper:
         settings = self._settings
         sessions, alarms = Sessions(settings.broker), Alarms(functions)
-        admin = Mosquitto(
+        admin = self._admin = Mosquitto(
             lane.session,
             sessions,
             prefixes=settings.prefixes,

@@ -19,6 +19,7 @@ from functions.adapters.clock import SystemClock
 from functions.adapters.downlink import NatsDownlink
 from functions.adapters.events import NatsEvents
 from functions.adapters.hasher import HmacHasher
+from functions.adapters.heard import BusHeard
 from functions.adapters.index import BucketIndex
 from functions.adapters.keeping import FileKeeping
 from functions.adapters.keyring import SecretKeyring
@@ -84,16 +85,16 @@ async def serve(settings: Settings) -> bool:
     index = BucketIndex(client, SystemClock(), settings.query_paths)
     register, roster = SqliteRegister(client), BucketRoster(client)
     whitelist, trails = BucketWhitelist(client), SqliteTrails(client, settings.index_dir)
-    downlink = NatsDownlink(client)
+    downlink, heard = NatsDownlink(client), BusHeard(client)
     telemetry = SqliteTelemetry(settings.telemetry_dir)
     projector = Projector(client, telemetry, settings.keeping, SystemClock())
-    hub = make_hub(settings, client, authority, index, register, whitelist, trails, roster, downlink, telemetry)
+    hub = make_hub(settings, client, authority, index, register, whitelist, trails, roster, downlink, heard, telemetry)
     if settings.role is Role.INDEX:
         await _start_index(index, whitelist, register, trails)
         await _start_telemetry(telemetry, projector)
     else:
-        await roster.start()
-        await downlink.start()
+        for one in (roster, downlink, heard):
+            await one.start()
     settle_memory()
     more = {"devices-methods-call": downlink.counts}
     runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"), more=more)
@@ -188,6 +189,7 @@ def make_hub(
     trails: SqliteTrails,
     roster: BucketRoster,
     downlink: NatsDownlink,
+    heard: BusHeard,
     telemetry: SqliteTelemetry,
 ) -> Hub:
     """The ports made real over one connection."""
@@ -201,6 +203,7 @@ def make_hub(
         events=NatsEvents(client),
         streams=JetStreamStreams(client),
         downlink=downlink,
+        heard=heard,
         audit=JetStreamAudit(client),
         trails=trails,
         telemetry=telemetry,

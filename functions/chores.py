@@ -8,7 +8,18 @@ import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
-from functions.handlers import ca, checks, intents, methods, presence, provisioning, renewing, revoking, suspending
+from functions.handlers import (
+    ca,
+    checks,
+    evidence,
+    intents,
+    methods,
+    presence,
+    provisioning,
+    renewing,
+    revoking,
+    suspending,
+)
 from functions.ports import Hub
 from functions.runtime.attempts import attempt
 
@@ -34,7 +45,7 @@ CHORES: Final[Sequence[Chore]] = (
 )
 _RENEWALS: Final[Sequence[Chore]] = (renewing.finish_renewals,)
 # A record that an operation has to itself is closed to others meanwhile, and there is mostly nothing to read.
-_QUICK_CHORES: Final[Sequence[Chore]] = (intents.finish_intents, presence.settle_presence)
+_QUICK_CHORES: Final[Sequence[Chore]] = (intents.finish_intents, presence.settle_presence, evidence.watch_evidence)
 
 
 def start_chores(hub: Hub) -> list[asyncio.Task[None]]:

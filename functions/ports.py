@@ -29,7 +29,7 @@ from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
-from functions.domain.presence import BrokerRestart, Flapping
+from functions.domain.presence import BrokerRestart, BrokerWord, Darkness, Doubt, Evidence, Flapping
 from functions.domain.query import Condition, Saved
 from functions.domain.register import CertificatesWanted, Entry
 from functions.domain.server_settings import ServerSettings
@@ -337,6 +337,22 @@ class Downlink(Protocol):
         ...
 
 
+class Heard(Protocol):
+    """When devices were heard of last, as their bridges tell; known since this process began, and never stored."""
+
+    def of(self, device: str) -> Evidence | None:
+        """What is known of a device; None for nothing."""
+        ...
+
+    def overdue(self) -> list[str]:
+        """The devices whose heartbeats came regularly, and of which nothing came for three times as long."""
+        ...
+
+    def brokers(self) -> dict[str, BrokerWord]:
+        """What is known of those who tell, by broker."""
+        ...
+
+
 class Audit(Protocol):
     """The audit trail, which only grows. Handlers write to it with ``functions.handlers.auditing.record``."""
 
@@ -497,6 +513,7 @@ class Hub:
     events: Events
     streams: Streams
     downlink: Downlink
+    heard: Heard
     audit: Audit
     trails: Trails
     telemetry: TelemetryStore
@@ -525,6 +542,8 @@ class Hub:
     queued: Store[CallQueue]  # device id
     flapping: Store[Flapping]  # device id
     restarts: Store[BrokerRestart]  # broker
+    dark: Store[Darkness]  # broker
+    doubts: Store[Doubt]  # device id
     tokens: Store[Token]  # SHA-256 of the token's text
     intents: Store[Intent]  # "00" to "255"
     alarms: Store[Alarm]  # alarm id

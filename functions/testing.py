@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ from functions.domain.enrolment import RENEWAL_GRACE
 from functions.domain.faults import Fault
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
+from functions.domain.presence import BrokerWord, Evidence
 from functions.domain.sessions import SessionMark
 from functions.ports import Authority, Call, Hub, Kept
 
@@ -142,6 +143,27 @@ def _echo(_: DeviceId, request: MethodRequest) -> MethodResponse:
     return MethodResponse(request_id=request.request_id, status=200, payload=request.payload)
 
 
+@dataclass
+class MemoryHeard:
+    """What was heard of devices, as a test says."""
+
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    silent: list[str] = field(default_factory=list)
+    words: dict[str, BrokerWord] = field(default_factory=dict)
+
+    def of(self, device: str) -> Evidence | None:
+        """What is known of a device."""
+        return self.evidence.get(device)
+
+    def overdue(self) -> list[str]:
+        """Those that are said to be silent."""
+        return list(self.silent)
+
+    def brokers(self) -> dict[str, BrokerWord]:
+        """What is known of brokers."""
+        return dict(self.words)
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryHub(Hub):
     """A hub whose clock can be set, and which keeps the events, messages and audit entries it was told."""
@@ -150,6 +172,7 @@ class MemoryHub(Hub):
     events: RecordingEvents
     streams: MemoryStreams
     downlink: MemoryDownlink
+    heard: MemoryHeard
     audit: TinyAudit
     telemetry: MemoryTelemetry
 
@@ -186,6 +209,7 @@ def memory_hub(
         events=RecordingEvents(),
         streams=MemoryStreams(),
         downlink=MemoryDownlink(),
+        heard=MemoryHeard(),
         audit=audit,
         trails=TinyTrails(audit),
         telemetry=MemoryTelemetry(),

@@ -77,6 +77,11 @@ class LogFile:
         self.has_gap = False
         self.is_large = False
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file to read."""
+        return self._file is not None and (self._path.exists() or self._aside.exists())
+
     def read(self) -> list[LogLine]:
         """The whole lines written since, in order; each is to be acknowledged when it is done with.
 

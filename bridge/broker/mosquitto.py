@@ -125,6 +125,11 @@ class Mosquitto:
         return self._log_file.is_large
 
     @property
+    def log_is_there(self) -> bool:
+        """Whether the log file is open and still where it was."""
+        return self._log_file.is_there
+
+    @property
     def log_has_gap(self) -> bool:
         """Whether there were lines that cannot be had any more."""
         return self._log_file.has_gap

@@ -125,6 +125,11 @@ class BrokerAdmin(Protocol):
         ...
 
     @property
+    def log_is_there(self) -> bool:
+        """Whether there is a log that is read."""
+        ...
+
+    @property
     def log_has_gap(self) -> bool:
         """Whether there were lines that cannot be had any more."""
         ...

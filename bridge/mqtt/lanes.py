@@ -7,7 +7,7 @@ import structlog
 
 from bridge.mqtt.counters import Counters
 from bridge.mqtt.ports import Functions, Listener
-from bridge.mqtt.queues import DEFAULT_BOUNDS, Bounds, Queues
+from bridge.mqtt.queues import DEFAULT_BOUNDS, Bounds, Hearer, Queues
 from bridge.mqtt.session import Incoming, Session
 from bridge.mqtt.topics import Lane as Name
 from bridge.mqtt.topics import Table
@@ -44,6 +44,7 @@ class Lane:
         functions: who answers.
         order: what a message's number is appended to: ``bridge/epoch/``.
         bounds: how much is taken on.
+        heard: is told of each message that is taken in.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Lane:
         *,
         order: str,
         bounds: Bounds = DEFAULT_BOUNDS,
+        heard: Hearer | None = None,
     ) -> None:
         self.name = name
         self._table = Table(prefixes, name)
@@ -70,7 +72,7 @@ class Lane:
             password=login.password,
             on_message=self._take,
         )
-        self.queues = Queues(self.session, functions, self._table, self, order=order, bounds=bounds)
+        self.queues = Queues(self.session, functions, self._table, self, order=order, bounds=bounds, heard=heard)
         self.subscribed = asyncio.Event()
 
     @property

@@ -43,7 +43,7 @@ from bridge.mqtt.counters import Counters
 from bridge.mqtt.ledger import Entry, Ledger
 from bridge.mqtt.ports import Broker, Functions, Identities
 from bridge.mqtt.session import Incoming
-from bridge.mqtt.topics import EXPIRY_SECONDS, Sender, Table, Target
+from bridge.mqtt.topics import EXPIRY_SECONDS, Row, Sender, Table, Target
 from functions.contract import subjects
 from functions.contract.faults import fault_body
 from functions.domain.callers import ANY_CLAIM, CLAIM, DEVICE, Caller
@@ -77,6 +77,8 @@ class Bounds:
 
 DEFAULT_BOUNDS = Bounds()
 
+Hearer = Callable[[Row, tuple[str, ...], bytes], None]
+
 
 @dataclass(slots=True)
 class _Queue:
@@ -95,6 +97,7 @@ class Queues:
         order: what a message's number is appended to: ``bridge/epoch/``.
         now: the time of day in UTC.
         bounds: how much is taken on.
+        heard: is told of each message that is taken in.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Queues:
         order: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         bounds: Bounds = DEFAULT_BOUNDS,
+        heard: Hearer | None = None,
     ) -> None:
         self._broker = broker
         self._functions = functions
@@ -115,6 +119,7 @@ class Queues:
         self._order = order
         self._now = now
         self._bounds = bounds
+        self._heard = heard
         self._loop = asyncio.get_running_loop()
         self._queues: dict[str, _Queue] = {}
         self._workers: set[asyncio.Task[None]] = set()
@@ -144,6 +149,8 @@ class Queues:
         if incoming.dup and self._is_known(incoming):
             return
         self.counters.received += 1
+        if self._heard is not None:
+            self._heard(target.row, target.names, incoming.payload)
         caller = self._caller(target)
         self._number += 1
         entry = Entry(incoming, target, caller, f"{self._order}{self._number}", secrets.token_hex(8), self._loop.time())

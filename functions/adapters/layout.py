@@ -74,7 +74,7 @@ from functions.domain.history import KEPT_REVISIONS
 from functions.domain.intents import Intent
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue
-from functions.domain.presence import BrokerRestart, Flapping
+from functions.domain.presence import BrokerRestart, Darkness, Doubt, Flapping
 from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
@@ -255,6 +255,8 @@ BUCKETS: Mapping[str, Bucket] = {
     "queued": Bucket("hub-queued", CallQueue),
     "flapping": Bucket("hub-flapping", Flapping),
     "restarts": Bucket("hub-restarts", BrokerRestart),
+    "dark": Bucket("hub-dark", Darkness),
+    "doubts": Bucket("hub-doubts", Doubt),
     "tokens": Bucket("hub-tokens", Token),
     "intents": Bucket("hub-intents", Intent),
     "alarms": Bucket("hub-alarms", Alarm),

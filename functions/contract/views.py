@@ -17,6 +17,7 @@ from functions.contract.messages import CertificateFact, CertificateView, Device
 from functions.domain.devices import Device
 from functions.domain.faults import Unavailable
 from functions.domain.inventory import status_of
+from functions.domain.presence import Evidence
 from functions.domain.register import Entry, state_of
 from functions.domain.sessions import Presence
 from functions.domain.traits import traits
@@ -76,6 +77,7 @@ def record_view(
     presence: Presence | None,
     certificate: CertificateFact | None,
     *,
+    heard: Evidence | None = None,
     reported: dict[str, Any],
     in_sync: bool,
     version: int,
@@ -88,8 +90,12 @@ def record_view(
         "metadata": own.metadata_from,
     }
     known = replace(device, model=own.model, firmware=own.firmware, metadata=own.metadata)
+    shown = dict(view(known, presence, certificate, in_sync=in_sync))
+    if heard is not None and heard.last is not None and presence is not None:
+        last = (heard.last, presence.at)
+        shown |= {"presence": {**_evidence(presence), **_times(heard)}, "last_seen": max(last)}
     return DeviceRecord(
-        **dict(view(known, presence, certificate, in_sync=in_sync)),
+        **shown,
         notes=device.notes,
         sources={name: source for name, source in sources.items() if source},
         replaces=device.replaces,
@@ -194,6 +200,10 @@ def split_page(page: bytes, name: bytes = b"devices") -> tuple[int, bytes]:
 
 def _joined(values: Iterable[object]) -> bytes:
     return _BORDER.join([orjson.dumps(value, None, orjson.OPT_UTC_Z) for value in values])
+
+
+def _times(heard: Evidence) -> dict[str, object]:
+    return {"messageAt": heard.message_at, "heartbeatAt": heard.heartbeat_at, "lastWillAt": heard.will_at}
 
 
 def _evidence(presence: Presence) -> dict[str, object]:

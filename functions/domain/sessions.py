@@ -82,8 +82,10 @@ class Presence:
 
     ``evidence`` is ``connected``, ``disconnected``, ``timeout``, ``replaced``,
     ``ended`` (by the hub) or ``broker-restart``. With ``unknown_since`` that
-    is what was last known, and nobody can tell what is now. ``turns`` are
-    when it came and went of late.
+    is what was last known, and nobody can tell what is now. Other evidence is
+    ``heartbeat`` (it came again, or stopped), ``message`` and ``last-will``;
+    then ``session_at`` is when the session began. ``turns`` are when it came
+    and went of late.
     """
 
     online: bool
@@ -91,6 +93,7 @@ class Presence:
     evidence: str
     address: str = ""
     unknown_since: datetime | None = None
+    session_at: datetime | None = None
     turns: tuple[datetime, ...] = field(default=(), compare=False)
 
 

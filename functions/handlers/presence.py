@@ -176,7 +176,7 @@ async def settle_presence(hub: Hub) -> None:
             continue
         async for device, kept in hub.presence.entries():
             if rules.lost(kept.value, restart.value):
-                await _tell(DeviceId(device), kept.value, hub)
+                await tell(DeviceId(device), kept.value, hub)
 
 
 async def _end(key: str, is_over: Callable[[Kept[Session]], bool], evidence: str, at: datetime, hub: Hub) -> None:
@@ -222,7 +222,7 @@ async def _come(session: Session, hub: Hub) -> None:
     if written.value != online:
         return
     if rules.is_news(written.before, written.value):
-        await _tell(device, written.value, hub)
+        await tell(device, written.value, hub)
     if record.value.lifecycle is Lifecycle.ACTIVE:
         await publish_open_delta(device, hub)
         await deliver_queued(device, hub)
@@ -242,10 +242,10 @@ async def _leave(session: Session, evidence: str, at: datetime, hub: Hub) -> Non
         lambda kept: rules.turned(kept, offline) if kept is None or rules.is_by(kept, session) else kept,
     )
     if written.changed and written.value == offline and rules.is_news(written.before, written.value):
-        await _tell(DeviceId(session.common_name), written.value, hub)
+        await tell(DeviceId(session.common_name), written.value, hub)
 
 
-async def _tell(device: DeviceId, presence: Presence, hub: Hub) -> None:
+async def tell(device: DeviceId, presence: Presence, hub: Hub) -> None:
     """Tell that a device came or went; of one that does so all the time, only that it does."""
     if not rules.is_flapping(presence):
         await _publish(device, presence, hub)

@@ -44,6 +44,7 @@ async def shown(hub: Hub, record: Kept[Device] | None, device: DeviceId) -> Devi
         record.value,
         value_of(presence),
         certificate,
+        heard=hub.heard.of(device),
         reported=shows,
         in_sync=desired is None or not delta(desired.value.doc, shows),
         version=record.revision,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tinydb import TinyDB
 
     from functions.contract.messages import Encoded, Message, MethodRequest, MethodResponse
+    from functions.domain.bundles import Site
     from functions.domain.names import DeviceId
     from functions.ports import Authority, Hub
     from functions.route import Route
@@ -149,6 +150,7 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.audit import AUDIT_TABLE, TinyAudit, TinyTrails
     from functions.adapters.clock import SystemClock
     from functions.adapters.hasher import HmacHasher
+    from functions.adapters.heard import NothingHeard
     from functions.adapters.index import open_index
     from functions.adapters.keyring import SecretKeyring
     from functions.adapters.layout import open_tables
@@ -156,8 +158,6 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.roster import TinyRoster
     from functions.adapters.telemetry import MemoryTelemetry
     from functions.adapters.whitelist_index import TinyWhitelist
-    from functions.contract.subjects import MQTT_PREFIX
-    from functions.domain.bundles import Site
     from functions.domain.enrolment import RENEWAL_GRACE
     from functions.ports import Hub
 
@@ -172,10 +172,11 @@ def _open_hub(state: Path | None) -> "Hub":
         authority=_open_authority(state),
         hasher=HmacHasher(secret),
         keyring=SecretKeyring(secret),
-        site=Site("localhost", 8883, MQTT_PREFIX),
+        site=_site(),
         events=shown,
         streams=shown,
         downlink=shown,
+        heard=NothingHeard(),
         audit=audit,
         trails=TinyTrails(audit),
         telemetry=MemoryTelemetry(),
@@ -185,6 +186,13 @@ def _open_hub(state: Path | None) -> "Hub":
         roster=TinyRoster(stores["devices"]),
         **stores,
     )
+
+
+def _site() -> "Site":
+    from functions.contract.subjects import MQTT_PREFIX
+    from functions.domain.bundles import Site
+
+    return Site("localhost", 8883, MQTT_PREFIX)
 
 
 def _in_memory() -> "TinyDB":

@@ -107,6 +107,7 @@ USERS: Mapping[str, Permissions] = {
             "broker.sessions.closed",
             "broker.sessions.list",
             "broker.restarted",
+            "broker.heard",
             "broker.bridges.start",
             "broker.certificate.sign",
             "broker.trust.taken",

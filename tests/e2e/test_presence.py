@@ -129,3 +129,42 @@ async def test_after_the_whole_hub_was_down_nobody_stays_online(own_hub: Running
     await until_(own_hub, goes.name, online=False)
     await until_(own_hub, stays.name, online=True)
     stays.stop()
+
+
+async def test_what_was_heard_of_a_device_is_told_with_its_times(hub: RunningHub, tmp_path: Path) -> None:
+    device = Device(hub, make_device(hub, tmp_path)).start()
+    await until_(hub, device.name, online=True)
+    device.send("heartbeat", {})
+    device.send("telemetry", {"n": 1})
+
+    async def heard() -> Any:
+        told = await presence(hub, device.name)
+        return told if told["heartbeatAt"] and told["messageAt"] else None
+
+    async def begun() -> bool:
+        return "messageAt" in await presence(hub, device.name)
+
+    await until(begun)
+    told = await until(heard)
+    device.stop()
+    assert told["lastWillAt"] is None
+    assert told["evidence"] == "connected"
+
+
+async def test_without_a_log_all_are_unknown_until_they_are_heard_of(own_hub: RunningHub, tmp_path: Path) -> None:
+    quiet, loud = (Device(own_hub, make_device(own_hub, tmp_path)).start() for _ in range(2))
+    for device in (quiet, loud):
+        await until_(own_hub, device.name, online=True)
+
+    async def status(name: str, wanted: str) -> bool:
+        return bool((await asyncio.to_thread(own_hub.json, "device", "show", name))["status"] == wanted)
+
+    (own_hub.data / "broker" / "broker.log").unlink()
+    for device in (quiet, loud):
+        await until(lambda name=device.name: status(name, "unknown"), seconds=60)  # type: ignore[misc]
+    loud.send("telemetry", {"n": 1})
+    await until(lambda: status(loud.name, "online"), seconds=60)
+    assert (await presence(own_hub, loud.name))["evidence"] == "message"
+    assert await status(quiet.name, "unknown")
+    quiet.stop()
+    loud.stop()

@@ -66,11 +66,34 @@ class PresenceChanged(Message):
     flapping: bool = False
 
 
-class BrokerChanged(Message):
-    """Event: a broker was restarted; so many sessions ended with it, of which none is told by itself."""
+class HeardFact(Message):
+    """When a device was heard of last, in milliseconds since 1970: by a message, a heartbeat, its last will."""
+
+    message: int | None = None
+    heartbeat: int | None = None
+    will: int | None = None
+
+
+class BrokerHeard(Message):
+    """Event, every five seconds: a bridge lives, and which devices it heard of since the last one.
+
+    ``reads_log`` says whether the broker's log tells it who comes and goes;
+    null where another process knows.
+    """
 
     broker: str
-    change: Literal["restarted"]
+    reads_log: bool | None
+    devices: dict[str, HeardFact]
+
+
+class BrokerChanged(Message):
+    """Event: a broker was restarted, or nobody can tell who is connected to it, or one can again.
+
+    It concerns so many devices, of which none is told by itself.
+    """
+
+    broker: str
+    change: Literal["restarted", "unknown", "known"]
     sessions: int
     timestamp: datetime
 

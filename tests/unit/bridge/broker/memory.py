@@ -209,6 +209,10 @@ class MemoryBroker:
         return False
 
     @property
+    def log_is_there(self) -> bool:
+        return True
+
+    @property
     def log_has_gap(self) -> bool:
         return self.log.has_gap
 
