@@ -8,10 +8,10 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from functions.contract.faults import CATALOGUE
-from functions.contract.messages import Follow, Followed, MethodAnswer, MethodCall
+from functions.contract.messages import Follow, Followed, MessageSend, MethodAnswer, MethodCall
 from functions.domain.faults import Fault, Reason, Unavailable
 from functions.domain.methods import MARGIN_SECONDS
-from gateway.calls import QUICK_SECONDS
+from gateway.calls import QUICK_SECONDS, SLOW_SECONDS
 from gateway.live.feed import Feed
 from gateway.live.listener import GAP, Listener
 from gateway.live.members import Members
@@ -143,9 +143,8 @@ class Conversation:
 
     async def _send(self, saying: SendMessage, told: dict[str, Any]) -> None:
         try:
-            await self._ask(
-                ("devices", saying.device_id, "messages", "send"), to_json({"payload": saying.payload}), QUICK_SECONDS
-            )
+            body = MessageSend(payload=saying.payload)
+            await self._ask(("devices", saying.device_id, "messages", "send"), body.encode(), SLOW_SECONDS)
         except Fault as fault:
             self._say(_refused(fault, told))
             return

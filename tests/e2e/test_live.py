@@ -12,6 +12,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from infra.node import known_paths
+from tests.e2e.devices import Device
 from tests.e2e.rig import Identity, RunningHub
 
 ALL = ("devices:read", "twins:read", "telemetry:read", "methods:call")
@@ -68,6 +69,27 @@ def test_what_a_device_says_reaches_who_subscribed(hub: RunningHub, tmp_path: Pa
     assert (told["events"]["data"]["eventType"], told["events"]["data"]["data"]) == ("door", {"open": True})
     assert told["twin"]["data"]["after"]["reported"]["doc"]["mode"] == "eco"
     assert token not in (known_paths(hub.data)[0].log("gateway")).read_text()
+
+
+def test_a_device_answers_a_call_and_is_sent_a_message(hub: RunningHub, tmp_path: Path) -> None:
+    device = Device(hub, device_of(hub, tmp_path))
+    device.methods = {"echo": lambda request: {"status": 200, "payload": request["payload"]}}
+    with talk(hub, make_token(hub)) as client:
+        client.ask(type="subscribe", topics=["status"], devices=[device.name])
+        device.start("methods/+/request", "messages/devicebound")
+        try:
+            assert client.hear()["data"]["online"] is True
+            called = client.ask(
+                type="callMethod", requestId="r1", deviceId=device.name, methodName="echo", payload={"n": 1}
+            )
+            sent = client.ask(type="sendMessage", messageId="m1", deviceId=device.name, payload={"hello": "you"})
+            topics = [device.messages.get(timeout=10) for _ in range(2)]
+        finally:
+            device.stop()
+
+    assert (called["requestId"], called["status"], called["payload"]) == ("r1", 200, {"n": 1})
+    assert sent == {"type": "messageResponse", "messageId": "m1", "success": True}
+    assert json.loads(topics[1][1]) == {"hello": "you"}
 
 
 def test_what_breaks_the_rules_of_the_protocol_closes_that_socket_alone(hub: RunningHub) -> None:

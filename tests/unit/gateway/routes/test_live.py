@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
-from functions.contract.messages import TokenRevoke
+from functions.contract.messages import MethodResponse, TokenRevoke
 from functions.contract.messages.base import Done
 from functions.domain.enrolment import Reservation
+from functions.domain.faults import NotFound, Reason
 from functions.domain.names import id_key
+from functions.domain.sessions import Presence
+from functions.testing import START
 from gateway.live import members
 from gateway.routes import live
 from gateway.settings import Bounds
@@ -318,3 +321,41 @@ async def test_a_method_of_a_device_that_is_offline_is_answered_at_once(rig: Rig
         404,
     )
     assert denied["code"] == "denied"
+
+
+async def test_calls_and_messages_are_answered_by_what_the_client_named_them(rig: Rig) -> None:
+    await rig.hub.presence.create("pump-0001", Presence(True, START, "connected"))
+    rig.hub.downlink.respond = lambda _, request: MethodResponse(request_id=request.request_id, status=500, payload=7)
+    async with talk(rig) as socket:
+        called = await socket.ask(type="callMethod", requestId="r1", deviceId="main-pump", methodName="reboot")
+        sent = await socket.ask(type="sendMessage", messageId="m1", deviceId="pump-0001", payload={"a": 1})
+        rig.hub.downlink.fault = NotFound(Reason.NOT_SUBSCRIBED)
+        refused = await socket.ask(type="sendMessage", messageId="m2", deviceId="pump-0001", payload=None)
+
+    assert called == {"type": "methodResponse", "requestId": "r1", "status": 500, "payload": 7, "message": None}
+    assert sent == {"type": "messageResponse", "messageId": "m1", "success": True}
+    assert (refused["messageId"], refused["code"]) == ("m2", "not_subscribed")
+
+
+async def test_a_client_waits_for_so_many_answers_and_no_more(rig: Rig) -> None:
+    await rig.hub.presence.create("pump-0001", Presence(True, START, "connected"))
+    begun, free = asyncio.Queue[None](), asyncio.Event()
+    passed = rig.bus.request
+
+    async def held(subject: str, *args: Any, **more: Any) -> bytes:
+        if subject.endswith(".call"):
+            begun.put_nowait(None)
+            await free.wait()
+        return await passed(subject, *args, **more)
+
+    rig.bus.request = held  # type: ignore[method-assign]
+    async with talk(rig) as socket:
+        for number in range(64):
+            await socket.say(type="callMethod", requestId=str(number), deviceId="pump-0001", methodName="reboot")
+            await begun.get()
+        refused = await socket.ask(type="callMethod", requestId="64", deviceId="pump-0001", methodName="reboot")
+        free.set()
+        answered = {(await socket.hear())["requestId"] for _ in range(64)}
+
+    assert (refused["requestId"], refused["code"]) == ("64", "rate_limited")
+    assert answered == {str(number) for number in range(64)}
