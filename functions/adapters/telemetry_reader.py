@@ -153,15 +153,22 @@ class TelemetryReader:
     def _walk(
         self, how: str, where: str, wanted: TelemetryWanted, devices: Sequence[int], *, device: int = ALL
     ) -> Iterator[tuple[Any, ...]]:
+        after = wanted.after
+        if after is not None:
+            # It follows from what is asked below, and is where to begin to read.
+            if wanted.oldest_first:
+                wanted = replace(wanted, begin=max(wanted.begin, after.at))
+            else:
+                wanted = replace(wanted, end=min(wanted.end, after.at + 1))
         values = self._values(wanted, devices) | {"device": device}
         order = "ASC" if wanted.oldest_first else "DESC"
-        if wanted.after is not None:
+        if after is not None:
             sign = ">" if wanted.oldest_first else "<"
             where += f" AND (at, device, place) {sign} (:after_at, :after_device, :after_place)"
             values |= {
-                "after_at": wanted.after.at,
-                "after_device": (self._numbers((wanted.after.device,)) or {}).get(wanted.after.device, ALL),
-                "after_place": wanted.after.place,
+                "after_at": after.at,
+                "after_device": (self._numbers((after.device,)) or {}).get(after.device, ALL),
+                "after_place": after.place,
             }
         by = f"at {order}, place {order}" if device else f"at {order}, device {order}, place {order}"
         yield from self._rows.execute(f"{_SELECT} {how} WHERE {where} ORDER BY {by}", values)
