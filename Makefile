@@ -11,6 +11,9 @@ bin := .venv/bin
 lock_options := --quiet --allow-unsafe --strip-extras --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
+# One process for the tests that start whole hubs and mostly wait, one for all others.
+two_at_once := -n 2 --dist loadgroup
+
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -25,13 +28,13 @@ dependencies:
 .PHONY: dependencies
 
 test: dependencies ## run every test except the long ones
-	@$(bin)/python -m pytest -m "not soak"
+	@$(bin)/python -m pytest -m "not soak" $(two_at_once)
 
 check: dependencies ## what CI runs: format, lint, types, layers, tests
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
 	@$(bin)/mypy
-	@$(bin)/python -m pytest -m "not soak"
+	@$(bin)/python -m pytest -m "not soak" $(two_at_once)
 
 bench: dependencies ## load a hub of its own and print its figures; BENCH="--only twins" narrows it
 	@$(bin)/python -m tests.bench $(BENCH)

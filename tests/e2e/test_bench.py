@@ -31,7 +31,7 @@ def test_a_short_run_writes_figures_beside_their_ceilings(tools: None, tmp_path:
         cwd=Path(__file__).resolve().parents[2],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

@@ -124,6 +124,7 @@ def test_a_deleted_claim_loses_its_session_its_role_and_the_next_one(
     assert client.get(f"{CLAIMS}/{name}/download").status_code == 409
 
 
+@pytest.mark.soak
 def test_a_window_ends_by_itself_and_with_it_the_serving(hub: RunningHub, client: httpx.Client, tmp_path: Path) -> None:
     claim = issue(client, tmp_path, new_name("line"))
     name = claim.name.removeprefix("claim-")
