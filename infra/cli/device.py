@@ -33,6 +33,7 @@ def create(
     from functions.contract.messages import DeviceCreate, Issued
     from infra.cli.bundles import Bundle, make_bundle, site_of
     from infra.cli.tables import moment
+    from infra.settings import Address
 
     site = site_of(data)
     subject = f"devicehub.registry.devices.{device}.create"
@@ -45,7 +46,7 @@ def create(
     )
     say(
         f"The device {device} is registered; its bundle is in {out}, valid until {moment(issued.expires_at)}.",
-        f"It connects to {site.mqtt_host}:{site.mqtt_port} with the client id {device}.",
+        f"It connects to {Address(site.mqtt_host, site.mqtt_port)} with the client id {device}.",
     )
 
 

@@ -98,6 +98,7 @@ def set_(
 
 def _show(view: "ServerView", *, as_json: bool) -> None:
     from infra.cli.tables import show_facts
+    from infra.settings import Address
 
     if as_json:
         say_json(plain(view))
@@ -105,8 +106,8 @@ def _show(view: "ServerView", *, as_json: bool) -> None:
     default = view.defaults
     show_facts(
         [
-            ("Devices are told to connect to", f"{view.mqtt_host}:{view.mqtt_port}"),
-            ("By default", f"{default.mqtt_host}:{default.mqtt_port}"),
+            ("Devices are told to connect to", str(Address(view.mqtt_host, view.mqtt_port))),
+            ("By default", str(Address(default.mqtt_host, default.mqtt_port))),
             ("Further names of the broker", ", ".join(view.hostnames) or "none"),
             ("A device's certificate is good for", f"{view.device_days} days (by default {default.device_days})"),
             ("A claim certificate", f"{view.claim_days} days (by default {default.claim_days})"),

@@ -157,7 +157,7 @@ class BrokerCertify(Request):
 
     csr_pem: Pem
     hostnames: Annotated[
-        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]], Field(min_length=1, max_length=100)
+        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,253}$")]], Field(min_length=1, max_length=200)
     ]
 
 
