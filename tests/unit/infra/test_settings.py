@@ -4,6 +4,7 @@ import pytest
 
 from functions.contract.environment import SettingsError
 from functions.domain.hosts import is_host
+from functions.domain.telemetry import DAY
 from infra.settings import INSTALLED_DATA, Address, Settings, default_data, parse_config
 
 
@@ -125,3 +126,13 @@ def test_names_and_addresses_are_hosts(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "a b", "-a", "a..b", "*.example", "192.168.1", "192.168.1.256", "a/b", "x" * 64])
 def test_anything_else_is_no_host(text: str) -> None:
     assert not is_host(text)
+
+
+def test_how_long_telemetry_is_kept_is_a_number_of_days() -> None:
+    kept = Settings.from_env({"HUB_TELEMETRY_DAYS": "7", "HUB_TELEMETRY_MIB": "64"}).keeping
+
+    assert (kept.telemetry, kept.events, kept.numbers) == (7 * DAY, 92 * DAY, 732 * DAY)
+    assert kept.most_bytes == 64 * 1024 * 1024
+    for name, wrong in (("HUB_TELEMETRY_DAYS", "0"), ("HUB_EVENTS_DAYS", "-1"), ("HUB_TELEMETRY_MIB", "8 GiB")):
+        with pytest.raises(SettingsError, match=name):
+            Settings.from_env({name: wrong})
