@@ -79,8 +79,8 @@ class Inventory:
         self._records: list[bytes] = []
         self._metadata: list[bytes] = []
         self._presences: list[bytes] = []
-        # Of those that report what they are.
-        self._told: dict[int, _Told] = {}
+        # Of those that report what they are, else None.
+        self._told: list[_Told | None] = []
         self._saved: dict[str, Saved] = {}
 
     def settle(self) -> Iterator[None]:
@@ -98,7 +98,7 @@ class Inventory:
         self._records[number] = record_values(device)
         if number not in self._listed:
             self._listed.add(number)
-        before = self._told.get(number)
+        before = self._told[number]
         # Devices of a kind have the same, which takes its memory once.
         model, firmware = sys.intern(device.model), sys.intern(device.firmware)
         told = _Told(model, firmware, to_json(device.metadata), "" if before is None else before.own)
@@ -221,7 +221,7 @@ class Inventory:
 
     def _put_own(self, number: int, own: str) -> None:
         """Take in what a device reports of what it is, over what its record says."""
-        told = self._told.get(number)
+        told = self._told[number]
         if own == ("" if told is None else told.own):
             return
         if told is None:
@@ -231,10 +231,7 @@ class Inventory:
         told = told._replace(own=sys.intern(own or "{}"))
         if number in self._listed:
             self._put_traits(number, told, from_json(told.metadata))
-        if own:
-            self._told[number] = told
-        else:
-            del self._told[number]
+        self._told[number] = told if own else None
 
     def _put_traits(self, number: int, told: _Told, metadata: dict[str, Any]) -> None:
         own = _own(told.own) if told.own else _NOTHING
@@ -305,12 +302,13 @@ class Inventory:
                 self._records.append(b"")
                 self._presences.append(b"")
                 self._metadata.append(_NO_METADATA)
+                self._told.append(None)
             self._columns.add(number, key)
         return number
 
     def _free_if_blank(self, key: str, number: int) -> None:
         """Take the number from a device of which nothing is known any more."""
-        if number not in self._listed and number not in self._told and self._columns.is_blank(number):
+        if number not in self._listed and self._told[number] is None and self._columns.is_blank(number):
             self._columns.drop(number)
             self._presences[number] = b""
             del self._numbers[key]
