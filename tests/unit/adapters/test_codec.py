@@ -21,7 +21,7 @@ from functions.domain.intents import Intent, Moved, Operation, Phase
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue, QueuedCall
 from functions.domain.order import Order
-from functions.domain.presence import BrokerRestart, Flapping
+from functions.domain.presence import BrokerRestart, Darkness, Doubt, Flapping
 from functions.domain.records import RecordPatch
 from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session, Takeover
@@ -69,6 +69,8 @@ EVERY_TYPE: tuple[Any, ...] = (
     CallQueue((QueuedCall("r1", "open", {"deep": [1, None]}, "user:anna", AT, AT, AT),)),
     Flapping(AT),
     BrokerRestart(AT),
+    Darkness(AT),
+    Doubt(AT),
 )  # fmt: skip
 
 
