@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import structlog
@@ -38,9 +39,10 @@ from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
 from functions.domain.faults import Fault, Unavailable
+from functions.jobs import Jobs
 from functions.plugins import PluginError, load_routes
 from functions.ports import Hub
-from functions.route import Role
+from functions.route import Role, Route
 from functions.routes import ROUTES
 from functions.runtime.serving import Runtime
 from functions.settings import Settings
@@ -100,7 +102,7 @@ async def serve(settings: Settings) -> bool:
     runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"), more=more)
     await runtime.start()
     log.info("serving", role=settings.role, routes=len(routes))
-    chores = start_chores(hub) if settings.role is Role.WORKER else start_watching(hub)
+    chores, jobs = _begin(hub, routes, settings.role)
     await stop.wait()
     for chore in chores:
         chore.cancel()
@@ -110,10 +112,21 @@ async def serve(settings: Settings) -> bool:
     log.info("draining")
     # Who waits for a device may wait longer than a supervisor does.
     asyncio.get_running_loop().call_later(_LAST_ANSWER_SECONDS, downlink.end)
+    if jobs is not None:
+        await jobs.stop()
     await projector.stop()
     await runtime.drain()
     await telemetry.close()
     return False
+
+
+def _begin(hub: Hub, routes: Sequence[Route], role: Role) -> tuple[list[asyncio.Task[None]], Jobs | None]:
+    """Begin with what a process of a role does of itself."""
+    if role is not Role.WORKER:
+        return start_watching(hub), None
+    jobs = Jobs(hub, routes)
+    jobs.start()
+    return start_chores(hub), jobs
 
 
 def _open_authority(settings: Settings) -> LocalAuthority:

@@ -13,6 +13,7 @@ from functions.handlers import (
     checks,
     evidence,
     intents,
+    job_places,
     methods,
     presence,
     provisioning,
@@ -27,6 +28,7 @@ _EVERY_SECONDS: Final = 60
 _QUICKLY_EVERY_SECONDS: Final = 5
 # They have days, and there may be as many as devices.
 _RENEWALS_EVERY_SECONDS: Final = 600
+_FORGETTING_EVERY_SECONDS: Final = 600
 
 Chore = Callable[[Hub], Awaitable[None]]
 
@@ -44,6 +46,7 @@ CHORES: Final[Sequence[Chore]] = (
     _catch_up_audit,
 )
 _RENEWALS: Final[Sequence[Chore]] = (renewing.finish_renewals,)
+_FORGETTING: Final[Sequence[Chore]] = (job_places.forget_jobs,)
 # A record that an operation has to itself is closed to others meanwhile, and there is mostly nothing to read.
 _QUICK_CHORES: Final[Sequence[Chore]] = (intents.finish_intents, presence.settle_presence, evidence.watch_evidence)
 
@@ -57,6 +60,7 @@ def start_chores(hub: Hub) -> list[asyncio.Task[None]]:
             do_chores(hub, _RENEWALS, min(_RENEWALS_EVERY_SECONDS, hub.renewal_grace.total_seconds() / 2))
         ),
         asyncio.create_task(do_chores(hub, _QUICK_CHORES, _QUICKLY_EVERY_SECONDS)),
+        asyncio.create_task(do_chores(hub, _FORGETTING, _FORGETTING_EVERY_SECONDS)),
     ]
 
 

@@ -25,6 +25,8 @@ from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reser
 from functions.domain.groups import Group
 from functions.domain.intents import Intent
 from functions.domain.inventory import Counts, DeviceQuery
+from functions.domain.jobs import Job, Part
+from functions.domain.jobs import Place as JobPlace
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue
 from functions.domain.names import DeviceId
@@ -51,7 +53,8 @@ class Call(Generic[T]):
     order; ``payload`` the body as it came, for recognising a repeat;
     ``origin`` from where the caller came, as the edge saw it (``cli``, ``mqtt``,
     ``nats``, ``hub``, ``http:192.0.2.7``); ``session`` which session a device's
-    message came in, where its bridge says so.
+    message came in, where its bridge says so; ``scopes`` what the token of an
+    application allows.
     """
 
     body: T
@@ -62,6 +65,7 @@ class Call(Generic[T]):
     payload: bytes = b""
     origin: str = "hub"
     session: SessionMark | None = None
+    scopes: tuple[str, ...] = ()
 
     @property
     def device(self) -> DeviceId:
@@ -546,6 +550,9 @@ class Hub:
     doubts: Store[Doubt]  # device id
     tokens: Store[Token]  # SHA-256 of the token's text
     intents: Store[Intent]  # "00" to "255"
+    jobs: Store[Job]  # job id
+    job_parts: Store[Part]  # job id, "-" and the number of the part
+    job_places: Store[JobPlace]  # "00" to "63"
     alarms: Store[Alarm]  # alarm id
     marks: Store[Mark]  # what was done
     groups: Store[Group]  # group name

@@ -13,6 +13,7 @@ from functions.handlers import (
     access,
     alarms,
     audit,
+    batches,
     bridges,
     broker,
     bundles,
@@ -26,6 +27,7 @@ from functions.handlers import (
     history,
     importing,
     inventory,
+    jobs,
     live,
     measurements,
     messages,
@@ -53,6 +55,9 @@ _READ, _WRITE, _TOLD = Scope.DEVICES_READ, Scope.DEVICES_WRITE, Scope.TELEMETRY_
 # bridge waits before it tries again (5 s).
 _QUICK = 2.0
 _SLOW = 4.0
+# Making a job over 100,000 devices is a thousand writes.
+_MAKING = 30.0
+_LIST_BYTES = 4 * 1024 * 1024
 
 ROUTES = (
     # Onboarding: what holders of a claim certificate may ask.
@@ -208,8 +213,44 @@ ROUTES = (
     ),
     Route("telemetry.report", measurements.report, m.TelemetryReport, _READERS, _SLOW, scope=_WRITE),
     Route("events.query", measurements.events, m.EventQuery, _READERS, _SLOW, role=Role.INDEX, scope=_TOLD),
+    # The same done to many devices. Those meant by a query are known to the index alone.
+    Route(
+        "jobs.create.methods",
+        batches.methods,
+        m.MethodJob,
+        _READERS,
+        _MAKING,
+        limit_bytes=_LIST_BYTES,
+        role=Role.INDEX,
+        scope=Scope.METHODS_CALL,
+    ),
+    Route(
+        "jobs.create.twins",
+        batches.twins,
+        m.TwinJob,
+        _READERS,
+        _MAKING,
+        limit_bytes=_LIST_BYTES,
+        role=Role.INDEX,
+        scope=Scope.TWINS_WRITE,
+    ),
+    Route(
+        "jobs.create.tags",
+        batches.tags,
+        m.TagJob,
+        _READERS,
+        _MAKING,
+        limit_bytes=_LIST_BYTES,
+        role=Role.INDEX,
+        scope=Scope.DEVICES_WRITE,
+    ),
+    Route("jobs.list", jobs.list_, m.JobQuery, _READERS, _SLOW, scope=_READ),
+    Route("jobs.*.get", jobs.read, m.JobItemQuery, _READERS, _SLOW, scope=_READ),
+    Route("jobs.*.cancel", jobs.cancel_, m.Nothing, _READERS, _QUICK, scope=_READ),
+    Route("jobs.*.retry", jobs.retry, m.Nothing, _READERS, _MAKING, scope=_READ),
     # Who may hear what devices say and do, as it happens.
     Route("live.status.follow", live.follow, m.Follow, _READERS, _QUICK, scope=_READ),
+    Route("live.jobs.follow", live.follow, m.Follow, _READERS, _QUICK, scope=_READ),
     Route("live.swap.follow", live.follow, m.Follow, _READERS, _QUICK, scope=_READ),
     Route("live.twin.follow", live.follow, m.Follow, _READERS, _QUICK, scope=Scope.TWINS_READ),
     Route("live.telemetry.follow", live.follow, m.Follow, _READERS, _QUICK, scope=Scope.TELEMETRY_READ),

@@ -235,11 +235,12 @@ def call(
     payload: bytes | None = None,
     origin: str = "test",
     session: SessionMark | None = None,
+    scopes: tuple[str, ...] = (),
 ) -> Call[B]:
     """A call as the runtime would hand it over; the payload is the body's JSON unless given."""
     if payload is None:
         payload = body.encode() if isinstance(body, Message) else body.model_dump_json().encode()
-    return Call(body, parse_caller(caller), "test-call", names, order, payload, origin, session)
+    return Call(body, parse_caller(caller), "test-call", names, order, payload, origin, session, scopes)
 
 
 @contextmanager

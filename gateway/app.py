@@ -32,6 +32,7 @@ from gateway.routes import (
     groups,
     history,
     hub,
+    jobs,
     live,
     methods,
     page,
@@ -54,6 +55,7 @@ _RESOURCES = (
     twins,
     history,
     methods,
+    jobs,
     certificates,
     ca,
     claims,
@@ -108,6 +110,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
     app.add_middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen})
     bounds = settings.bounds
     larger = {whitelist.BATCH: bounds.list_bytes, transfer.IMPORT: bounds.import_bytes}
+    larger |= dict.fromkeys(jobs.BATCHES, bounds.list_bytes)
     app.add_middleware(Edge, counters=counters, bounds=bounds, larger=larger, streamed=(transfer.IMPORT,))
     return app
 

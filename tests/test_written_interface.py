@@ -75,7 +75,13 @@ def test_the_page_names_what_differs_between_functions() -> None:
     open_to_others = [route.subject for route in ROUTES if not route.own]
     echoed = {route.subject: route.echo for route in ROUTES if route.echo}
 
-    assert larger == {"whitelist.batch": 1024 * 1024, "registry.import": 1024 * 1024}
+    assert larger == {
+        "whitelist.batch": 1024 * 1024,
+        "registry.import": 1024 * 1024,
+        "jobs.create.methods": 4 * 1024 * 1024,
+        "jobs.create.twins": 4 * 1024 * 1024,
+        "jobs.create.tags": 4 * 1024 * 1024,
+    }
     assert index == [
         "registry.query",
         "registry.ids",
@@ -91,6 +97,9 @@ def test_the_page_names_what_differs_between_functions() -> None:
         "telemetry.export",
         "telemetry.*.latest",
         "events.query",
+        "jobs.create.methods",
+        "jobs.create.twins",
+        "jobs.create.tags",
         "audit.query",
         "checks.list",
     ]

@@ -6,7 +6,8 @@ store                  shards    history  buckets
 desired, reported      8         80       ``hub-desired-0`` …, ``hub-reported-0`` …
 devices, presence,
 sessions,
-certificates           4         1        ``hub-devices-0`` …
+certificates,
+job_parts              4         1        ``hub-devices-0`` …
 the others             1         1        ``hub-names``, ``hub-claim-certificates``, …
 =====================  ========  =======  =============================================
 
@@ -72,6 +73,8 @@ from functions.domain.faults import Unavailable
 from functions.domain.groups import Group
 from functions.domain.history import KEPT_REVISIONS
 from functions.domain.intents import Intent
+from functions.domain.jobs import Job, Part
+from functions.domain.jobs import Place as JobPlace
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue
 from functions.domain.presence import BrokerRestart, Darkness, Doubt, Flapping
@@ -259,6 +262,10 @@ BUCKETS: Mapping[str, Bucket] = {
     "doubts": Bucket("hub-doubts", Doubt),
     "tokens": Bucket("hub-tokens", Token),
     "intents": Bucket("hub-intents", Intent),
+    "jobs": Bucket("hub-jobs", Job),
+    # A hundred answers of a method, each as long as may be.
+    "job_parts": Bucket("hub-job-parts", Part, shards=4, limit_bytes=512 * 1024),
+    "job_places": Bucket("hub-job-places", JobPlace),
     "alarms": Bucket("hub-alarms", Alarm),
     "marks": Bucket("hub-marks", Mark),
     "groups": Bucket("hub-groups", Group),

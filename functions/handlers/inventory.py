@@ -48,7 +48,7 @@ async def query(call: Call[RegistryQuery], hub: Hub) -> Encoded[DevicePage]:
     asked = call.body
     page = await hub.index.query(
         DeviceQuery(
-            where=_condition(asked, hub.index.paths),
+            where=condition_of(asked, hub.index.paths),
             sorts=parse_sorts(asked.sort, sortable(hub.index.paths)),
             limit=asked.limit,
             offset=asked.offset,
@@ -64,7 +64,7 @@ async def ids(call: Call[IdQuery], hub: Hub) -> IdPage:
     Raises:
         Malformed: as for ``query``.
     """
-    where, limit = _condition(call.body, hub.index.paths), call.body.limit
+    where, limit = condition_of(call.body, hub.index.paths), call.body.limit
     found = await hub.index.ids(where, after=call.body.after, limit=limit)
     return IdPage(devices=found, next=found[-1] if len(found) == limit else None)
 
@@ -75,7 +75,7 @@ async def facets(call: Call[FacetQuery], hub: Hub) -> Facets:
     Raises:
         Malformed: as for ``query``.
     """
-    where = _condition(call.body, hub.index.paths)
+    where = condition_of(call.body, hub.index.paths)
     counts = await hub.index.count(where, drifted_for=timedelta(), most=_MOST_FACETS)
     return Facets(
         total=counts.total,
@@ -110,8 +110,12 @@ async def _by_id(written: Written, hub: Hub) -> Written:
     return written if reserved is None or reserved.role is None else replace(written, device=reserved.device)
 
 
-def _condition(asked: DeviceFilter, paths: tuple[str, ...]) -> Condition:
-    """What the query and the other parameters say together."""
+def condition_of(asked: DeviceFilter, paths: tuple[str, ...]) -> Condition:
+    """What the query and the other parameters say together.
+
+    Raises:
+        Malformed: the query cannot be read, or a tag has no key.
+    """
     return All((_parse(asked.q, paths=paths), *_parameters(asked)))
 
 

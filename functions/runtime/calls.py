@@ -69,7 +69,7 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
         values = parse(route, payload)
         told = echo(route, values)
         order, origin, session = order_of(headers), origin_of(headers, caller), session_of(headers, caller)
-        call = Call(decode(route, values), caller, call_id, names, order, payload, origin, session)
+        call = Call(decode(route, values), caller, call_id, names, order, payload, origin, session, scopes_of(headers))
         remaining = deadline_of(headers, arrived, route.within) - arrived
         if remaining <= 0:
             raise Unavailable(Reason.TIMEOUT)

@@ -85,7 +85,7 @@ class Feed:
             return False
         devices = self._devices.get(listener)
         for one in found:
-            if one.topic in listener.topics and (devices is None or one.device in devices):
+            if one.topic in listener.topics and (devices is None or one.device is None or one.device in devices):
                 listener.offer(one.frame)
         return True
 
@@ -106,8 +106,9 @@ class Feed:
             except (ValueError, KeyError, IndexError) as problem:
                 log.error("unreadable message", subject=message.subject, problem=repr(problem))
                 return
+            whose = "" if device is None else f'"deviceId":"{device}",'
             seq = self._recent.number()
-            frame = f'{{"type":"message","topic":"{topic.name}","deviceId":"{device}",{more}"data":{data},"seq":{seq}}}'
+            frame = f'{{"type":"message","topic":"{topic.name}",{whose}{more}"data":{data},"seq":{seq}}}'
             self._recent.keep(Sent(seq, topic.name, device, frame))
             for listener in self._listeners(device):
                 if topic.name in listener.topics:
@@ -115,7 +116,9 @@ class Feed:
 
         return heard
 
-    def _listeners(self, device: str) -> Iterable[Listener]:
+    def _listeners(self, device: str | None) -> Iterable[Listener]:
+        if device is None:
+            return tuple(self._devices)
         of_device = self._by_device.get(device)
         return self._all if of_device is None else (*self._all, *of_device)
 

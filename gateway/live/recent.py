@@ -19,7 +19,7 @@ class Sent(NamedTuple):
 
     seq: int
     topic: str
-    device: str
+    device: str | None
     frame: str
 
 

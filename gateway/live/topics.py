@@ -13,9 +13,9 @@ from functions.contract.subjects import DEVICE_TIME, ROOT, TIME, TYPE
 
 
 class Told(NamedTuple):
-    """What clients get of a message: the device, its data and further members of the frame, both as JSON."""
+    """What clients get of a message: the device (None for what is of none), its data and more of the frame, as JSON."""
 
-    device: str
+    device: str | None
     data: str
     more: str = ""
 
@@ -38,6 +38,11 @@ class Topic:
 def _as_it_is(message: Msg) -> Told:
     """An event of the hub: it is JSON of the hub's own making, and names its device in its subject."""
     return Told(_token(message, 2), message.data.decode())
+
+
+def _of_no_device(message: Msg) -> Told:
+    """An event of the hub that is about no device in particular."""
+    return Told(None, message.data.decode())
 
 
 def _measured(message: Msg) -> Told:
@@ -78,6 +83,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
         Topic("status", (f"{ROOT}.devices.*.presence",), _as_it_is),
         Topic("twin", (f"{ROOT}.devices.*.twin.update.documents",), _as_it_is),
         Topic("swap", (f"{ROOT}.devices.*.swapped",), _as_it_is),
+        Topic("jobs", (f"{ROOT}.jobs.*.progress",), _of_no_device),
         Topic("telemetry", (f"{ROOT}.stored.telemetry.>",), _measured),
         Topic("events", (f"{ROOT}.stored.events.>",), _happened),
     )

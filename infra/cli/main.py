@@ -19,6 +19,7 @@ from infra.cli import (
     functions,
     group,
     invoke,
+    job,
     message,
     method,
     settings,
@@ -55,6 +56,7 @@ app.add_typer(group.app, name="group")
 app.command(epilog="Example: devicehub stats --out-of-sync 3600 --json")(group.stats)
 app.add_typer(twin.app, name="twin")
 app.add_typer(method.app, name="method")
+app.add_typer(job.app, name="job")
 app.add_typer(message.app, name="message")
 app.add_typer(telemetry.app, name="telemetry")
 app.command(epilog="Example: devicehub events pump-0007 --type overheated --since 2026-11-01")(telemetry.events)

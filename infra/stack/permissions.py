@@ -66,6 +66,12 @@ _STAFF = (
     "checks.list",
     "alarms.*.ack",
     "bridge.*.counters",
+    # Leaf by leaf: beside them stands what the functions tell of jobs.
+    "jobs.create.*",
+    "jobs.list",
+    "jobs.*.get",
+    "jobs.*.cancel",
+    "jobs.*.retry",
 )
 
 
@@ -93,6 +99,7 @@ USERS: Mapping[str, Permissions] = {
                 "broker.changed",
                 "audit.recorded",
                 "alarms.changed",
+                "jobs.*.progress",
                 "onboarding.*",
             ),
         ),
@@ -130,6 +137,7 @@ USERS: Mapping[str, Permissions] = {
                 "devices.*.twin.update.reached",
                 "devices.*.presence",
                 "devices.*.swapped",
+                "jobs.*.progress",
                 # What devices said, as soon as it is durable.
                 "stored.telemetry.>",
                 "stored.events.>",

@@ -130,6 +130,18 @@ from functions.contract.messages.inventory import (
     IdQuery,
     RegistryQuery,
 )
+from functions.contract.messages.jobs import (
+    JobDetail,
+    JobItem,
+    JobItemQuery,
+    JobPage,
+    JobProgress,
+    JobQuery,
+    JobView,
+    MethodJob,
+    TagJob,
+    TwinJob,
+)
 from functions.contract.messages.live import Follow, Followed
 from functions.contract.messages.methods import (
     MessageSend,
