@@ -18,6 +18,7 @@ from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reser
 from functions.domain.faults import Malformed, Reason
 from functions.domain.groups import Group
 from functions.domain.intents import Intent, Moved, Operation, Phase
+from functions.domain.jobs import Asker, Item, ItemState, Job, JobKind, JobState, Part, Place, Tally
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue, QueuedCall
 from functions.domain.order import Order
@@ -69,6 +70,10 @@ EVERY_TYPE: tuple[Any, ...] = (
     CallQueue((QueuedCall("r1", "open", {"deep": [1, None]}, "user:anna", AT, AT, AT),)),
     Flapping(AT),
     BrokerRestart(AT),
+    Job("0a-01", JobKind.METHODS, {"payload": {"x": [1, None]}, "timeout": 30.0}, 250, Asker("app:a", "c", "cli", ("s",)),
+        AT, "reboot", 0.5, "0a-00", JobState.CANCELLING, Tally(1, 2, 3), AT, "user:anna", "ab", AT),
+    Part((Item("gate"), Item("gate", ItemState.FAILED, "timeout", "Tür", 500, {"x": [None, 1.5]}, True, AT))),
+    Place("0a-01", 3),
     Darkness(AT),
     Doubt(AT),
 )  # fmt: skip
