@@ -70,7 +70,7 @@ EVERY_TYPE: tuple[Any, ...] = (
     CallQueue((QueuedCall("r1", "open", {"deep": [1, None]}, "user:anna", AT, AT, AT),)),
     Flapping(AT),
     BrokerRestart(AT),
-    Job("0a-01", JobKind.METHODS, {"payload": {"x": [1, None]}, "timeout": 30.0}, 250, Asker("app:a", "c", "cli", ("s",)),
+    Job("0a-01", JobKind.METHODS, {"payload": {"x": [1, None]}, "timeout": 30.0}, 250, Asker("app:a", "c", "x", ("s",)),
         AT, "reboot", 0.5, "0a-00", JobState.CANCELLING, Tally(1, 2, 3), AT, "user:anna", "ab", AT),
     Part((Item("gate"), Item("gate", ItemState.FAILED, "timeout", "Tür", 500, {"x": [None, 1.5]}, True, AT))),
     Place("0a-01", 3),
