@@ -31,6 +31,11 @@ FOR_INTEGRATIONS = (
     f"{ROOT}.certificates.query",
     f"{ROOT}.certificates.*.get",
     f"{ROOT}.certificates.*.revoke",
+    f"{ROOT}.jobs.create.*",
+    f"{ROOT}.jobs.list",
+    f"{ROOT}.jobs.*.get",
+    f"{ROOT}.jobs.*.cancel",
+    f"{ROOT}.jobs.*.retry",
 )
 
 
