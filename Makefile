@@ -11,9 +11,6 @@ bin := .venv/bin
 lock_options := --quiet --allow-unsafe --strip-extras --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
-# One process for the tests that start whole hubs and mostly wait, one for all others.
-two_at_once := -n 2 --dist loadgroup
-
 help: ## say what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -28,13 +25,22 @@ dependencies:
 .PHONY: dependencies
 
 test: dependencies ## run every test except the long ones
-	@$(bin)/python -m pytest -m "not soak" $(two_at_once)
+	@echo "Running the tests that start whole hubs beside all others; each half tells how it went when it has ended."
+	@$(both_at_once)
 
 check: dependencies ## what CI runs: format, lint, types, layers, tests
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
 	@$(bin)/mypy
-	@$(bin)/python -m pytest -m "not soak" $(two_at_once)
+	@$(both_at_once)
+
+# Those that start whole hubs mostly wait; beside them run all others.
+both_at_once := +$(MAKE) --no-print-directory --keep-going --output-sync=target --jobs=2 test-hubs test-others
+.PHONY: test-hubs test-others
+test-hubs:
+	@$(bin)/python -m pytest -m "not soak" tests/e2e
+test-others:
+	@$(bin)/python -m pytest -m "not soak" --ignore=tests/e2e
 
 bench: dependencies ## load a hub of its own and print its figures; BENCH="--only twins" narrows it
 	@$(bin)/python -m tests.bench $(BENCH)
