@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.bench import ceilings, fleet, inventory, live, loads, methods, web
+from tests.bench import batches, ceilings, fleet, inventory, live, loads, methods, web
 from tests.bench import telemetry as measured
 from tests.bench.measure import Pace, Result, Tally, measure, plain
 from tests.bench.stage import Stage
@@ -179,6 +179,16 @@ async def live_(bench: Bench) -> None:
     bench.add(plain("WebSockets add, p99", [told.p99 - bus.p99], " ms"))
 
 
+async def jobs(bench: Bench) -> None:
+    """A wish for every device of a fleet, in jobs, beside durable puts: two a device, of its twin and of the trail."""
+    stage, size, tally = bench.stage, bench.sizes.fleets[-1], Tally()
+    await fleet.fill(stage, size)
+    number = bench.sizes.callers
+    done = await bench.see(f"job, {size:,} devices", batches.wishing(stage, tally), tally, at_once=1)
+    puts = await bench.see("durable put", ceilings.durable_puts(stage, tally, at_once=number), tally, at_once=number)
+    compare(done, puts)
+
+
 async def http(bench: Bench) -> None:
     """Twin GET and PATCH, and pages of devices, over HTTP, at several sizes of the fleet."""
     stage, number, tally = bench.stage, bench.sizes.callers, Tally()
@@ -285,6 +295,7 @@ SUITE: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     "telemetry-query": telemetry_queries,
     "methods": calls,
     "live": live_,
+    "jobs": jobs,
     "http": http,
     "inventory": queries,
 }

@@ -226,7 +226,12 @@ class Listener:
 
     def close(self) -> None:
         self._process.terminate()
-        self._process.wait(10)
+        try:
+            self._process.wait(2)
+        except subprocess.TimeoutExpired:
+            # Told to end in the moment in which it ends by itself, it may wait for itself for ever.
+            self._process.kill()
+            self._process.wait()
         self._lines.close()
 
 

@@ -19,6 +19,7 @@ import pytest
 
 from infra.node import known_paths
 from infra.stack import leftovers
+from infra.stack.interrupts import STOPPING
 from infra.stack.programs import Programs
 from infra.stack.starting import stop
 from tests.integration.infra.conftest import free_port
@@ -64,7 +65,9 @@ class Hub:
 
     def begin(self, *words: str, stdout: int | None = None, stderr: int | None = None) -> "subprocess.Popen[str]":
         """A command that goes on; ended with the hub if it has not."""
-        process = subprocess.Popen([COMMAND, *words], env=self.environ, stdout=stdout, stderr=stderr, text=True)
+        process = subprocess.Popen(
+            [COMMAND, *words], env=self.environ, stdout=stdout, stderr=stderr, text=True, preexec_fn=_heed_signals
+        )
         self._begun.append(process)
         return process
 
@@ -85,6 +88,12 @@ class Hub:
                 process.kill()
         stop(known_paths(self.data)[0])
         assert self.processes == []
+
+
+def _heed_signals() -> None:
+    """As from a terminal, also where the tests run in the background and ignore some."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_DFL)
 
 
 Maker = Callable[..., Hub]
