@@ -50,10 +50,6 @@ class Feed:
         """The number of the last message."""
         return self._recent.last
 
-    def __len__(self) -> int:
-        """How many listen."""
-        return len(self._devices)
-
     async def listen(self, listener: Listener, topics: frozenset[str], devices: frozenset[str] | None) -> None:
         """Hand topics to a listener from now on, instead of those before.
 
