@@ -88,7 +88,7 @@ def status(as_json: AsJson = False, data: Data = None) -> None:
     directory = data_directory(data)
     found = asyncio.run(report(directory))
     if as_json:
-        say_json(_facts(directory, found))
+        say_json(_facts(directory, found, _devices_connect_to(directory, found)))
     elif found is None:
         say(f"No hub is running in {directory}. 'devicehub up' starts one.")
     else:
@@ -104,7 +104,20 @@ def status(as_json: AsJson = False, data: Data = None) -> None:
         raise typer.Exit(FAILED)
 
 
-def _facts(data: Path, found: "Report | None") -> dict[str, Any]:
+def _devices_connect_to(data: Path, found: "Report | None") -> str | None:
+    """Where bundles tell devices to connect; only a hub that is ready knows whether it was told otherwise since."""
+    from infra.cli.bundles import site_of
+    from infra.settings import Address
+
+    if found is None:
+        return None
+    if not found.is_ready:
+        return f"mqtts://{Address(found.node.mqtt_host, found.node.mqtt_port)}"
+    site = site_of(data)
+    return f"mqtts://{Address(site.mqtt_host, site.mqtt_port)}"
+
+
+def _facts(data: Path, found: "Report | None", mqtt: str | None) -> dict[str, Any]:
     """What ``status`` tells a script."""
     if found is None:
         where = {"mqtt": None, "http": None, "nats": None}
@@ -113,7 +126,7 @@ def _facts(data: Path, found: "Report | None") -> dict[str, Any]:
         "running": True,
         "ready": found.is_ready,
         "data": str(data),
-        "mqtt": f"mqtts://{found.node.mqtt_host}:{found.node.mqtt_port}",
+        "mqtt": mqtt,
         "http": found.node.http_url or None,
         "nats": found.node.nats_url,
         "parts": [

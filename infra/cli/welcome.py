@@ -11,10 +11,11 @@ from pathlib import Path
 from functions.contract.messages import BundleView, ClaimIssue, ClaimNamed, ClaimView
 from functions.domain.bundles import CONFIG
 from functions.domain.faults import Conflict
-from infra.cli.bundles import write_bundle
+from infra.cli.bundles import site_of, write_bundle
 from infra.cli.connection import ask, data_directory
 from infra.cli.console import say
 from infra.node import write_node
+from infra.settings import Address
 from infra.stack.plan import Plan
 
 _FIRST_CLAIM = "default"
@@ -37,13 +38,14 @@ def make_first_claim(plan: Plan) -> None:
 def greet(plan: Plan) -> None:
     """Say where everything is and what to do next, in words that can be copied."""
     node, paths = plan.node, plan.paths
+    site = site_of(paths.data)
     command = _own_command()
     known = data_directory(None) == paths.data
     data = "" if known else f" --data {shlex.quote(str(paths.data))}"
     say(
         "Device Hub is ready.",
         "",
-        f"  Devices connect to   mqtts://{node.mqtt_host}:{node.mqtt_port}  (mutual TLS)",
+        f"  Devices connect to   mqtts://{Address(site.mqtt_host, site.mqtt_port)}  (mutual TLS)",
         f"  Programs ask         {node.http_url}  (HTTP, with an API token)",
         f"  The bus is at        {node.nats_url}",
         f"  Everything is in     {paths.data}",

@@ -54,6 +54,7 @@ def test_a_running_hub_is_given_another_name_while_its_devices_stay(own_hub: Run
     assert (view["mqttHost"], view["hostnames"], view["deviceDays"]) == ("hub.example.com", ["10.1.2.3"], 30)
     wait_for(lambda: names(hub) == {"localhost", "127.0.0.1", "hub.example.com", "10.1.2.3"}, seconds=5)
     assert trusts(hub, before.ca, "hub.example.com")
+    assert hub.json("status")["mqtt"] == f"mqtts://hub.example.com:{hub.mqtt_port}"
     after = hub.device("pump-0002", tmp_path / "after")
     config = json.loads((tmp_path / "after" / "config.json").read_text())
     assert (config["host"], config["port"]) == ("hub.example.com", hub.mqtt_port)
@@ -65,7 +66,8 @@ def test_a_running_hub_is_given_another_name_while_its_devices_stay(own_hub: Run
 
     serial = shown(hub).serial_number
     hub.down()
-    hub.up()
+    greeting = hub.cli("up", "--detach", timeout=90).stdout
+    assert f"mqtts://hub.example.com:{hub.mqtt_port}" in greeting
     assert shown(hub).serial_number == serial
     assert hub.json("settings", "show") == view
 
