@@ -151,6 +151,22 @@ from functions.contract.messages.methods import (
     MethodRequest,
     MethodResponse,
 )
+from functions.contract.messages.metrics import (
+    CpuUse,
+    DiskUse,
+    HostMetrics,
+    HostSample,
+    MemoryUse,
+    MetricsHistory,
+    MetricsHistoryQuery,
+    MetricsList,
+    MetricsQuery,
+    MetricsSeries,
+    NetworkUse,
+    PartUse,
+    StepSeconds,
+    Temperature,
+)
 from functions.contract.messages.onboarding import (
     CertificateCreated,
     CreateFromCsr,
