@@ -14,6 +14,7 @@ from functions.handlers import (
     evidence,
     intents,
     job_places,
+    job_tokens,
     methods,
     presence,
     provisioning,
@@ -48,7 +49,12 @@ CHORES: Final[Sequence[Chore]] = (
 _RENEWALS: Final[Sequence[Chore]] = (renewing.finish_renewals,)
 _FORGETTING: Final[Sequence[Chore]] = (job_places.forget_jobs,)
 # A record that an operation has to itself is closed to others meanwhile, and there is mostly nothing to read.
-_QUICK_CHORES: Final[Sequence[Chore]] = (intents.finish_intents, presence.settle_presence, evidence.watch_evidence)
+_QUICK_CHORES: Final[Sequence[Chore]] = (
+    intents.finish_intents,
+    presence.settle_presence,
+    evidence.watch_evidence,
+    job_tokens.cancel_jobs,
+)
 
 
 def start_chores(hub: Hub) -> list[asyncio.Task[None]]:

@@ -9,7 +9,7 @@ from typing import Final
 from functions.domain.faults import Conflict
 from functions.domain.jobs import Job, JobKind, is_free, own
 from functions.handlers.job_places import clear_place
-from functions.ports import Hub, Kept
+from functions.ports import Hub, Kept, Spoiled
 from functions.results import Sleep
 from functions.route import Route
 from functions.runtime.attempts import attempt
@@ -80,7 +80,11 @@ class Jobs:
         for key, place in places:
             if place.value.job in self._working:
                 continue
-            kept = await hub.jobs.get(place.value.job)
+            try:
+                kept = await hub.jobs.get(place.value.job)
+            except Spoiled:
+                # An alarm tells it; the other jobs are worked on.
+                continue
             if kept is None or not kept.value.is_open:
                 await clear_place(hub, key, place)
             elif is_free(kept.value, hub.clock.now()) and await self._take(hub, kept):

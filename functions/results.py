@@ -5,9 +5,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+import structlog
+
 from functions.domain.faults import Conflict, Unavailable
-from functions.domain.jobs import Item, Job, Part, Tally, add, cancel_waiting, count, merge, part_key
-from functions.ports import Hub, Kept
+from functions.domain.jobs import Item, Job, Part, Tally, add, cancel_waiting, count, lose, merge, part_key
+from functions.ports import Hub, Kept, Spoiled
+
+log = structlog.get_logger("functions")
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -145,10 +149,25 @@ class Results:
         return await self._read(number)
 
     async def _read(self, number: int) -> Kept[Part]:
-        kept = await self._hub.job_parts.get(self._key(number))
+        key = self._key(number)
+        try:
+            kept = await self._hub.job_parts.get(key)
+        except Spoiled as spoiled:
+            log.warning("part of a job unreadable", job=self._job.id, part=number, problem=str(spoiled))
+            await self._give_up(number, spoiled.revision)
+            kept = await self._hub.job_parts.get(key)
         if kept is None:
             raise LookupError(f"part {number} of job {self._job.id} is gone")
         return kept
+
+    async def _give_up(self, number: int, revision: int) -> None:
+        """Have the devices of a part that cannot be read count as failed, so that the job can end."""
+        lost = lose(self._job, number, self._hub.clock.now())
+        try:
+            await self._hub.job_parts.replace(self._key(number), lost, expect=revision)
+        except Conflict:
+            # Another worker was first, and what it wrote is read next.
+            return
 
     def _key(self, number: int) -> str:
         return part_key(self._job.id, number)

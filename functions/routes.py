@@ -5,6 +5,8 @@ Devices' operations and those of operators have subjects of their own, so that
 the bus's permissions keep the bridge and the gateway apart.
 """
 
+from functools import partial
+
 from functions.contract import messages as m
 from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM
 from functions.domain.methods import MARGIN_SECONDS, MOST_TIMEOUT
@@ -58,6 +60,8 @@ _SLOW = 4.0
 # Making a job over 100,000 devices is a thousand writes.
 _MAKING = 30.0
 _LIST_BYTES = 4 * 1024 * 1024
+# The same terms for making any kind of job.
+_making = partial(Route, allow=_READERS, within=_MAKING, limit_bytes=_LIST_BYTES, role=Role.INDEX)
 
 ROUTES = (
     # Onboarding: what holders of a claim certificate may ask.
@@ -214,36 +218,9 @@ ROUTES = (
     Route("telemetry.report", measurements.report, m.TelemetryReport, _READERS, _SLOW, scope=_WRITE),
     Route("events.query", measurements.events, m.EventQuery, _READERS, _SLOW, role=Role.INDEX, scope=_TOLD),
     # The same done to many devices. Those meant by a query are known to the index alone.
-    Route(
-        "jobs.create.methods",
-        batches.methods,
-        m.MethodJob,
-        _READERS,
-        _MAKING,
-        limit_bytes=_LIST_BYTES,
-        role=Role.INDEX,
-        scope=Scope.METHODS_CALL,
-    ),
-    Route(
-        "jobs.create.twins",
-        batches.twins,
-        m.TwinJob,
-        _READERS,
-        _MAKING,
-        limit_bytes=_LIST_BYTES,
-        role=Role.INDEX,
-        scope=Scope.TWINS_WRITE,
-    ),
-    Route(
-        "jobs.create.tags",
-        batches.tags,
-        m.TagJob,
-        _READERS,
-        _MAKING,
-        limit_bytes=_LIST_BYTES,
-        role=Role.INDEX,
-        scope=Scope.DEVICES_WRITE,
-    ),
+    _making("jobs.create.methods", batches.methods, m.MethodJob, scope=Scope.METHODS_CALL),
+    _making("jobs.create.twins", batches.twins, m.TwinJob, scope=Scope.TWINS_WRITE),
+    _making("jobs.create.tags", batches.tags, m.TagJob, scope=_WRITE),
     Route("jobs.list", jobs.list_, m.JobQuery, _READERS, _SLOW, scope=_READ),
     Route("jobs.*.get", jobs.read, m.JobItemQuery, _READERS, _SLOW, scope=_READ),
     Route("jobs.*.cancel", jobs.cancel_, m.Nothing, _READERS, _QUICK, scope=_READ),

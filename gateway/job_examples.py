@@ -29,6 +29,7 @@ JOB: Final[dict[str, Any]] = {
     "createdAt": "2035-01-01T12:00:00Z",
     "finishedAt": None,
     "cancelledBy": None,
+    "cancelReason": None,
     "retryOf": None,
 }
 

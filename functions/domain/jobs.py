@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from functions.domain.audit import UNNAMED
 from functions.domain.faults import Malformed, Reason
 from functions.domain.tokens import Scope
 
@@ -33,6 +34,11 @@ MOST_RATE: Final = 10_000.0
 OWNED: Final = timedelta(seconds=6)
 # A job whose making takes longer has been given up.
 MADE_WITHIN: Final = timedelta(minutes=2)
+
+_LOST: Final = (
+    "What the hub kept of this device cannot be read: which one it was, and what became of it. Look at the device's own"
+    " record, or ask for a job of the devices that should be in this one."
+)
 
 # The first status by which a device says that it failed.
 _FIRST_FAILURE: Final = 400
@@ -108,6 +114,7 @@ class Job:
         cancelled_by: who cancelled it.
         owner: who works on it.
         owned_until: until when nobody else may.
+        cancel_reason: why it was cancelled, where nobody asked for that.
     """
 
     id: str
@@ -125,6 +132,7 @@ class Job:
     cancelled_by: str | None = None
     owner: str = ""
     owned_until: datetime | None = None
+    cancel_reason: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -268,9 +276,18 @@ def let_go(job: Job, now: datetime) -> Job:
     return replace(job, owner="", owned_until=now)
 
 
-def cancel(job: Job, by: str) -> Job:
+def cancel(job: Job, by: str, reason: str | None = None) -> Job:
     """The job when somebody cancelled it; the first to do so stays, and one that is over stays as it is."""
-    return replace(job, state=JobState.CANCELLING, cancelled_by=by) if job.state is JobState.RUNNING else job
+    if job.state is not JobState.RUNNING:
+        return job
+    return replace(job, state=JobState.CANCELLING, cancelled_by=by, cancel_reason=reason)
+
+
+def lose(job: Job, number: int, at: datetime) -> Part:
+    """What takes the place of a part that cannot be read: as many devices, all failed, whose names are lost."""
+    size = min(PART_DEVICES, job.total - number * PART_DEVICES)
+    lost = Item(UNNAMED, ItemState.FAILED, error=str(Reason.INTERNAL), message=_LOST, at=at)
+    return Part((lost,) * size)
 
 
 def finish(job: Job, now: datetime) -> Job:

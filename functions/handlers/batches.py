@@ -169,6 +169,7 @@ def view(job: Job) -> JobView:
         created_at=job.created_at,
         finished_at=job.finished_at,
         cancelled_by=job.cancelled_by,
+        cancel_reason=job.cancel_reason,
         retry_of=job.retry_of,
     )
 

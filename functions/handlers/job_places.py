@@ -1,6 +1,6 @@
 """What timers do about jobs that nobody works on: forget old ones, and what was left of those never made.
 
-Writes     jobs, job_parts, job_places
+Writes     jobs, job_parts, job_places, alarms
 """
 
 from collections.abc import Iterable
@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functions.domain.faults import Conflict
 from functions.domain.jobs import MADE_WITHIN, MOST_OVER, Place, is_forgotten, part_key
 from functions.handlers.batches import in_turns
+from functions.handlers.salvaging import read_past, tell_spoiled
 from functions.ports import Hub, Kept
 
 
@@ -18,7 +19,9 @@ async def forget_jobs(hub: Hub) -> None:
         Unavailable: the storage; what is left is done the next time.
     """
     now = hub.clock.now()
-    over = [kept async for _, kept in hub.jobs.entries() if not kept.value.is_open]
+    found, spoiled = await read_past(hub.jobs)
+    await tell_spoiled(hub, "jobs", [one.key for one in spoiled])
+    over = [kept for kept in found.values() if not kept.value.is_open]
     over.sort(key=lambda kept: kept.value.id, reverse=True)
     for place, kept in enumerate(over):
         job = kept.value

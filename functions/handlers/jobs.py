@@ -22,6 +22,7 @@ from functions.contract.messages import (
     JobView,
     Nothing,
 )
+from functions.domain.audit import UNNAMED
 from functions.domain.callers import APP
 from functions.domain.faults import Conflict, Denied, NotFound
 from functions.domain.jobs import (
@@ -32,8 +33,10 @@ from functions.domain.jobs import (
     ItemState,
     Job,
     JobKind,
+    Part,
     Tally,
     cancel,
+    lose,
     part_key,
 )
 from functions.domain.jobs import (
@@ -43,7 +46,7 @@ from functions.domain.tokens import Scope, allows
 from functions.handlers.auditing import record
 from functions.handlers.batches import AT_ONCE, asker, begin, new_id, tell, view
 from functions.handlers.rewriting import amend, value_of
-from functions.ports import Call, Hub
+from functions.ports import Call, Hub, Spoiled
 
 
 async def list_(call: Call[JobQuery], hub: Hub) -> JobPage:
@@ -54,7 +57,8 @@ async def list_(call: Call[JobQuery], hub: Hub) -> JobPage:
     asked = call.body
     found = [
         kept.value
-        async for _, kept in hub.jobs.entries()
+        # What cannot be read is told by an alarm, and keeps nobody from the others.
+        async for _, kept in hub.jobs.entries([])
         if asked.kind in (None, kept.value.kind.value) and asked.state in (None, kept.value.state.value)
     ]
     found.sort(key=lambda job: job.id, reverse=True)
@@ -113,12 +117,13 @@ async def retry(call: Call[Nothing], hub: Hub) -> JobView:
     if job.is_open:
         raise Conflict(detail="The job is not over. Wait for its end, or cancel it, and retry what failed then.")
     failed, _ = await _items(hub, job, JobItemQuery.model_construct(state="failed", limit=job.total, offset=0))
-    if not failed:
-        raise Conflict(detail="None of the devices of this job failed: there is nothing to retry.")
+    devices = [item.device for item in failed if item.device != UNNAMED]
+    if not devices:
+        raise Conflict(detail="None of the devices of this job that are known failed: there is nothing to retry.")
     again = replace(
         job,
         id=new_id(hub),
-        total=len(failed),
+        total=len(devices),
         asker=asker(call),
         created_at=hub.clock.now(),
         retry_of=job.id,
@@ -126,8 +131,9 @@ async def retry(call: Call[Nothing], hub: Hub) -> JobView:
         tally=Tally(),
         finished_at=None,
         cancelled_by=None,
+        cancel_reason=None,
     )
-    made = await begin(hub, again, [item.device for item in failed])
+    made = await begin(hub, again, devices)
     await record(hub, call, "job.retried", job.id, after={"job": made.id, "kind": made.kind, "devices": made.total})
     return view(made)
 
@@ -166,8 +172,16 @@ async def _items(hub: Hub, job: Job, asked: JobItemQuery) -> tuple[list[Item], i
 
 async def _read(hub: Hub, job: Job, numbers: range) -> list[Item]:
     """The devices of some parts; of a job that is being forgotten, those that are left."""
-    parts = await asyncio.gather(*(hub.job_parts.get(part_key(job.id, number)) for number in numbers))
-    return [item for kept in parts if kept is not None for item in kept.value.items]
+    parts = await asyncio.gather(*(_part(hub, job, number) for number in numbers))
+    return [item for part in parts if part is not None for item in part.items]
+
+
+async def _part(hub: Hub, job: Job, number: int) -> Part | None:
+    try:
+        return value_of(await hub.job_parts.get(part_key(job.id, number)))
+    except Spoiled as spoiled:
+        # As whoever works on the job writes it.
+        return lose(job, number, spoiled.at)
 
 
 def _item(item: Item) -> JobItem:

@@ -1,7 +1,7 @@
 """API tokens: what applications show the gateway, which proves them here.
 
 Subjects   devicehub.tokens.create, .list, .revoke, .prove
-Writes     tokens, under the digest of a token's text
+Writes     tokens, under the digest of a token's text; jobs of a token that is revoked
 """
 
 import secrets
@@ -22,6 +22,7 @@ from functions.domain import tokens
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.tokens import Token
 from functions.handlers.auditing import record
+from functions.handlers.job_tokens import cancel_jobs_of
 from functions.handlers.rewriting import amend, value_of
 from functions.ports import Call, Hub
 
@@ -73,7 +74,7 @@ async def list_(call: Call[Nothing], hub: Hub) -> TokenList:
 
 
 async def revoke(call: Call[TokenRevoke], hub: Hub) -> Done:
-    """Revoke whatever is in use under a name.
+    """Revoke whatever is in use under a name, and cancel the jobs that it made.
 
     Raises:
         NotFound: nothing is.
@@ -88,6 +89,7 @@ async def revoke(call: Call[TokenRevoke], hub: Hub) -> Done:
     if changed:
         facts = {"scopes": changed[0].scopes, "expiresAt": changed[0].expires_at}
         await record(hub, call, "token.revoked", call.body.name, before=facts)
+        await cancel_jobs_of(hub, call, changed)
     return Done()
 
 

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.adapters.codec import Codec
+from functions.adapters.tinydb_store import TinyStore
 from functions.contract.messages import (
     JobDetail,
     JobItemQuery,
@@ -29,6 +31,7 @@ from functions.contract.messages import (
 from functions.domain.devices import Device
 from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reason, Unavailable
 from functions.domain.jobs import MADE_WITHIN, MOST_OVER, OVER_KEPT, PLACES, Place
+from functions.domain.marks import Mark
 from functions.domain.names import DeviceId
 from functions.domain.sessions import Presence
 from functions.handlers import batches, jobs
@@ -36,7 +39,7 @@ from functions.handlers.job_places import forget_jobs
 from functions.jobs import Jobs
 from functions.ports import Hub
 from functions.routes import ROUTES
-from functions.testing import START, MemoryHub, call, collect, memory_hub, refused
+from functions.testing import START, MemoryHub, SettableClock, call, collect, memory_hub, refused
 
 WISH = {"led": "on"}
 
@@ -560,6 +563,57 @@ def test_every_device_has_exactly_one_result(
         assert await collect(hub.job_places.entries()) == {}
 
     asyncio.run(run())
+
+
+async def spoil(store: Any, key: str) -> None:
+    """Have a record be none that the store can read."""
+    kept = await store.get(key)
+    await TinyStore(store._table, Codec(Mark), SettableClock()).replace(key, Mark(START), expect=kept.revision)
+
+
+async def test_a_part_that_cannot_be_read_counts_as_failed_and_the_job_ends() -> None:
+    hub = fleet(250)
+    made = await wish(hub, names(250))
+    await spoil(hub.job_parts, f"{made.id}-1")
+    before = await shown(hub, made)
+
+    await work(hub)
+
+    told = await shown(hub, made)
+    assert (told.state, told.done, told.failed, told.waiting) == ("done", 150, 100, 0)
+    lost = [item for item in told.items if item.state == "failed"]
+    assert lost == told.items[100:200]
+    assert {(item.device, item.error) for item in lost} == {("-", "internal")}
+    assert "cannot be read" in (lost[0].message or "")
+    assert [item.device for item in before.items[100:200]] == ["-"] * 100
+    with refused(Conflict):
+        await jobs.retry(call(Nothing(), names=(made.id,)), hub)
+
+
+async def test_what_is_known_of_a_part_that_cannot_be_read_is_tried_again() -> None:
+    hub = fleet(101)
+    made = await wish(hub, [*names(100), "nobody"])
+    await spoil(hub.job_parts, f"{made.id}-0")
+    await work(hub)
+
+    again = await jobs.retry(call(Nothing(), names=(made.id,)), hub)
+
+    assert (again.total, [item.device for item in (await shown(hub, again)).items]) == (1, ["nobody"])
+
+
+async def test_a_job_that_cannot_be_read_keeps_no_other_and_is_told() -> None:
+    hub = fleet(1)
+    bad = await wish(hub, names(1))
+    await spoil(hub.jobs, bad.id)
+    hub.clock.advance(1)
+    good = await wish(hub, names(1))
+
+    await work(hub)
+    await forget_jobs(hub)
+
+    assert [(job.id, job.state) for job in (await listed(hub)).jobs] == [(good.id, "done")]
+    open_alarms = [kept.value.kind for kept in (await collect(hub.alarms.entries())).values()]
+    assert open_alarms == ["record-unreadable"]
 
 
 async def test_a_place_that_is_being_made_is_left_alone() -> None:

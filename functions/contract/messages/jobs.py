@@ -65,7 +65,10 @@ class JobItemQuery(Request):
 
 
 class JobView(Message):
-    """A job: how many of its devices wait, are done, failed, or were cancelled."""
+    """A job: how many of its devices wait, are done, failed, or were cancelled.
+
+    ``cancelReason`` says why the hub cancelled it where nobody asked for that.
+    """
 
     id: str
     kind: JobKindWord
@@ -81,6 +84,7 @@ class JobView(Message):
     created_at: datetime
     finished_at: datetime | None
     cancelled_by: str | None
+    cancel_reason: str | None
     retry_of: str | None
 
 
