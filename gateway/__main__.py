@@ -19,6 +19,7 @@ from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
 from gateway.app import create_app, settings_of_environment
 from gateway.connection import Connection
+from gateway.encryption import Encryption
 from gateway.server import Server, listen
 from gateway.serverless import Events
 from gateway.service import GatewayService
@@ -36,22 +37,33 @@ def main() -> None:
     configure(settings.log_level, settings.log_format)
     logging.basicConfig(handlers=[_Forwarding()], level=logging.ERROR)
     try:
+        encryption = None if settings.tls is None else Encryption(settings.tls)
+    except (OSError, ValueError) as problem:
+        text = f"HUB_HTTP_CERTIFICATE_FILE and HUB_HTTP_KEY_FILE are no certificate with its key: {problem}"
+        sys.exit(_complain(text, status=2))
+    try:
         listener = listen(settings.host, settings.port)
     except OSError as problem:
         sys.exit(_complain(f"cannot listen on {settings.host}:{settings.port}: {problem}", status=1))
-    sys.exit(uvloop.run(Process(settings, listener).run()))
+    sys.exit(uvloop.run(Process(settings, listener, encryption).run()))
 
 
 class Process:
     """The HTTP server and, beside it, the gateway's service on the bus."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, encryption: Encryption | None = None) -> None:
         self._listener = listener
+        self._encryption = encryption
         self._stop = asyncio.Event()
         self._status = 0
         self._connection = Connection(settings, self._bus_closed)
         self._app = create_app(settings, self._connection)
-        self._server = Server(self._app, settings.bounds)
+        self._server = Server(
+            self._app,
+            settings.bounds,
+            proxies=settings.proxies,
+            context=None if encryption is None else encryption.context,
+        )
         self._service: GatewayService | None = None
 
     async def run(self) -> int:
@@ -61,13 +73,16 @@ class Process:
             loop.add_signal_handler(number, self._stop.set)
         serving = asyncio.create_task(self._server.serve([self._listener]))
         announcing = asyncio.create_task(self._announce())
+        following = None if self._encryption is None else asyncio.create_task(self._encryption.follow())
         serving.add_done_callback(self._server_ended)
         announcing.add_done_callback(self._announced)
         host, port = self._listener.getsockname()[:2]
-        log.info("listening", host=host, port=port)
+        log.info("listening", host=host, port=port, tls=self._encryption is not None)
         await self._stop.wait()
         log.info("draining")
         announcing.cancel()
+        if following is not None:
+            following.cancel()
         self._server.should_exit = True
         await asyncio.gather(serving, announcing, return_exceptions=True)
         if self._service is not None and self._connection.is_connected:

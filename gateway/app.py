@@ -6,7 +6,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ExceptionHandler
 
 from gateway.callers import Bus, Callers
 from gateway.calls import Gateway
@@ -45,10 +47,10 @@ from gateway.routes import (
 )
 from gateway.settings import Settings
 from gateway.strangers import Strangers
+from gateway.webui import WebUi
 
 _RESOURCES = (
     hub,
-    page,
     devices,
     records,
     groups,
@@ -80,6 +82,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         bus: where the functions are.
         now: monotonic seconds.
     """
+    ui = None if settings.webui is None else WebUi(settings.webui)
     app = FastAPI(
         title="Device Hub",
         openapi_url=None,
@@ -87,7 +90,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=operation_id,
-        exception_handlers=dict(HANDLERS),  # type: ignore[arg-type]  # Of classes only, where codes could be too.
+        exception_handlers=_handlers(ui),  # type: ignore[arg-type]  # Of classes only, where codes could be too.
     )
     # Before any route is added.
     app.router.route_class = Route
@@ -106,6 +109,10 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
     )
     for resource in _RESOURCES:
         resource.add_routes(app)
+    if ui is None or ui.index is None:
+        page.add_routes(app)
+    else:
+        ui.add_routes(app)
     # The last one added is the outermost.
     app.add_middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen})
     bounds = settings.bounds
@@ -113,6 +120,13 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
     larger |= dict.fromkeys(jobs.BATCHES, bounds.list_bytes)
     app.add_middleware(Edge, counters=counters, bounds=bounds, larger=larger, streamed=(transfer.IMPORT,))
     return app
+
+
+def _handlers(ui: WebUi | None) -> dict[type[Exception], ExceptionHandler]:
+    """What answers instead where a route raises, or where there is none."""
+    if ui is None:
+        return dict(HANDLERS)
+    return {**HANDLERS, HTTPException: ui.or_page(HANDLERS[HTTPException])}
 
 
 def settings_of_environment() -> Settings:

@@ -28,6 +28,8 @@ _SECURITY = (
     (b"x-frame-options", b"DENY"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+# Once reached by TLS, a name is asked by TLS for a year; browsers pass over it for bare addresses.
+_BY_TLS = (b"strict-transport-security", b"max-age=31536000")
 # For what states nothing of its own.
 _DEFAULTS = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -164,6 +166,8 @@ class _Passage:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [*message.get("headers", ()), (b"x-request-id", self.id.encode()), *_SECURITY]
+            if self.scope.get("scheme") == "https":
+                headers.append(_BY_TLS)
             told = {name for name, _ in headers}
             headers += [default for default in _DEFAULTS if default[0] not in told]
             message = {**message, "headers": headers}

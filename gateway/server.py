@@ -1,7 +1,8 @@
 """The HTTP server: uvicorn with our bounds, and without its hold on signals and logs."""
 
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import uvicorn
@@ -9,7 +10,7 @@ from fastapi import FastAPI
 
 from gateway.protocol import Protocol
 from gateway.routes import transfer
-from gateway.settings import Bounds
+from gateway.settings import THIS_MACHINE, Bounds
 
 _KEEP_ALIVE_SECONDS = 75
 # Longer than any call of a function takes.
@@ -17,14 +18,26 @@ _FINISH_SECONDS = 10
 _BACKLOG = 1024
 # A WebSocket's client that has not answered for so long is gone.
 _PING_SECONDS = 20.0
-# Who may say for whom it asks: a proxy on this machine.
-_PROXIES = ["127.0.0.1", "::1"]
 
 
 class Server(uvicorn.Server):
-    """Serves an app until ``should_exit`` is set; what is being answered then is finished."""
+    """Serves an app until ``should_exit`` is set; what is being answered then is finished.
 
-    def __init__(self, app: FastAPI, bounds: Bounds) -> None:
+    Args:
+        app: what answers.
+        bounds: what a connection may do.
+        proxies: addresses and networks that may say for whom they ask.
+        context: of TLS, where it is spoken.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        bounds: Bounds,
+        *,
+        proxies: Sequence[str] = THIS_MACHINE,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         bounded = type("BoundedProtocol", (Protocol,), {"bounds": bounds, "streamed": (transfer.IMPORT,)})
         super().__init__(
             uvicorn.Config(
@@ -42,10 +55,11 @@ class Server(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 proxy_headers=True,
-                forwarded_allow_ips=_PROXIES,
+                forwarded_allow_ips=list(proxies),
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_FINISH_SECONDS,
+                ssl_context_factory=None if context is None else lambda *_: context,
             )
         )
 

@@ -3,12 +3,16 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 from functions.contract.environment import Environment
 from functions.contract.logs import FORMATS, LEVELS
 
 _DEFAULT_LISTEN = "0.0.0.0:8080"
+# A proxy on this machine.
+THIS_MACHINE = ("127.0.0.0/8", "::1")
+_NOBODY = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,21 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Files:
+    """Where the certificate lies, with those between it and its root, and its private key; it may be one file."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What the gateway is told; secrets are read from the files that the environment names."""
+    """What the gateway is told; secrets are read from the files that the environment names.
+
+    ``tls`` is None where it speaks plain HTTP; ``proxies`` are the addresses
+    and networks whose ``X-Forwarded-For`` and ``-Proto`` are believed;
+    ``webui`` is the folder of the built web interface, if there is one.
+    """
 
     host: str
     port: int
@@ -51,6 +68,9 @@ class Settings:
     log_level: str = "info"
     log_format: str = "auto"
     bounds: Bounds = Bounds()
+    tls: Files | None = None
+    proxies: tuple[str, ...] = THIS_MACHINE
+    webui: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -68,9 +88,45 @@ class Settings:
             nats_password=env.secret("HUB_NATS_PASSWORD_FILE"),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
+            tls=tls_files(env) if env.choice("HUB_HTTP_TLS", ("off", "files"), "off") == "files" else None,
+            proxies=proxies(env),
+            webui=folder(env, "HUB_WEBUI_DIR"),
         )
         env.done()
         return settings
+
+
+def tls_files(env: Environment) -> Files:
+    """Certificate and key of the gateway, which must be named."""
+    return Files(env.path("HUB_HTTP_CERTIFICATE_FILE"), env.path("HUB_HTTP_KEY_FILE"))
+
+
+def proxies(env: Environment) -> tuple[str, ...]:
+    """``HUB_HTTP_PROXIES``: addresses and networks, comma-separated; ``none`` for nobody."""
+    text = env.text("HUB_HTTP_PROXIES", ",".join(THIS_MACHINE))
+    if text == _NOBODY:
+        return ()
+    told = tuple(dict.fromkeys(one.strip() for one in text.split(",") if one.strip()))
+    for one in told:
+        try:
+            ipaddress.ip_network(one)
+        except ValueError:
+            env.fault(
+                f"HUB_HTTP_PROXIES has '{one}', which is neither an IP address nor a network such as 10.0.0.0/8;"
+                f" '{_NOBODY}' is for nobody"
+            )
+    return told
+
+
+def folder(env: Environment, name: str) -> Path | None:
+    """A folder that must be there, if one is named."""
+    text = env.text(name, "-").removeprefix("-")
+    if not text:
+        return None
+    path = Path(text)
+    if not path.is_dir():
+        env.fault(f"{name} is '{text}', which is no folder")
+    return path
 
 
 def _address(env: Environment) -> tuple[str, int]:

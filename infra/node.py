@@ -28,7 +28,8 @@ class Node:
 
     ``run`` is the directory of sockets; ``mqtt_host`` the name or address
     that bundles give to devices; ``claim_made_at`` is empty until the first
-    claim certificate is made; ``http_listen`` where the hub never served HTTP.
+    claim certificate is made; ``http_listen`` where the hub never served HTTP;
+    ``http_tls`` is as in the settings.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Node:
     workers: int
     claim_made_at: str = ""
     http_listen: str = ""
+    http_tls: str = "off"
 
     @property
     def mqtt_port(self) -> int:
@@ -55,7 +57,8 @@ class Node:
             return ""
         listen = Address.parse(self.http_listen)
         # Who listens everywhere is found where devices find the hub.
-        return f"http://{Address(self.mqtt_host, listen.port) if listen.is_anywhere else listen}"
+        scheme = "http" if self.http_tls == "off" else "https"
+        return f"{scheme}://{Address(self.mqtt_host, listen.port) if listen.is_anywhere else listen}"
 
 
 def read_node(file: Path) -> Node | None:

@@ -16,6 +16,7 @@ from functions.contract.logs import FORMATS, LEVELS
 from functions.domain.hosts import HOST_NAME, is_host
 from functions.domain.telemetry import Keeping
 from functions.settings import keeping, query_paths
+from gateway.settings import THIS_MACHINE, Files, folder, proxies, tls_files
 
 _PREFIX = re.compile(r"\$[A-Za-z0-9_-]{1,64}")
 _ASSIGNMENT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
@@ -23,6 +24,8 @@ _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  # These are recognised, not listene
 
 # The setting, and the service's credential in its place.
 _CA_PASSPHRASE = ("HUB_CA_PASSPHRASE_FILE", "ca-passphrase")
+
+HTTP_TLS = ("off", "hub", "files")
 
 INSTALLED_DATA = Path("/var/lib/devicehub")
 
@@ -70,6 +73,9 @@ class Address:
 class Settings:
     """What ``devicehub up`` is told; no ``nats_url`` means the embedded server, no ``hostnames`` this host's.
 
+    ``http_tls`` is ``off``, ``hub`` (a certificate of the hub's CA) or
+    ``files`` (those of ``http_files``).
+
     Without a ``ca_passphrase``, the CA's private key lies there as it is, for this user alone.
     """
 
@@ -88,6 +94,10 @@ class Settings:
     log_format: str
     ca_passphrase_file: Path | None = None
     ca_passphrase: bytes | None = field(default=None, repr=False)
+    http_tls: str = "off"
+    http_files: Files | None = None
+    http_proxies: tuple[str, ...] = THIS_MACHINE
+    webui: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -102,6 +112,7 @@ class Settings:
             env.fault(fault)
         if env.text("HUB_MQTT_URL", "-") != "-":
             env.fault("HUB_MQTT_URL is set, but the local stack runs its own broker; unset it")
+        http_tls = env.choice("HUB_HTTP_TLS", HTTP_TLS, "off")
         settings = cls(
             data=env.path("HUB_DATA_DIR", str(default_data(Path.cwd()))).expanduser().absolute(),
             http_listen=_address(env, "HUB_HTTP_LISTEN", "0.0.0.0:8080"),
@@ -118,6 +129,10 @@ class Settings:
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
             ca_passphrase_file=env.passphrase_file(*_CA_PASSPHRASE),
             ca_passphrase=env.passphrase(*_CA_PASSPHRASE),
+            http_tls=http_tls,
+            http_files=_http_files(env) if http_tls == "files" else None,
+            http_proxies=proxies(env),
+            webui=folder(env, "HUB_WEBUI_DIR"),
         )
         if settings.mqtt_listen.port == settings.nats_listen.port and settings.nats_url is None:
             env.fault(f"HUB_MQTT_LISTEN and HUB_NATS_LISTEN have the same port {settings.mqtt_listen.port}")
@@ -184,6 +199,15 @@ def _address(env: Environment, name: str, default: str) -> Address:
     except ValueError:
         env.fault(f"{name} is '{text}'; it must be host:port, for example {default}")
         return Address.parse(default)
+
+
+def _http_files(env: Environment) -> Files:
+    """Certificate and key of the gateway; that they fit each other, the gateway sees."""
+    files = tls_files(env)
+    for name, path in (("HUB_HTTP_CERTIFICATE_FILE", files.certificate), ("HUB_HTTP_KEY_FILE", files.key)):
+        if not os.access(path, os.R_OK):
+            env.fault(f"{name} names a file that cannot be read: {path}")
+    return Files(files.certificate.absolute(), files.key.absolute())
 
 
 def _hostnames(env: Environment) -> tuple[str, ...]:

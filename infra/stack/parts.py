@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from functions.domain.telemetry import DAY
+from gateway.settings import Files
 from infra.settings import Settings
 from infra.stack import hosts
 from infra.stack.hosts import device_host
@@ -63,10 +64,7 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
     if settings.ca_passphrase_file is not None:
         functions["HUB_CA_PASSPHRASE_FILE"] = str(settings.ca_passphrase_file)
     bridge = common | _bridge(settings, paths)
-    gateway = common | {
-        "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("gateway")),
-        "HUB_HTTP_LISTEN": str(settings.http_listen),
-    }
+    gateway = common | _gateway(settings, paths)
     return (
         Part("functions", (*_PYTHON, "functions"), functions | {"HUB_FUNCTIONS_ROLE": "worker"}, settings.workers),
         Part("index", (*_PYTHON, "functions"), functions | _of_index(settings, paths)),
@@ -88,6 +86,28 @@ def _of_index(settings: Settings, paths: Paths) -> dict[str, str]:
         "HUB_TELEMETRY_HOURLY_DAYS": str(kept.numbers // DAY),
         "HUB_TELEMETRY_MIB": str(kept.most_bytes // 1024**2),
     }
+
+
+def _gateway(settings: Settings, paths: Paths) -> dict[str, str]:
+    """What the gateway is told."""
+    told = {
+        "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("gateway")),
+        "HUB_HTTP_LISTEN": str(settings.http_listen),
+        "HUB_HTTP_PROXIES": ",".join(settings.http_proxies) or "none",
+    }
+    files = settings.http_files
+    if settings.http_tls == "hub":
+        # The server's certificate of this hub, whatever is served with it: its keeper renews it, under all names.
+        files = Files(paths.broker_server, paths.broker_server)
+    if files is not None:
+        told |= {
+            "HUB_HTTP_TLS": "files",
+            "HUB_HTTP_CERTIFICATE_FILE": str(files.certificate),
+            "HUB_HTTP_KEY_FILE": str(files.key),
+        }
+    if settings.webui is not None:
+        told["HUB_WEBUI_DIR"] = str(settings.webui.absolute())
+    return told
 
 
 def _bridge(settings: Settings, paths: Paths) -> dict[str, str]:

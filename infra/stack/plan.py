@@ -194,6 +194,7 @@ def _node(settings: Settings, paths: Paths, old: Node | None, names: tuple[str, 
         workers=settings.workers,
         claim_made_at=old.claim_made_at if old else "",
         http_listen=str(settings.http_listen),
+        http_tls=settings.http_tls,
     )
 
 

@@ -1,7 +1,7 @@
 """What a connection may do: the real server on a real socket, before functions in process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,10 +97,10 @@ Start = Callable[..., Awaitable[Running]]
 async def start() -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
-        async def started(**bounds: float) -> Running:
+        async def started(*, proxies: Sequence[str] = ("127.0.0.1",), **bounds: float) -> Running:
             rig = make_rig(bounds=Bounds(**bounds))  # type: ignore[arg-type]
             listener = listen("127.0.0.1", 0)
-            server = Server(rig.app, Bounds(**bounds))  # type: ignore[arg-type]
+            server = Server(rig.app, Bounds(**bounds), proxies=proxies)  # type: ignore[arg-type]
             serving = asyncio.create_task(server.serve([listener]))
 
             async def stop() -> None:
@@ -367,6 +367,24 @@ async def test_a_proxy_on_this_machine_may_say_for_whom_it_asks(start: Start) ->
         assert (await client.ask("GET", TWIN, "X-Forwarded-For: 203.0.113.9")).status == 401
     assert (await client.ask("GET", TWIN, "X-Forwarded-For: 203.0.113.9")).status == 429
     assert (await client.ask("GET", TWIN, "X-Forwarded-For: 203.0.113.10")).status == 401
+
+
+async def test_nobody_else_may_say_for_whom_it_asks(start: Start) -> None:
+    running = await start(proxies=("192.0.2.0/24",))
+    client = await running.client()
+    client.token = "dh_" + "x" * 43
+    statuses = [(await client.ask("GET", TWIN, f"X-Forwarded-For: 203.0.113.{one}")).status for one in range(21)]
+    assert statuses == [401] * 20 + [429]
+    assert "strict-transport-security" not in (await client.ask("GET", "/health", "X-Forwarded-Proto: https")).headers
+
+
+async def test_a_proxy_that_speaks_tls_has_it_kept_to(start: Start) -> None:
+    client = await (await start()).client()
+
+    answer = await client.ask("GET", "/health", "X-Forwarded-Proto: https")
+
+    assert answer.headers["strict-transport-security"] == "max-age=31536000"
+    assert "strict-transport-security" not in (await client.ask("GET", "/health")).headers
 
 
 def test_an_address_in_use_is_told() -> None:

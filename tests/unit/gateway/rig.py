@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import httpx
@@ -163,11 +164,17 @@ class Rig:
         return made.token
 
 
-def make_rig(*, bounds: Bounds | None = None, devices: Mapping[str, Device] | None = None, **kept: Any) -> Rig:
+def make_rig(
+    *,
+    bounds: Bounds | None = None,
+    devices: Mapping[str, Device] | None = None,
+    webui: Path | None = None,
+    **kept: Any,
+) -> Rig:
     stores = {"certificates": {SERIAL: make_certificate(SERIAL)}, "alarms": {ALARM.id: ALARM}, **kept}
     hub = memory_hub(devices=devices if devices is not None else {DEVICE: make_device(DEVICE)}, **stores)
     bus, clock = InProcess(hub), Clock()
-    settings = Settings(host="127.0.0.1", port=0, nats_url="", nats_password="", bounds=bounds or Bounds())
+    settings = Settings(host="127.0.0.1", port=0, nats_url="", nats_password="", bounds=bounds or Bounds(), webui=webui)
     return Rig(create_app(settings, bus, now=clock), bus, clock)
 
 

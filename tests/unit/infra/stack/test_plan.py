@@ -1,12 +1,13 @@
 import asyncio
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from functions.contract.environment import SettingsError
 from infra.node import read_node
 from infra.problem import Problem
 from infra.settings import Settings
@@ -196,3 +197,32 @@ def test_a_full_disk_is_a_problem_and_the_next_start_goes_on(
 
     apply(plan_for())
     assert show(plan_for()) == []
+
+
+def gateway_of(plan: Plan) -> Mapping[str, str]:
+    return next(part for part in plan.parts if part.name == "gateway").environment
+
+
+def test_the_gateway_shows_the_hubs_own_certificate_where_that_is_set(plan_for: Planner) -> None:
+    plain = plan_for()
+    assert "HUB_HTTP_TLS" not in gateway_of(plain)
+    assert plain.node.http_url.startswith("http://")
+
+    plan = plan_for(HUB_HTTP_TLS="hub", HUB_HTTP_PROXIES="none")
+
+    told = gateway_of(plan)
+    assert told["HUB_HTTP_TLS"] == "files"
+    assert told["HUB_HTTP_CERTIFICATE_FILE"] == told["HUB_HTTP_KEY_FILE"] == str(plan.paths.broker_server)
+    assert told["HUB_HTTP_PROXIES"] == "none"
+    assert plan.node.http_url.startswith("https://")
+
+
+def test_the_gateway_shows_a_certificate_that_is_given(plan_for: Planner, tmp_path: Path) -> None:
+    key = tmp_path / "given.key"
+    with pytest.raises(SettingsError, match="HUB_HTTP_KEY_FILE names a file that cannot be read"):
+        plan_for(HUB_HTTP_TLS="files", HUB_HTTP_CERTIFICATE_FILE=str(key), HUB_HTTP_KEY_FILE=str(key))
+
+    key.write_text("a key\n")
+    plan = plan_for(HUB_HTTP_TLS="files", HUB_HTTP_CERTIFICATE_FILE=str(key), HUB_HTTP_KEY_FILE=str(key))
+
+    assert gateway_of(plan)["HUB_HTTP_CERTIFICATE_FILE"] == str(key)
