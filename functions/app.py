@@ -25,6 +25,7 @@ from functions.adapters.index import BucketIndex
 from functions.adapters.keeping import FileKeeping
 from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_stores
+from functions.adapters.passwords import Argon2Passwords
 from functions.adapters.projecting import Projector
 from functions.adapters.register_index import SqliteRegister
 from functions.adapters.roots import UnlockError
@@ -208,10 +209,12 @@ def make_hub(
     """The ports made real over one connection."""
     return Hub(
         renewal_grace=settings.renewal_grace,
+        session_lifetime=settings.session_lifetime,
         clock=SystemClock(),
         authority=authority,
         hasher=HmacHasher(settings.uuid_key),
         keyring=SecretKeyring(settings.uuid_key),
+        passwords=Argon2Passwords(),
         site=settings.site,
         events=NatsEvents(client),
         streams=JetStreamStreams(client),

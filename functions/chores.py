@@ -15,6 +15,8 @@ from functions.handlers import (
     intents,
     job_places,
     job_tokens,
+    limiting,
+    logins,
     methods,
     presence,
     provisioning,
@@ -47,7 +49,7 @@ CHORES: Final[Sequence[Chore]] = (
     _catch_up_audit,
 )
 _RENEWALS: Final[Sequence[Chore]] = (renewing.finish_renewals,)
-_FORGETTING: Final[Sequence[Chore]] = (job_places.forget_jobs,)
+_FORGETTING: Final[Sequence[Chore]] = (job_places.forget_jobs, logins.forget_sessions, limiting.forget_failures)
 # A record that an operation has to itself is closed to others meanwhile, and there is mostly nothing to read.
 _QUICK_CHORES: Final[Sequence[Chore]] = (
     intents.finish_intents,

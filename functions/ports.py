@@ -27,6 +27,7 @@ from functions.domain.intents import Intent
 from functions.domain.inventory import Counts, DeviceQuery
 from functions.domain.jobs import Job, Part
 from functions.domain.jobs import Place as JobPlace
+from functions.domain.logins import LoginFailures, SessionLifetime, SetupCode, UserSession
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue
 from functions.domain.names import DeviceId
@@ -39,6 +40,7 @@ from functions.domain.sessions import Presence, Session, SessionMark
 from functions.domain.telemetry import Keeping, KeptMessage, Kind, Latest, Place, Sent, Span, TelemetryWanted
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
+from functions.domain.users import User
 from functions.domain.whitelist import Wanted as WhitelistWanted
 
 T = TypeVar("T")
@@ -54,7 +56,7 @@ class Call(Generic[T]):
     ``origin`` from where the caller came, as the edge saw it (``cli``, ``mqtt``,
     ``nats``, ``hub``, ``http:192.0.2.7``); ``session`` which session a device's
     message came in, where its bridge says so; ``scopes`` what the token of an
-    application allows.
+    application allows, or the role of a user.
     """
 
     body: T
@@ -297,6 +299,22 @@ class Keyring(Protocol):
         ...
 
 
+class Passwords(Protocol):
+    """Keeps passwords from whoever reads what is stored: slow, salted hashes."""
+
+    async def hash(self, password: str) -> str:
+        """The hash of a password, with a salt of its own. Raises Unavailable (``rate_limited``) where too many wait."""
+        ...
+
+    async def verify(self, hashed: str | None, password: str) -> bool:
+        """Whether a password has this hash; False for no hash, after as much work. Raises as ``hash`` does."""
+        ...
+
+    def is_outdated(self, hashed: str) -> bool:
+        """Whether a hash was made with other parameters than new ones are."""
+        ...
+
+
 class Events(Protocol):
     """Tells the rest of the hub that something changed. May be lost: an event is never the only carrier of a fact."""
 
@@ -505,14 +523,17 @@ class Hub:
     """Everything a handler may touch. Stores are keyed by what their comment says.
 
     ``renewal_grace`` is how long the old certificate of a device that has been
-    given a new one stays good while the device does not confirm that.
+    given a new one stays good while the device does not confirm that;
+    ``session_lifetime`` how long a user stays signed in.
     """
 
     renewal_grace: timedelta
+    session_lifetime: SessionLifetime
     clock: Clock
     authority: Authority
     hasher: UuidHasher
     keyring: Keyring
+    passwords: Passwords
     site: Site
     events: Events
     streams: Streams
@@ -549,6 +570,10 @@ class Hub:
     dark: Store[Darkness]  # broker
     doubts: Store[Doubt]  # device id
     tokens: Store[Token]  # SHA-256 of the token's text
+    users: Store[User]  # user name in lower case
+    user_sessions: Store[UserSession]  # session id
+    login_failures: Store[LoginFailures]  # "a-" and the hash of an address, or "n-" and that of a name
+    setup_codes: Store[SetupCode]  # "setup"
     intents: Store[Intent]  # "00" to "255"
     jobs: Store[Job]  # job id
     job_parts: Store[Part]  # job id, "-" and the number of the part

@@ -7,6 +7,7 @@ from typing import Any
 
 from functions.contract.subjects import ROOT
 from functions.domain.callers import APP, Kind
+from functions.domain.roles import LEAST, UserRole
 from functions.domain.tokens import Scope
 from functions.ports import Call, Hub
 
@@ -38,6 +39,7 @@ class Route:
         waits: whether most of its time it waits for a device, so that its calls are not counted among those that work.
         any_bytes: whether a payload that is no JSON is taken too; the call's body is None then.
         scope: what an application must have been given, where the route admits applications.
+        least: the least role of a user who may call it; by default the least that has the scope, or admin without one.
 
     Raises:
         ValueError: applications are admitted and no scope is stated.
@@ -56,10 +58,18 @@ class Route:
     any_bytes: bool = False
     waits: bool = False
     scope: Scope | None = None
+    least: UserRole | None = None
 
     def __post_init__(self) -> None:
         if self.allow & APP and self.scope is None:
             raise ValueError(f"The route '{self.subject}' admits applications and must state the scope they need.")
+
+    @property
+    def least_role(self) -> UserRole:
+        """The least role of a user who may call it."""
+        if self.least is not None:
+            return self.least
+        return UserRole.ADMIN if self.scope is None else LEAST[self.scope]
 
     @property
     def full_subject(self) -> str:

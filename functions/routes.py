@@ -10,6 +10,7 @@ from functools import partial
 from functions.contract import messages as m
 from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM
 from functions.domain.methods import MARGIN_SECONDS, MOST_TIMEOUT
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from functions.handlers import (
     access,
@@ -31,6 +32,7 @@ from functions.handlers import (
     inventory,
     jobs,
     live,
+    logins,
     measurements,
     messages,
     methods,
@@ -41,10 +43,12 @@ from functions.handlers import (
     registry,
     renewing,
     server_settings,
+    setup,
     suspending,
     telemetry,
     tokens,
     twins,
+    users,
     whitelist,
 )
 from functions.route import Role, Route
@@ -59,6 +63,8 @@ _QUICK = 2.0
 _SLOW = 4.0
 # Making a job over 100,000 devices is a thousand writes.
 _MAKING = 30.0
+# What any user may look at, though applications need the scope 'admin' for it.
+_SEEN = UserRole.VIEWER
 _LIST_BYTES = 4 * 1024 * 1024
 # The same terms for making any kind of job.
 _making = partial(Route, allow=_READERS, within=_MAKING, limit_bytes=_LIST_BYTES, role=Role.INDEX)
@@ -148,18 +154,19 @@ ROUTES = (
         _READERS,
         _SLOW,
         role=Role.INDEX,
+        least=_SEEN,
         scope=Scope.ADMIN,
     ),
-    Route("certificates.*.get", register.read, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
+    Route("certificates.*.get", register.read, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN, least=_SEEN),
     Route("certificates.*.revoke", register.revoke, m.CertificateRevoke, _READERS, _SLOW, scope=Scope.ADMIN),
     Route("crl.get", register.read_crl, m.Nothing, _STAFF, _SLOW),
     Route("registry.create", bundles.register_device, m.DeviceRegister, _READERS, _SLOW, scope=Scope.DEVICES_WRITE),
-    Route("enrolment.get", enrolment.read, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
+    Route("enrolment.get", enrolment.read, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN, least=_SEEN),
     Route("enrolment.open", enrolment.open_, m.EnrolmentOpen, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("enrolment.close", enrolment.close, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("enrolment.change", enrolment.change, m.EnrolmentChange, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("enrolment.enforce", enrolment.enforce, m.WhitelistEnforce, _READERS, _QUICK, scope=Scope.ADMIN),
-    Route("settings.server.get", server_settings.read, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
+    Route("settings.server.get", server_settings.read, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN, least=_SEEN),
     Route("settings.server.change", server_settings.change, m.ServerChange, _READERS, _QUICK, scope=Scope.ADMIN),
     Route(
         "registry.devices.*.update",
@@ -198,8 +205,8 @@ ROUTES = (
     Route("whitelist.entries.*.remove", whitelist.remove, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("claims.create", claims.create, m.ClaimCreate, _STAFF, _SLOW),
     Route("claims.issue", claims.issue, m.ClaimIssue, _READERS, _SLOW, scope=Scope.ADMIN),
-    Route("claims.list", claims.list_, m.ClaimQuery, _READERS, _SLOW, scope=Scope.ADMIN),
-    Route("claims.get", claims.read, m.ClaimNamed, _READERS, _QUICK, scope=Scope.ADMIN),
+    Route("claims.list", claims.list_, m.ClaimQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
+    Route("claims.get", claims.read, m.ClaimNamed, _READERS, _QUICK, scope=Scope.ADMIN, least=_SEEN),
     Route("claims.bundle", bundles.claim, m.ClaimNamed, _READERS, _QUICK, scope=Scope.ADMIN),
     Route("claims.revoke", claims.revoke, m.ClaimRevoke, _READERS, _SLOW, scope=Scope.ADMIN),
     # What devices measured and what happened to them.
@@ -235,15 +242,15 @@ ROUTES = (
     Route("tokens.create", tokens.create, m.TokenCreate, _STAFF, _QUICK),
     Route("tokens.list", tokens.list_, m.Nothing, _STAFF, _SLOW),
     Route("tokens.revoke", tokens.revoke, m.TokenRevoke, _STAFF, _QUICK),
-    Route("ca.get", ca.read, m.Nothing, _STAFF | APP, _QUICK, scope=Scope.ADMIN),
+    Route("ca.get", ca.read, m.Nothing, _STAFF | APP, _QUICK, scope=Scope.ADMIN, least=_SEEN),
     # An RSA key takes its time.
     Route("ca.create", ca.create, m.CaCreate, _STAFF | APP, 30.0, scope=Scope.ADMIN),
     Route("ca.import", ca.import_, m.CaImport, _STAFF | APP, _SLOW, scope=Scope.ADMIN),
     # What the gateway asks for devices that have shown nothing of themselves yet.
-    Route("alarms.list", alarms.list_, m.AlarmQuery, _READERS, _SLOW, scope=Scope.ADMIN),
-    Route("alarms.*.ack", alarms.ack, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN),
+    Route("alarms.list", alarms.list_, m.AlarmQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
+    Route("alarms.*.ack", alarms.ack, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN, least=UserRole.OPERATOR),
     Route("audit.query", audit.query, m.AuditQuery, _READERS, _SLOW, role=Role.INDEX, scope=Scope.ADMIN),
-    Route("checks.list", checks.list_, m.Nothing, _READERS, 10.0, role=Role.INDEX, scope=Scope.ADMIN),
+    Route("checks.list", checks.list_, m.Nothing, _READERS, 10.0, role=Role.INDEX, scope=Scope.ADMIN, least=_SEEN),
     # What any part of the hub tells of what a person must look at.
     Route("alarms.raise", alarms.raise_, m.AlarmRaise, SYSTEM, _QUICK),
     Route("alarms.clear", alarms.clear, m.AlarmClear, SYSTEM, _QUICK),
@@ -259,6 +266,19 @@ ROUTES = (
         limit_bytes=1024 * 1024,
         scope=Scope.ADMIN,
     ),
+    # Users, and their sessions. What the gateway asks for who is nobody yet comes from itself.
+    Route("setup.get", setup.read, m.Nothing, SYSTEM, _QUICK),
+    Route("setup.open", setup.open_, m.Nothing, SYSTEM, _QUICK),
+    Route("setup.complete", setup.complete, m.SetupComplete, SYSTEM, _SLOW),
+    Route("sessions.create", logins.sign_in, m.SignIn, SYSTEM, _SLOW),
+    Route("sessions.prove", logins.prove, m.SessionProof, SYSTEM, _QUICK),
+    Route("sessions.list", logins.list_, m.Nothing, _STAFF, _SLOW, least=_SEEN),
+    Route("sessions.*.end", logins.end, m.Nothing, _STAFF, _QUICK, least=_SEEN),
+    Route("users.list", users.list_, m.Nothing, _STAFF, _SLOW),
+    Route("users.create", users.create, m.UserCreate, _STAFF, _SLOW),
+    Route("users.*.update", users.update, m.UserUpdate, _STAFF, _SLOW),
+    Route("users.*.delete", users.delete, m.Nothing, _STAFF, _QUICK),
+    Route("users.change-password", users.change_password, m.PasswordChange, OPERATOR, _SLOW, least=_SEEN),
     # What the gateway asks of an application's token.
     Route("tokens.prove", tokens.prove, m.TokenProof, SYSTEM, _QUICK),
     # What the broker's keeper tells and asks.

@@ -6,11 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Self
 
-from functions.contract.environment import Environment, grace_seconds
+from functions.contract.environment import Environment, grace_seconds, session_lifetime
 from functions.contract.logs import FORMATS, LEVELS
 from functions.contract.subjects import MQTT_PREFIX
 from functions.domain.bundles import Site
 from functions.domain.inventory import parse_paths
+from functions.domain.logins import SessionLifetime
 from functions.domain.telemetry import DAY, Keeping
 from functions.route import Role
 
@@ -51,6 +52,7 @@ class Settings:
     uuid_key: bytes = field(repr=False)
     site: Site
     renewal_grace: timedelta
+    session_lifetime: SessionLifetime
     query_paths: tuple[str, ...]
     log_level: str
     log_format: str
@@ -86,6 +88,7 @@ class Settings:
                 env.text("HUB_TOPIC_PREFIXES", MQTT_PREFIX).partition(",")[0].strip(),
             ),
             renewal_grace=timedelta(seconds=grace_seconds(env)),
+            session_lifetime=session_lifetime(env),
             query_paths=query_paths(env),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),

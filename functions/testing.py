@@ -17,6 +17,7 @@ from functions.adapters.hasher import HmacHasher
 from functions.adapters.index import open_index
 from functions.adapters.keyring import SecretKeyring
 from functions.adapters.layout import open_tables
+from functions.adapters.passwords import Argon2Passwords
 from functions.adapters.register_index import TinyRegister
 from functions.adapters.roots import make_root
 from functions.adapters.roster import TinyRoster
@@ -28,9 +29,11 @@ from functions.domain.bundles import Site
 from functions.domain.callers import parse_caller
 from functions.domain.enrolment import RENEWAL_GRACE
 from functions.domain.faults import Fault
+from functions.domain.logins import SessionLifetime
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.presence import BrokerWord, Evidence
+from functions.domain.roles import UserRole
 from functions.domain.sessions import SessionMark
 from functions.ports import Authority, Call, Hub, Kept
 
@@ -201,10 +204,13 @@ def memory_hub(
     audit = TinyAudit(database.table(AUDIT_TABLE))
     return MemoryHub(
         renewal_grace=RENEWAL_GRACE,
+        session_lifetime=SessionLifetime(),
         clock=clock,
         authority=authority or LocalAuthority(*_root(), clock),
         hasher=HmacHasher(SECRET),
         keyring=SecretKeyring(SECRET),
+        # As light as argon2id can be.
+        passwords=Argon2Passwords(memory_kib=8, passes=1, most_waiting=1000),
         site=Site("hub.example", 8883, MQTT_PREFIX),
         events=RecordingEvents(),
         streams=MemoryStreams(),
@@ -237,7 +243,9 @@ def call(
     session: SessionMark | None = None,
     scopes: tuple[str, ...] = (),
 ) -> Call[B]:
-    """A call as the runtime would hand it over; the payload is the body's JSON unless given."""
+    """A call as the runtime would hand it over; the payload is the body's JSON unless given, a user is an admin."""
+    if not scopes and caller.startswith("user:"):
+        scopes = (UserRole.ADMIN,)
     if payload is None:
         payload = body.encode() if isinstance(body, Message) else body.model_dump_json().encode()
     return Call(body, parse_caller(caller), "test-call", names, order, payload, origin, session, scopes)

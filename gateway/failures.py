@@ -1,10 +1,10 @@
 """How often a client may show tokens that the hub does not know."""
 
-import ipaddress
 from collections import OrderedDict
 
+from functions.domain.addresses import address_group
+
 _ADDRESSES = 4096
-_CHARACTERS = 64
 
 
 class Failures:
@@ -27,25 +27,15 @@ class Failures:
 
     def wait(self, address: str, now: float) -> float:
         """Seconds until the address may try again; 0 if it may now."""
-        due = self._clean_at.get(_group(address), now) + self._every - self._patience
+        due = self._clean_at.get(address_group(address), now) + self._every - self._patience
         # A float's last digit is no reason to refuse.
         return due - now if due - now > 1e-6 else 0.0
 
     def note(self, address: str, now: float) -> None:
         """Count a failure; of those made at the same moment, no more than make the next one wait once."""
-        group = _group(address)
+        group = address_group(address)
         clean_at = max(self._clean_at.get(group, now), now) + self._every
         self._clean_at[group] = min(clean_at, now + self._patience)
         self._clean_at.move_to_end(group)
         while len(self._clean_at) > self._most:
             self._clean_at.popitem(last=False)
-
-
-def _group(address: str) -> str:
-    """What is counted together: an IPv4 address, or the /64 that one holder of IPv6 addresses has."""
-    try:
-        number = int(ipaddress.IPv6Address(address.partition("%")[0]))
-    except ValueError:
-        # A proxy may pass on whatever it was told.
-        return address[:_CHARACTERS]
-    return f"{number >> 64:x}"

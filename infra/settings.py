@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from functions.contract.environment import Environment, grace_seconds
+from functions.contract.environment import Environment, grace_seconds, session_lifetime
 from functions.contract.logs import FORMATS, LEVELS
 from functions.domain.hosts import HOST_NAME, is_host
+from functions.domain.logins import SessionLifetime
 from functions.domain.telemetry import Keeping
 from functions.settings import keeping, query_paths
 from gateway.settings import THIS_MACHINE, Files, folder, proxies, tls_files
@@ -88,6 +89,7 @@ class Settings:
     topic_prefixes: tuple[str, ...]
     workers: int
     renewal_grace_seconds: int
+    session_lifetime: SessionLifetime
     query_paths: tuple[str, ...]
     keeping: Keeping
     log_level: str
@@ -123,6 +125,7 @@ class Settings:
             topic_prefixes=_prefixes(env),
             workers=env.number("HUB_WORKERS", default_workers(), least=1, most=256),
             renewal_grace_seconds=grace_seconds(env),
+            session_lifetime=session_lifetime(env),
             query_paths=query_paths(env),
             keeping=keeping(env),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),

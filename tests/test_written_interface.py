@@ -19,8 +19,8 @@ from functions.routes import ROUTES
 _BASES = (messages.Message, messages.FromDevice, messages.Request)
 # Any call may answer these, so no row repeats them.
 _OF_ALL = {"bad_request", "too_deep", "too_large", "denied", "rate_limited", "unavailable", "timeout", "internal"}
-# Only HTTP has methods.
-_OF_HTTP = {"method_not_allowed"}
+# Only HTTP has methods, and pages of other sites.
+_OF_HTTP = {"method_not_allowed", "foreign_request"}
 
 
 def _page() -> str:

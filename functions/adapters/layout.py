@@ -75,6 +75,7 @@ from functions.domain.history import KEPT_REVISIONS
 from functions.domain.intents import Intent
 from functions.domain.jobs import Job, Part
 from functions.domain.jobs import Place as JobPlace
+from functions.domain.logins import LoginFailures, SetupCode, UserSession
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue
 from functions.domain.presence import BrokerRestart, Darkness, Doubt, Flapping
@@ -82,6 +83,7 @@ from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
+from functions.domain.users import User
 from functions.ports import Clock
 
 PUBLISH = (
@@ -261,6 +263,10 @@ BUCKETS: Mapping[str, Bucket] = {
     "dark": Bucket("hub-dark", Darkness),
     "doubts": Bucket("hub-doubts", Doubt),
     "tokens": Bucket("hub-tokens", Token),
+    "users": Bucket("hub-users", User),
+    "user_sessions": Bucket("hub-user-sessions", UserSession),
+    "login_failures": Bucket("hub-login-failures", LoginFailures),
+    "setup_codes": Bucket("hub-setup-codes", SetupCode),
     "intents": Bucket("hub-intents", Intent),
     "jobs": Bucket("hub-jobs", Job),
     # A hundred answers of a method, each as long as may be.

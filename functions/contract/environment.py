@@ -4,9 +4,11 @@ Names start with ``HUB_`` and carry their unit; secrets come as paths of files.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from functions.domain.enrolment import RENEWAL_GRACE
+from functions.domain.logins import SessionLifetime
 
 _LEAST_PASSPHRASE_BYTES = 16
 _MOST_PASSPHRASE_BYTES = 1023
@@ -118,3 +120,11 @@ def grace_seconds(env: Environment) -> int:
     """How long a device that was given a new certificate may keep the old one without confirming: 7 days if not set."""
     default = int(RENEWAL_GRACE.total_seconds())
     return env.number("HUB_RENEWAL_GRACE_SECONDS", default, least=10, most=365 * 24 * 3600)
+
+
+def session_lifetime(env: Environment) -> SessionLifetime:
+    """How long a user stays signed in: 60 minutes unused, 12 hours in all, if not set."""
+    default = SessionLifetime()
+    idle = env.number("HUB_SESSION_IDLE_MINUTES", int(default.idle.total_seconds()) // 60, least=2, most=7 * 24 * 60)
+    most = env.number("HUB_SESSION_HOURS", int(default.most.total_seconds()) // 3600, least=1, most=30 * 24)
+    return SessionLifetime(timedelta(minutes=idle), timedelta(hours=most))

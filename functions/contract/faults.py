@@ -44,6 +44,10 @@ CATALOGUE: Mapping[Reason, Entry] = {
     Reason.METHOD_NOT_ALLOWED: Entry(Malformed, 405, "This address does not take that method."),
     Reason.UNAUTHENTICATED: Entry(Denied, 401, "Sign in, or send an API token as 'Authorization: Bearer TOKEN'."),
     Reason.DENIED: Entry(Denied, 403, "The caller may not do this."),
+    Reason.WRONG_CREDENTIALS: Entry(Denied, 401, "The name, password or code is wrong."),
+    Reason.FOREIGN_REQUEST: Entry(
+        Denied, 403, "The request comes from another site, or lacks the header 'X-Device-Hub: 1' that it must have."
+    ),
     Reason.DESIRED_IS_READ_ONLY: Entry(Denied, 403, "A device may change only the reported half of its twin."),
     Reason.ENROLMENT_CLOSED: Entry(
         Denied, 403, "Enrolment is closed. Open it with 'devicehub enrolment open --minutes 30'.", retry=True
@@ -86,6 +90,8 @@ CATALOGUE: Mapping[Reason, Entry] = {
     Reason.CA_IN_USE: Entry(
         Conflict, 409, "Devices have certificates of the hub's CA, so it cannot be replaced: they would be locked out."
     ),
+    Reason.LAST_ADMIN: Entry(Conflict, 409, "Nobody could administer the hub after this. Make another admin first."),
+    Reason.ALREADY_SET_UP: Entry(Conflict, 409, "The hub is set up. Sign in, or have an admin make a user for you."),
     Reason.VERSION_CONFLICT: Entry(
         Conflict, 409, "The record has changed since it was read. Read it again, then decide."
     ),
@@ -107,7 +113,7 @@ CATALOGUE: Mapping[Reason, Entry] = {
 def fault_body(fault: Fault, now: datetime, echo: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The JSON body of a fault, with what of the request is echoed.
 
-    ``{error, message, code, timestamp, fields?, position?}``
+    ``{error, message, code, timestamp, fields?, position?, retryAfter?}``
     """
     entry = CATALOGUE[fault.reason]
     return {
@@ -117,6 +123,7 @@ def fault_body(fault: Fault, now: datetime, echo: Mapping[str, Any] | None = Non
         "timestamp": now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         **({"fields": fault.fields} if fault.fields else {}),
         **({} if fault.position is None else {"position": fault.position}),
+        **({} if fault.retry_after is None else {"retryAfter": fault.retry_after}),
         **(echo or {}),
     }
 
@@ -145,12 +152,13 @@ def decode_fault(headers: Mapping[str, str] | None, body: bytes) -> Fault | None
         reason = Reason(headers[ERROR_HEADER])
     except ValueError:
         reason = _reason_of_status(headers.get(CODE_HEADER, ""))
-    fields, position = told.get("fields"), told.get("position")
+    fields, position, retry_after = told.get("fields"), told.get("position"), told.get("retryAfter")
     return CATALOGUE[reason].fault(
         reason,
         str(told.get("message", "")),
         fields={str(name): str(wrong) for name, wrong in fields.items()} if isinstance(fields, dict) else None,
         position=position if isinstance(position, int) else None,
+        retry_after=retry_after if isinstance(retry_after, int) else None,
     )
 
 

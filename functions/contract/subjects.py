@@ -13,7 +13,7 @@ ROOT = "devicehub"
 QUEUE = "functions"
 
 CALLER = "Hub-Caller"
-# What an application's token allows, as the gateway proved it: scopes, blank separated.
+# What the gateway proved of a caller: the scopes of an application's token, blank separated; the role of a user.
 SCOPES = "Hub-Scopes"
 CALL = "Hub-Call"
 # Where the caller is, as the edge saw it: an address, or the way in.

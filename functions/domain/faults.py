@@ -24,6 +24,8 @@ class Reason(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UNAUTHENTICATED = "unauthenticated"
     DENIED = "denied"
+    WRONG_CREDENTIALS = "wrong_credentials"
+    FOREIGN_REQUEST = "foreign_request"
     DESIRED_IS_READ_ONLY = "desired_is_read_only"
     ENROLMENT_CLOSED = "enrolment_closed"
     UUID_NOT_WHITELISTED = "uuid_not_whitelisted"
@@ -42,6 +44,8 @@ class Reason(StrEnum):
     NO_BUNDLE = "no_bundle"
     ALREADY_WHITELISTED = "already_whitelisted"
     CA_IN_USE = "ca_in_use"
+    LAST_ADMIN = "last_admin"
+    ALREADY_SET_UP = "already_set_up"
     VERSION_CONFLICT = "version_conflict"
     SWAP_REFUSED = "swap_refused"
     SUPERSEDED = "superseded"
@@ -61,6 +65,7 @@ class Fault(Exception):
         detail: one public sentence on this case; empty for the table's own.
         fields: for input errors, what is wrong with which field of the request.
         position: where in the text of that field, in characters from its beginning.
+        retry_after: for what may be tried again, in how many seconds.
     """
 
     default = Reason.INTERNAL
@@ -72,11 +77,13 @@ class Fault(Exception):
         *,
         fields: Mapping[str, str] | None = None,
         position: int | None = None,
+        retry_after: int | None = None,
     ) -> None:
         self.reason = reason or self.default
         self.detail = detail
         self.fields = dict(fields or {})
         self.position = position
+        self.retry_after = retry_after
         super().__init__(f"{self.reason}: {detail}" if detail else str(self.reason))
 
 

@@ -23,7 +23,7 @@ from functions.contract.messages import (
     Nothing,
 )
 from functions.domain.audit import UNNAMED
-from functions.domain.callers import APP
+from functions.domain.callers import APP, OPERATOR
 from functions.domain.faults import Conflict, Denied, NotFound
 from functions.domain.jobs import (
     PART_DEVICES,
@@ -42,6 +42,7 @@ from functions.domain.jobs import (
 from functions.domain.jobs import (
     JobState as State,
 )
+from functions.domain.roles import LEAST, is_at_least, role_of
 from functions.domain.tokens import Scope, allows
 from functions.handlers.auditing import record
 from functions.handlers.batches import AT_ONCE, asker, begin, new_id, tell, view
@@ -145,13 +146,16 @@ def _found(job: Job | None) -> Job:
 
 
 def _require(call: Call[Nothing] | Call[JobItemQuery], scopes: Mapping[JobKind, Scope], job: Job) -> None:
-    """Refuse an application that was not given what the job does; its route asks for less.
+    """Refuse an application or user that was not given what the job does; its route asks for less.
 
     Raises:
-        Denied: which scope it lacks.
+        Denied: which scope or role it lacks.
     """
     if call.caller.kind is APP and not allows(call.scopes, scopes[job.kind]):
         raise Denied(detail=f"The token needs the scope '{scopes[job.kind]}' for this.")
+    least = LEAST[scopes[job.kind]]
+    if call.caller.kind is OPERATOR and not is_at_least(role_of(call.scopes), least):
+        raise Denied(detail=f"A user needs the role '{least}' for this.")
 
 
 async def _items(hub: Hub, job: Job, asked: JobItemQuery) -> tuple[list[Item], int]:

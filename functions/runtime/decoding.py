@@ -17,6 +17,7 @@ from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, Caller, parse
 from functions.domain.faults import Denied, Malformed, Reason
 from functions.domain.names import is_token
 from functions.domain.order import Order
+from functions.domain.roles import is_at_least, role_of
 from functions.domain.sessions import SessionMark
 from functions.domain.tokens import allows
 from functions.route import Route
@@ -141,7 +142,7 @@ def _usual_origin(caller: Caller) -> str:
 
 
 def scopes_of(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What the caller's token allows, on the word of the hub's own gateway.
+    """What the caller's token allows, or which role a user has, on the word of the hub's own gateway.
 
     A call from another account has no scopes, whatever it says of itself.
     """
@@ -151,7 +152,7 @@ def scopes_of(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def admit(route: Route, caller: Caller, names: tuple[str, ...], scopes: tuple[str, ...] = ()) -> None:
-    """Refuse whom the route does not admit, a device that speaks for another, and an application beyond its scopes.
+    """Refuse whom the route does not admit, a device that speaks for another, and who has too few scopes or rights.
 
     Raises:
         Denied: the caller may not call this.
@@ -162,6 +163,8 @@ def admit(route: Route, caller: Caller, names: tuple[str, ...], scopes: tuple[st
         raise Denied(detail="A device may speak only for itself.")
     if caller.kind is APP and (route.scope is None or not allows(scopes, route.scope)):
         raise Denied(detail=f"The token needs the scope '{route.scope}' for this.")
+    if caller.kind is OPERATOR and not is_at_least(role_of(scopes), route.least_role):
+        raise Denied(detail=f"A user needs the role '{route.least_role}' for this.")
 
 
 def order_of(headers: Mapping[str, str]) -> Order | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from functions.contract.messages import Encoded, Message, MethodRequest, MethodResponse
     from functions.domain.bundles import Site
     from functions.domain.names import DeviceId
-    from functions.ports import Authority, Hub
+    from functions.ports import Authority, Clock, Hub
     from functions.route import Route
     from functions.runtime.calls import Reply
 
@@ -83,7 +83,8 @@ def find_route(routes: "Sequence[Route]", function: str) -> "tuple[Route, str]":
 async def _run(route: "Route", subject: str, payload: bytes, state: Path | None, caller: str) -> "Reply":
     import structlog
 
-    from functions.contract.subjects import CALLER
+    from functions.contract.subjects import CALLER, SCOPES
+    from functions.domain.roles import UserRole
     from functions.runtime.calls import answer
 
     # Standard output is for the reply alone.
@@ -91,7 +92,9 @@ async def _run(route: "Route", subject: str, payload: bytes, state: Path | None,
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         wrapper_class=structlog.make_filtering_bound_logger("warning"),
     )
-    return await answer(route, _open_hub(state), subject, payload, {CALLER: caller})
+    # Who has the state may do all that its user could.
+    headers = {CALLER: caller, SCOPES: str(UserRole.ADMIN) if caller.startswith("user:") else ""}
+    return await answer(route, _open_hub(state), subject, payload, headers)
 
 
 def _show(reply: "Reply") -> None:
@@ -151,14 +154,12 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.clock import SystemClock
     from functions.adapters.hasher import HmacHasher
     from functions.adapters.heard import NothingHeard
-    from functions.adapters.index import open_index
     from functions.adapters.keyring import SecretKeyring
     from functions.adapters.layout import open_tables
-    from functions.adapters.register_index import TinyRegister
-    from functions.adapters.roster import TinyRoster
+    from functions.adapters.passwords import Argon2Passwords
     from functions.adapters.telemetry import MemoryTelemetry
-    from functions.adapters.whitelist_index import TinyWhitelist
     from functions.domain.enrolment import RENEWAL_GRACE
+    from functions.domain.logins import SessionLifetime
     from functions.ports import Hub
 
     clock, shown, secret = SystemClock(), _Shown(), _uuid_key(state)
@@ -166,12 +167,15 @@ def _open_hub(state: Path | None) -> "Hub":
     # Not kept: which CA signs is the hub's to say, or of this run alone.
     stores = open_tables(database, clock) | {"trust": open_tables(_in_memory(), clock)["trust"]}
     audit = TinyAudit(database.table(AUDIT_TABLE))
+    asked: dict[str, Any] = stores | _open_indexes(stores, clock)
     return Hub(
         renewal_grace=RENEWAL_GRACE,
+        session_lifetime=SessionLifetime(),
         clock=clock,
         authority=_open_authority(state),
         hasher=HmacHasher(secret),
         keyring=SecretKeyring(secret),
+        passwords=Argon2Passwords(),
         site=_site(),
         events=shown,
         streams=shown,
@@ -180,12 +184,23 @@ def _open_hub(state: Path | None) -> "Hub":
         audit=audit,
         trails=TinyTrails(audit),
         telemetry=MemoryTelemetry(),
-        index=open_index(stores, clock),
-        register=TinyRegister(stores["certificates"], stores["devices"]),
-        whitelist_index=TinyWhitelist(stores["whitelist"]),
-        roster=TinyRoster(stores["devices"]),
-        **stores,
+        **asked,
     )
+
+
+def _open_indexes(stores: dict[str, Any], clock: "Clock") -> dict[str, Any]:
+    """What can be asked for, by the names of the Hub's fields."""
+    from functions.adapters.index import open_index
+    from functions.adapters.register_index import TinyRegister
+    from functions.adapters.roster import TinyRoster
+    from functions.adapters.whitelist_index import TinyWhitelist
+
+    return {
+        "index": open_index(stores, clock),
+        "register": TinyRegister(stores["certificates"], stores["devices"]),
+        "whitelist_index": TinyWhitelist(stores["whitelist"]),
+        "roster": TinyRoster(stores["devices"]),
+    }
 
 
 def _site() -> "Site":

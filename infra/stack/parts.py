@@ -60,6 +60,8 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
         "HUB_MQTT_PORT": str(settings.mqtt_listen.port),
         "HUB_TOPIC_PREFIXES": ",".join(settings.topic_prefixes),
         "HUB_RENEWAL_GRACE_SECONDS": str(settings.renewal_grace_seconds),
+        "HUB_SESSION_IDLE_MINUTES": str(int(settings.session_lifetime.idle.total_seconds()) // 60),
+        "HUB_SESSION_HOURS": str(int(settings.session_lifetime.most.total_seconds()) // 3600),
     }
     if settings.ca_passphrase_file is not None:
         functions["HUB_CA_PASSPHRASE_FILE"] = str(settings.ca_passphrase_file)

@@ -77,6 +77,9 @@ _STAFF = (
     "jobs.*.get",
     "jobs.*.cancel",
     "jobs.*.retry",
+    "users.>",
+    "sessions.list",
+    "sessions.*.end",
 )
 
 
@@ -106,6 +109,7 @@ USERS: Mapping[str, Permissions] = {
                 "alarms.changed",
                 "jobs.*.progress",
                 "onboarding.*",
+                "sessions.changed",
             ),
         ),
         subscribe=(f"{ROOT}.>", "$SRV.>", *layout.SUBSCRIBE),
@@ -133,7 +137,10 @@ USERS: Mapping[str, Permissions] = {
         ),
     ),
     "gateway": Permissions(
-        publish=(*_hub(*_STAFF, "tokens.prove"), "$SRV.>"),
+        publish=(
+            *_hub(*_STAFF, "tokens.prove", "setup.get", "setup.complete", "sessions.create", "sessions.prove"),
+            "$SRV.>",
+        ),
         subscribe=(
             *_hub("http.event"),
             *_hub(
@@ -143,6 +150,7 @@ USERS: Mapping[str, Permissions] = {
                 "devices.*.presence",
                 "devices.*.swapped",
                 "jobs.*.progress",
+                "sessions.changed",
                 # What devices said, as soon as it is durable.
                 "stored.telemetry.>",
                 "stored.events.>",
@@ -152,7 +160,10 @@ USERS: Mapping[str, Permissions] = {
         ),
     ),
     "cli": Permissions(
-        publish=(*_hub(*_STAFF, "tokens.create", "tokens.list", "tokens.revoke", "http.event"), "$SRV.>"),
+        publish=(
+            *_hub(*_STAFF, "tokens.create", "tokens.list", "tokens.revoke", "setup.get", "setup.open", "http.event"),
+            "$SRV.>",
+        ),
         subscribe=("_INBOX_cli.>",),
     ),
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from argon2 import PasswordHasher
 
 from functions.adapters.authority import LocalAuthority
 from functions.adapters.hasher import HmacHasher
@@ -22,7 +23,10 @@ from functions.domain.certificates import Certificate, Purpose
 from functions.domain.devices import Device
 from functions.domain.enrolment import Claim, Enrolment
 from functions.domain.jobs import Asker, Item, ItemState, Job, JobKind, JobState, Part
+from functions.domain.logins import SetupCode, UserSession, code_digest
+from functions.domain.roles import UserRole
 from functions.domain.sessions import Presence
+from functions.domain.users import User
 from functions.route import Route
 from functions.routes import ROUTES
 from functions.runtime.calls import Reply, answer
@@ -86,6 +90,10 @@ NEED_NONE = {
     "alarms.raise": FACTS,
     "alarms.clear": FACTS,
     "tokens.prove": FACTS,
+    "setup.get": READS,
+    "sessions.prove": FACTS,
+    "sessions.list": READS,
+    "users.list": READS,
     "broker.access.get": FACTS,
     "broker.sessions.opened": FACTS,
     "broker.sessions.closed": FACTS,
@@ -107,6 +115,8 @@ EVERY_TIME = (
     "jobs.create.twins",
     "jobs.create.tags",
     "jobs.*.retry",
+    "setup.open",
+    "sessions.create",
 )
 
 
@@ -159,6 +169,13 @@ SUSPEND = Call("registry.devices.pump-0001.suspend")
 ENTRY = Call("whitelist.create", _body(uuid="board-0001", note="lot 7"))
 BOARD = HmacHasher(SECRET).hash("board-0001")
 TOKEN = Call("tokens.create", _body(name="dashboard", scopes=["devices:read"]))
+PASSWORD = "correct horse battery"
+CODE = "0123-4567-89AB-CDEF"
+SESSION_ID = "ab" * 16
+HASHED = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+ANNA = User("anna", UserRole.ADMIN, HASHED, "s1", START, START)
+# A hub that nobody was signed in to yet.
+NOBODY = Call("users.anna.delete", caller="nobody")
 ISSUE = Call("claims.issue", _body(name="fleet"))
 CLAIM = Call("claims.create", lambda: {"name": "fleet", "csrPem": csr("fleet")})
 
@@ -250,6 +267,27 @@ ACTS = {
     "alarms.*.ack": Act(Call(f"alarms.{ALARM.id}.ack"), "alarm.acknowledged", ALARM.id),
     "ca.create": Act(Call("ca.create", lambda: {"replaces": AUTHORITY.active.fingerprint}), "ca.replaced", "-"),
     "ca.import": Act(Call("ca.import", _body(chainPem=OTHER_CA[0], keyPem=OTHER_CA[1])), "ca.replaced", "-"),
+    "setup.open": Act(Call("setup.open", caller="system:cli"), "setup.opened", "setup", (NOBODY,)),
+    "setup.complete": Act(
+        Call("setup.complete", _body(code=CODE, name="bert", password=PASSWORD), "system:gateway"),
+        "user.created",
+        "bert",
+        (NOBODY,),
+    ),
+    "sessions.create": Act(
+        Call("sessions.create", _body(user="Anna", password=PASSWORD), "system:gateway"), "user.signed-in", "anna"
+    ),
+    "sessions.*.end": Act(Call(f"sessions.{SESSION_ID}.end"), "session.ended", SESSION_ID),
+    "users.create": Act(
+        Call("users.create", _body(name="bert", role="viewer", password=PASSWORD)), "user.created", "bert"
+    ),
+    "users.*.update": Act(Call("users.carl.update", _body(role="admin")), "user.changed", "carl"),
+    "users.*.delete": Act(Call("users.carl.delete"), "user.deleted", "carl"),
+    "users.change-password": Act(
+        Call("users.change-password", _body(currentPassword=PASSWORD, newPassword="another long one")),
+        "user.changed",
+        "anna",
+    ),
     "tokens.create": Act(TOKEN, "token.created", "dashboard"),
     "tokens.revoke": Act(Call("tokens.revoke", _body(name="dashboard")), "token.revoked", "dashboard", (TOKEN,)),
 }
@@ -269,6 +307,9 @@ def _hub() -> MemoryHub:
         },
         certificates={SERIAL: old, RENEWED.serial: RENEWED},
         renewals={"pump-0002": RENEWAL},
+        users={"anna": ANNA, "carl": replace(ANNA, name="carl", role=UserRole.OPERATOR)},
+        user_sessions={SESSION_ID: UserSession("anna", "s1", START, START, "http:192.0.2.7")},
+        setup_codes={"setup": SetupCode(code_digest(CODE), END)},
         presence={"pump-0001": Presence(True, START, "connected")},
         enrolment={"enrolment": Enrolment(is_open=False)},
         # The certificate above is of an older CA: this one can still be replaced.
@@ -286,7 +327,11 @@ def _route(subject: str) -> Route:
     raise AssertionError(f"no route serves {subject}")
 
 
-async def _do(hub: MemoryHub, asked: Call) -> Reply:
+async def _do(hub: MemoryHub, asked: Call) -> Reply | None:
+    if asked is NOBODY:
+        for key in ("anna", "carl"):
+            await hub.users.remove(key, expect=1)
+        return None
     headers = {
         "Hub-Caller": asked.caller,
         "Hub-Call": "c0ffee",
@@ -301,6 +346,7 @@ async def _done(hub: MemoryHub, asked: Call) -> list[AuditEntry]:
     """What was written of a call that must succeed."""
     known = len(hub.audit.written)
     reply = await _do(hub, asked)
+    assert reply is not None
     assert reply.reason is None, reply.body
     return hub.audit.written[known:]
 

@@ -228,6 +228,23 @@ from functions.contract.messages.twins import (
     TwinUpdated,
     TwinView,
 )
+from functions.contract.messages.users import (
+    PasswordChange,
+    SessionProof,
+    SessionProven,
+    SessionsChanged,
+    SetupCodeGiven,
+    SetupComplete,
+    SetupState,
+    SignedIn,
+    SignIn,
+    UserCreate,
+    UserFact,
+    UserList,
+    UserSessionFact,
+    UserSessionList,
+    UserUpdate,
+)
 from functions.contract.messages.whitelist import (
     HardwareVersion,
     Manufacturer,

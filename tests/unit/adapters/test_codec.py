@@ -19,15 +19,18 @@ from functions.domain.faults import Malformed, Reason
 from functions.domain.groups import Group
 from functions.domain.intents import Intent, Moved, Operation, Phase
 from functions.domain.jobs import Asker, Item, ItemState, Job, JobKind, JobState, Part, Place, Tally
+from functions.domain.logins import LoginFailures, SetupCode, UserSession
 from functions.domain.marks import BridgeStart, Mark, Revocations, Revoked
 from functions.domain.methods import CallQueue, QueuedCall
 from functions.domain.order import Order
 from functions.domain.presence import BrokerRestart, Darkness, Doubt, Flapping
 from functions.domain.records import RecordPatch
+from functions.domain.roles import UserRole
 from functions.domain.server_settings import ServerSettings
 from functions.domain.sessions import Presence, Session, Takeover
 from functions.domain.tokens import Token
 from functions.domain.twins import Half
+from functions.domain.users import User
 
 AT = datetime(2026, 11, 23, 10, 42, 12, 123456, tzinfo=UTC)
 
@@ -66,6 +69,10 @@ EVERY_TYPE: tuple[Any, ...] = (
     Mark(AT),
     Alarm("clock-skew", "the broker", Severity.WARNING, "By 3 s.", AT, AT, 2, 3, AT, "user:anna", AT),
     Token("dashboard", ("devices:read", "admin"), AT, AT, AT, None),
+    User("Anna", UserRole.OPERATOR, "$argon2id$v=19$…", "ab", AT, AT, True, AT),
+    UserSession("anna", "ab", AT, AT, "http:192.0.2.7"),
+    LoginFailures(AT),
+    SetupCode("ab" * 32, AT, True),
     Group("pumps", AT, AT, "model:P-200"),
     CallQueue((QueuedCall("r1", "open", {"deep": [1, None]}, "user:anna", AT, AT, AT),)),
     Flapping(AT),

@@ -28,7 +28,7 @@ def route(subject: str) -> Route:
 
 
 async def ask(hub: MemoryHub, subject: str, name: str, **body: Any) -> dict[str, Any]:
-    headers = {"Hub-Caller": "user:anna"}
+    headers = {"Hub-Caller": "user:anna", "Hub-Scopes": "operator"}
     full = f"devicehub.{subject.replace('*', name, 1)}"
     told: dict[str, Any] = json.loads(
         (await answer(route(subject), hub, full, json.dumps(body).encode(), headers)).body

@@ -217,8 +217,8 @@ def test_a_call_that_names_no_caller_is_denied(headers: dict[str, str]) -> None:
 
 
 def test_a_route_admits_the_kinds_it_names() -> None:
-    for kind, name in ((OPERATOR, "anna"), (APP, "reports"), (SYSTEM, "cli")):
-        admit(DESIRE, Caller(kind, name), ("EDGB-0001",), ("twins:write",))
+    for kind, name, scope in ((OPERATOR, "anna", "operator"), (APP, "reports", "twins:write"), (SYSTEM, "cli", "")):
+        admit(DESIRE, Caller(kind, name), ("EDGB-0001",), (scope,))
         with pytest.raises(Denied):
             admit(UPDATE, Caller(kind, name), ("EDGB-0001",))
     for kind in (DEVICE, CLAIM):

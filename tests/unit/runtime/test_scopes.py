@@ -8,6 +8,7 @@ import pytest
 from functions.contract.messages import Done, Nothing
 from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM, Kind
 from functions.domain.faults import Reason
+from functions.domain.roles import LEAST, UserRole
 from functions.domain.tokens import Scope
 from functions.ports import Call, Hub
 from functions.route import Route
@@ -100,6 +101,18 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "tokens.list": (STAFF, None),
     "tokens.revoke": (STAFF, None),
     "tokens.prove": (SYSTEM, None),
+    "setup.get": (SYSTEM, None),
+    "setup.open": (SYSTEM, None),
+    "setup.complete": (SYSTEM, None),
+    "sessions.create": (SYSTEM, None),
+    "sessions.prove": (SYSTEM, None),
+    "sessions.list": (STAFF, None),
+    "sessions.*.end": (STAFF, None),
+    "users.list": (STAFF, None),
+    "users.create": (STAFF, None),
+    "users.*.update": (STAFF, None),
+    "users.*.delete": (STAFF, None),
+    "users.change-password": (OPERATOR, None),
     "checks.list": (READERS, Scope.ADMIN),
     "audit.query": (READERS, Scope.ADMIN),
     "telemetry.query": (READERS, Scope.TELEMETRY_READ),
@@ -123,6 +136,27 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "ca.create": (READERS, Scope.ADMIN),
     "ca.import": (READERS, Scope.ADMIN),
 }
+# The roles of users, written out likewise: what a viewer and an operator may call; all else is an admin's.
+VIEWERS = {
+    "twins.*.get", "twins.*.history", "twins.*.at", "twins.*.compare", "twins.export",
+    "registry.query", "registry.ids", "registry.facets", "registry.stats", "registry.groups.list",
+    "registry.devices.*.get", "registry.devices.*.connections", "registry.export",
+    "jobs.list", "jobs.*.get", "jobs.*.cancel", "jobs.*.retry",
+    "live.status.follow", "live.jobs.follow", "live.swap.follow", "live.twin.follow", "live.telemetry.follow",
+    "live.events.follow",
+    "telemetry.query", "telemetry.export", "telemetry.*.latest", "events.query",
+    "certificates.query", "certificates.*.get", "claims.list", "claims.get", "ca.get",
+    "enrolment.get", "settings.server.get", "alarms.list", "checks.list",
+    "sessions.list", "sessions.*.end", "users.change-password",
+}  # fmt: skip
+OPERATORS = {
+    "twins.*.desire", "devices.*.methods.*.call", "devices.*.messages.send",
+    "registry.create", "registry.groups.create", "registry.groups.*.update", "registry.groups.*.delete",
+    "registry.devices.*.update", "registry.devices.*.retire", "registry.devices.*.swap",
+    "registry.devices.*.suspend", "registry.devices.*.resume",
+    "jobs.create.methods", "jobs.create.twins", "jobs.create.tags",
+    "telemetry.report", "alarms.*.ack",
+}  # fmt: skip
 CALLERS = {
     DEVICE: f"device:{ID}",
     CLAIM: "claim:default",
@@ -156,7 +190,15 @@ async def refusal(hub: Hub, route: Route, headers: dict[str, str]) -> dict[str, 
         return Done()
 
     asked = Route(
-        route.subject, handler, Nothing, route.allow, route.within, role=route.role, own=route.own, scope=route.scope
+        route.subject,
+        handler,
+        Nothing,
+        route.allow,
+        route.within,
+        role=route.role,
+        own=route.own,
+        scope=route.scope,
+        least=route.least,
     )
     reply = await answer(asked, hub, subject_of(route), b"", headers)
     assert called is (reply.reason is None)
@@ -174,8 +216,34 @@ async def test_a_route_answers_those_it_names_and_nobody_else(hub: MemoryHub, ro
         for scopes in EVERY_SCOPE:
             headers = {"Hub-Caller": caller, "Hub-Scopes": " ".join(scopes)}
             may = bool(kind & allowed) and (kind is not APP or wanted in scopes or Scope.ADMIN in scopes)
+            if kind is OPERATOR:
+                # The one scope that is the name of a role too.
+                may = may and scopes == (Scope.ADMIN,)
 
             assert (await refusal(hub, route, headers) is None) is may, (caller, scopes)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+async def test_a_route_answers_users_of_the_roles_it_is_for_and_no_others(hub: MemoryHub, route: Route) -> None:
+    least = UserRole.VIEWER if route.subject in VIEWERS else UserRole.ADMIN
+    least = UserRole.OPERATOR if route.subject in OPERATORS else least
+    ranks = list(UserRole)
+    for words in ("", "viewer", "operator", "admin", "owner", "admin viewer", "viewer viewer", "Admin", "devices:read"):
+        headers = {"Hub-Caller": "user:anna", "Hub-Scopes": words}
+        is_role = words in ranks and ranks.index(UserRole(words)) >= ranks.index(least)
+        may = bool(OPERATOR & route.allow) and is_role
+
+        told = await refusal(hub, route, headers)
+
+        assert (told is None) is may, words
+        if told is not None and OPERATOR & route.allow:
+            assert told["message"] == f"A user needs the role '{least}' for this."
+
+
+def test_every_route_has_its_least_role_and_each_scope_one() -> None:
+    assert not VIEWERS & OPERATORS
+    assert WHO.keys() >= VIEWERS | OPERATORS
+    assert LEAST.keys() == set(Scope)
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if route.scope], ids=lambda route: route.name)

@@ -36,6 +36,9 @@ KEEPERS = [route for route in ROUTES if route.subject.startswith(("broker.", "al
 TOKENS = [route for route in STAFF if route.subject.startswith("tokens.")]
 PROVE = "devicehub.tokens.prove"
 SERVED = "devicehub.enrolment.files"
+# What the gateway asks for who is nobody yet, and the commands for who has the machine.
+NOBODYS = {"devicehub.setup.complete", "devicehub.sessions.create", "devicehub.sessions.prove"}
+SETUP = {"devicehub.setup.get", "devicehub.setup.open"}
 
 
 def test_every_user_has_a_password_file_and_only_admin_has_no_list() -> None:
@@ -58,7 +61,7 @@ def test_the_bridge_may_not_act_as_an_operator(route: Route) -> None:
 
 
 def test_every_route_is_of_one_of_these() -> None:
-    assert {route.full_subject for route in DEVICES + STAFF + KEEPERS} | {PROVE, SERVED} == {
+    assert {route.full_subject for route in DEVICES + STAFF + KEEPERS} | {PROVE, SERVED} | NOBODYS | SETUP == {
         route.full_subject for route in ROUTES
     }
 
@@ -67,6 +70,13 @@ def test_every_route_is_of_one_of_these() -> None:
 def test_operators_reach_their_functions(route: Route) -> None:
     assert may_publish("cli", route.full_subject)
     assert may_publish("gateway", route.full_subject) is (route not in TOKENS)
+
+
+def test_only_the_gateway_signs_in_and_only_the_machine_opens_the_setup() -> None:
+    for subject in NOBODYS:
+        assert [user for user in USERS if may_publish(user, subject)] == ["gateway"]
+    assert [user for user in USERS if may_publish(user, "devicehub.setup.open")] == ["cli"]
+    assert [user for user in USERS if may_publish(user, "devicehub.sessions.changed")] == ["functions"]
 
 
 def test_only_the_gateway_asks_what_a_token_allows() -> None:
