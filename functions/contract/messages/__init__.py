@@ -143,6 +143,18 @@ from functions.contract.messages.jobs import (
     TwinJob,
 )
 from functions.contract.messages.live import Follow, Followed
+from functions.contract.messages.logs import (
+    LogCursor,
+    LogEntry,
+    LogFollow,
+    LogLease,
+    LogLines,
+    LogNode,
+    LogPage,
+    LogPriority,
+    LogQuery,
+    LogUnit,
+)
 from functions.contract.messages.methods import (
     MessageSend,
     MessageSent,
