@@ -21,6 +21,7 @@ from functions.adapters.downlink import NatsDownlink
 from functions.adapters.events import NatsEvents
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.heard import BusHeard
+from functions.adapters.hosts import BusHosts
 from functions.adapters.index import BucketIndex
 from functions.adapters.keeping import FileKeeping
 from functions.adapters.keyring import SecretKeyring
@@ -86,17 +87,17 @@ async def serve(settings: Settings) -> bool:
     if client is None:
         return False
     index = BucketIndex(client, SystemClock(), settings.query_paths)
-    register, roster = SqliteRegister(client), BucketRoster(client)
-    whitelist, trails = BucketWhitelist(client), SqliteTrails(client, settings.index_dir)
-    downlink, heard = NatsDownlink(client), BusHeard(client)
-    telemetry = SqliteTelemetry(settings.telemetry_dir)
+    register, whitelist, roster = SqliteRegister(client), BucketWhitelist(client), BucketRoster(client)
+    trails, telemetry = SqliteTrails(client, settings.index_dir), SqliteTelemetry(settings.telemetry_dir)
+    downlink, heard, hosts = NatsDownlink(client), BusHeard(client), BusHosts(client, SystemClock())
     projector = Projector(client, telemetry, settings.keeping, SystemClock())
-    hub = make_hub(settings, client, authority, index, register, whitelist, trails, roster, downlink, heard, telemetry)
+    ports = (index, register, whitelist, trails, roster, downlink, heard, telemetry, hosts)
+    hub = make_hub(settings, client, authority, *ports)
     if settings.role is Role.INDEX:
         await _start_index(index, whitelist, register, trails)
         await _start_telemetry(telemetry, projector)
     else:
-        for one in (roster, downlink, heard):
+        for one in (roster, downlink, heard, hosts):
             await one.start()
     settle_memory()
     more = {"devices-methods-call": downlink.counts}
@@ -205,6 +206,7 @@ def make_hub(
     downlink: NatsDownlink,
     heard: BusHeard,
     telemetry: SqliteTelemetry,
+    hosts: BusHosts,
 ) -> Hub:
     """The ports made real over one connection."""
     return Hub(
@@ -223,6 +225,7 @@ def make_hub(
         audit=JetStreamAudit(client),
         trails=trails,
         telemetry=telemetry,
+        hosts=hosts,
         index=index,
         register=register,
         whitelist_index=whitelist,

@@ -13,7 +13,7 @@ from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, Protocol, TypeVar
 
-from functions.contract.messages import Encoded, Message, MethodRequest, MethodResponse
+from functions.contract.messages import Encoded, M, Message, MethodRequest, MethodResponse, ServiceView
 from functions.domain.alarms import Alarm
 from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.bundles import Site
@@ -36,6 +36,7 @@ from functions.domain.presence import BrokerRestart, BrokerWord, Darkness, Doubt
 from functions.domain.query import Condition, Saved
 from functions.domain.register import CertificatesWanted, Entry
 from functions.domain.server_settings import ServerSettings
+from functions.domain.services import HostWord
 from functions.domain.sessions import Presence, Session, SessionMark
 from functions.domain.telemetry import Keeping, KeptMessage, Kind, Latest, Place, Sent, Span, TelemetryWanted
 from functions.domain.tokens import Token
@@ -518,6 +519,25 @@ class WhitelistIndex(Protocol):
         ...
 
 
+class Hosts(Protocol):
+    """The hosts that the hub lives on, each behind its shim."""
+
+    def known(self) -> list[HostWord]:
+        """Every host that was heard of since this process began, in no order."""
+        ...
+
+    def last(self, node: str) -> Sequence[ServiceView]:
+        """The units of a host as it told of them last."""
+        ...
+
+    async def ask(self, node: str, ask: tuple[str, ...], body: Message, answer: type[M], *, within: float) -> M:
+        """Ask a host's shim (``("units", "list")``) and give its answer, within seconds.
+
+        Raises what the shim answered instead; Unavailable where it does not answer, ``timeout`` when not in time.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Hub:
     """Everything a handler may touch. Stores are keyed by what their comment says.
@@ -542,6 +562,7 @@ class Hub:
     audit: Audit
     trails: Trails
     telemetry: TelemetryStore
+    hosts: Hosts
     index: Index
     register: Register
     whitelist_index: WhitelistIndex

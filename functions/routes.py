@@ -43,6 +43,7 @@ from functions.handlers import (
     registry,
     renewing,
     server_settings,
+    services,
     setup,
     suspending,
     telemetry,
@@ -65,6 +66,8 @@ _SLOW = 4.0
 _MAKING = 30.0
 # What any user may look at, though applications need the scope 'admin' for it.
 _SEEN = UserRole.VIEWER
+# A unit's job may take the time that systemd gives it to stop.
+_JOB = 60.0
 _LIST_BYTES = 4 * 1024 * 1024
 # The same terms for making any kind of job.
 _making = partial(Route, allow=_READERS, within=_MAKING, limit_bytes=_LIST_BYTES, role=Role.INDEX)
@@ -246,6 +249,40 @@ ROUTES = (
     # An RSA key takes its time.
     Route("ca.create", ca.create, m.CaCreate, _STAFF | APP, 30.0, scope=Scope.ADMIN),
     Route("ca.import", ca.import_, m.CaImport, _STAFF | APP, _SLOW, scope=Scope.ADMIN),
+    # The hosts that the hub lives on.
+    Route("services.list", services.list_, m.ServiceQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
+    Route("services.get", services.read, m.ServiceNamed, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
+    Route(
+        "services.start",
+        services.start,
+        m.ServiceNamed,
+        _READERS,
+        _JOB,
+        scope=Scope.ADMIN,
+        waits=True,
+        least=UserRole.OPERATOR,
+    ),
+    Route(
+        "services.stop",
+        services.stop,
+        m.ServiceNamed,
+        _READERS,
+        _JOB,
+        scope=Scope.ADMIN,
+        waits=True,
+        least=UserRole.OPERATOR,
+    ),
+    Route(
+        "services.restart",
+        services.restart,
+        m.ServiceNamed,
+        _READERS,
+        _JOB,
+        scope=Scope.ADMIN,
+        waits=True,
+        least=UserRole.OPERATOR,
+    ),
+    Route("live.services.follow", live.follow, m.Follow, _READERS, _QUICK, scope=Scope.ADMIN, least=_SEEN),
     # What the gateway asks for devices that have shown nothing of themselves yet.
     Route("alarms.list", alarms.list_, m.AlarmQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
     Route("alarms.*.ack", alarms.ack, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN, least=UserRole.OPERATOR),

@@ -23,17 +23,28 @@ from functions.adapters.roots import make_root
 from functions.adapters.roster import TinyRoster
 from functions.adapters.telemetry import MemoryTelemetry
 from functions.adapters.whitelist_index import TinyWhitelist
-from functions.contract.messages import Encoded, Message, MethodRequest, MethodResponse
+from functions.contract.messages import (
+    Encoded,
+    HostHere,
+    M,
+    Message,
+    MethodRequest,
+    MethodResponse,
+    ServiceActed,
+    ServiceView,
+    VerbWord,
+)
 from functions.contract.subjects import MQTT_PREFIX
 from functions.domain.bundles import Site
 from functions.domain.callers import parse_caller
 from functions.domain.enrolment import RENEWAL_GRACE
-from functions.domain.faults import Fault
+from functions.domain.faults import Denied, Fault, Reason
 from functions.domain.logins import SessionLifetime
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.presence import BrokerWord, Evidence
 from functions.domain.roles import UserRole
+from functions.domain.services import HostWord
 from functions.domain.sessions import SessionMark
 from functions.ports import Authority, Call, Hub, Kept
 
@@ -167,6 +178,88 @@ class MemoryHeard:
         return dict(self.words)
 
 
+@dataclass
+class MemoryHosts:
+    """Hosts as a test says: ``here`` by node, and how their shims answer.
+
+    ``respond`` is given the node, what is asked and the body; what it raises
+    is raised. By default every unit does as it is asked.
+    """
+
+    here: dict[str, HostHere] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+    asked: list[tuple[str, tuple[str, ...], Message]] = field(default_factory=list)
+    respond: Callable[[str, tuple[str, ...], Any], Message] | None = None
+
+    def known(self) -> list[HostWord]:
+        """Every host, as heard of at ``START``."""
+        return [
+            HostWord(
+                node,
+                here.source,
+                here.version,
+                here.started_at,
+                START,
+                tuple(one.unit for one in here.services),
+                node in self.lost,
+                here.problem,
+            )
+            for node, here in self.here.items()
+        ]
+
+    def last(self, node: str) -> list[ServiceView]:
+        """The units of a host."""
+        return self.here[node].services
+
+    async def ask(self, node: str, ask: tuple[str, ...], body: Message, answer: type[M], *, within: float) -> M:
+        """Keep what is asked and give the shim's answer."""
+        self.asked.append((node, ask, body))
+        told = self.respond(node, ask, body) if self.respond is not None else self._obey(node, ask, body)
+        return answer.model_validate_json(told.encode())
+
+    def _obey(self, node: str, ask: tuple[str, ...], body: Any) -> Message:
+        if ask == ("units", "list"):
+            return self.here[node]
+        unit = next((one for one in self.here[node].services if one.unit == body.unit), None)
+        if unit is None:
+            raise Denied(Reason.UNIT_NOT_ALLOWED)
+        return unit if ask[-1] == "get" else ServiceActed(verb=VERBS[ask[-1]], result="done", service=unit)
+
+
+def make_host(node: str = "hub-1", *units: str) -> HostHere:
+    """A host of a supervisor, with units that run."""
+    services = [
+        ServiceView(
+            node=node,
+            unit=unit,
+            description="",
+            state="active",
+            sub_state="running",
+            since=START,
+            pid=4242,
+            memory_bytes=1024,
+            restarts=0,
+            version=None,
+            verbs=["start", "stop", "restart"],
+            seen_at=START,
+            problem=None,
+        )
+        for unit in units
+    ]
+    return HostHere(
+        node=node,
+        source="supervisor",
+        version="1.0",
+        started_at=START,
+        services=services,
+        problem=None,
+        leaving=False,
+    )
+
+
+VERBS: dict[str, VerbWord] = {"start": "start", "stop": "stop", "restart": "restart"}
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryHub(Hub):
     """A hub whose clock can be set, and which keeps the events, messages and audit entries it was told."""
@@ -178,6 +271,7 @@ class MemoryHub(Hub):
     heard: MemoryHeard
     audit: TinyAudit
     telemetry: MemoryTelemetry
+    hosts: MemoryHosts
 
 
 def memory_hub(
@@ -219,6 +313,7 @@ def memory_hub(
         audit=audit,
         trails=TinyTrails(audit),
         telemetry=MemoryTelemetry(),
+        hosts=MemoryHosts(),
         index=open_index(stores, clock, paths),
         register=TinyRegister(stores["certificates"], stores["devices"]),
         whitelist_index=TinyWhitelist(stores["whitelist"]),

@@ -99,6 +99,21 @@ CATALOGUE: Mapping[Reason, Entry] = {
     Reason.SUPERSEDED: Entry(Conflict, 409, "A later message of the same device has been applied already."),
     Reason.GROUP_IN_USE: Entry(Conflict, 409, "Devices name the group in their records."),
     Reason.GROUP_LIMIT: Entry(Conflict, 409, "There are as many groups as there may be. Delete one first."),
+    Reason.UNKNOWN_UNIT: Entry(
+        NotFound, 404, "The host has no such unit. 'devicehub service list' shows those it has."
+    ),
+    Reason.UNKNOWN_NODE: Entry(NotFound, 404, "No host of this node name has been heard of."),
+    Reason.UNIT_NOT_ALLOWED: Entry(
+        Denied, 403, "The unit is not on its host's list of those that may be looked after."
+    ),
+    Reason.VERB_NOT_ALLOWED: Entry(Denied, 403, "This may not be asked of the unit."),
+    Reason.HOST_REFUSED: Entry(Denied, 403, "The host does not let the hub do this. Its polkit rules say what it may."),
+    Reason.WHICH_NODE: Entry(
+        Conflict, 409, "Several hosts have a unit of this name. Say which one is meant with 'node'."
+    ),
+    Reason.JOB_FAILED: Entry(
+        Conflict, 409, "The host began it, and it failed. The log of the unit says why.", retry=True
+    ),
     Reason.RATE_LIMITED: Entry(
         Unavailable, 429, "Too many messages at once. Slow down, then send it again.", retry=True
     ),

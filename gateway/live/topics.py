@@ -84,6 +84,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
         Topic("twin", (f"{ROOT}.devices.*.twin.update.documents",), _as_it_is),
         Topic("swap", (f"{ROOT}.devices.*.swapped",), _as_it_is),
         Topic("jobs", (f"{ROOT}.jobs.*.progress",), _of_no_device),
+        Topic("services", (f"{ROOT}.host.*.units.changed",), _of_no_device),
         Topic("telemetry", (f"{ROOT}.stored.telemetry.>",), _measured),
         Topic("events", (f"{ROOT}.stored.events.>",), _happened),
     )

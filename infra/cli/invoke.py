@@ -154,6 +154,7 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.clock import SystemClock
     from functions.adapters.hasher import HmacHasher
     from functions.adapters.heard import NothingHeard
+    from functions.adapters.hosts import NoHosts
     from functions.adapters.keyring import SecretKeyring
     from functions.adapters.layout import open_tables
     from functions.adapters.passwords import Argon2Passwords
@@ -162,8 +163,7 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.domain.logins import SessionLifetime
     from functions.ports import Hub
 
-    clock, shown, secret = SystemClock(), _Shown(), _uuid_key(state)
-    database = _open_state(state)
+    clock, shown, secret, database = SystemClock(), _Shown(), _uuid_key(state), _open_state(state)
     # Not kept: which CA signs is the hub's to say, or of this run alone.
     stores = open_tables(database, clock) | {"trust": open_tables(_in_memory(), clock)["trust"]}
     audit = TinyAudit(database.table(AUDIT_TABLE))
@@ -184,6 +184,7 @@ def _open_hub(state: Path | None) -> "Hub":
         audit=audit,
         trails=TinyTrails(audit),
         telemetry=MemoryTelemetry(),
+        hosts=NoHosts(),
         **asked,
     )
 

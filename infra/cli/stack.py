@@ -30,6 +30,7 @@ class Served(StrEnum):
     FUNCTIONS = "functions"
     INDEX = "index"
     BRIDGE = "bridge"
+    HOST = "host"
     GATEWAY = "gateway"
 
 
@@ -182,7 +183,8 @@ def serve(
     settings = _settings(environ)
     paths, node = known_paths(settings.data)
     url = node.nats_url if node and settings.nats_url is None else nats_url(settings)
-    chosen = next(one for one in make_parts(settings, paths, url) if one.name == part)
+    name = node.name if node else "local"
+    chosen = next(one for one in make_parts(settings, paths, url, name) if one.name == part)
     own = {name: environ.get(name) or value for name, value in chosen.environment.items()}
     os.execve(chosen.command[0], chosen.command, {**environ, **own})  # noqa: S606
 

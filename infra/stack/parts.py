@@ -43,8 +43,8 @@ class Part:
         return tuple(f"{self.name}-{number}" for number in range(self.processes))
 
 
-def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, ...]:
-    """Every part, in the order of starting."""
+def make_parts(settings: Settings, paths: Paths, nats_url: str, node: str) -> tuple[Part, ...]:
+    """Every part, in the order of starting; ``node`` is this hub's own name."""
     common = {
         "HUB_LOG_LEVEL": settings.log_level,
         "HUB_LOG_FORMAT": settings.log_format,
@@ -67,10 +67,12 @@ def make_parts(settings: Settings, paths: Paths, nats_url: str) -> tuple[Part, .
         functions["HUB_CA_PASSPHRASE_FILE"] = str(settings.ca_passphrase_file)
     bridge = common | _bridge(settings, paths)
     gateway = common | _gateway(settings, paths)
+    worker = Part("functions", (*_PYTHON, "functions"), functions | {"HUB_FUNCTIONS_ROLE": "worker"}, settings.workers)
     return (
-        Part("functions", (*_PYTHON, "functions"), functions | {"HUB_FUNCTIONS_ROLE": "worker"}, settings.workers),
+        worker,
         Part("index", (*_PYTHON, "functions"), functions | _of_index(settings, paths)),
         Part("bridge", (*_PYTHON, "bridge"), bridge),
+        Part("host", (*_PYTHON, "bridge.host"), common | _host(settings, paths, worker, node)),
         Part("gateway", (*_PYTHON, "gateway"), gateway),
     )
 
@@ -129,6 +131,22 @@ def _bridge(settings: Settings, paths: Paths) -> dict[str, str]:
         "HUB_BROKER_PID_FILE": str(paths.broker_pid),
         "HUB_BROKER_LOG_FILE": str(paths.broker_log),
         "HUB_MQTT_PORT": str(settings.mqtt_listen.port),
+    }
+
+
+def _host(settings: Settings, paths: Paths, worker: Part, node: str) -> dict[str, str]:
+    """What the shim of this host is told: its units are the processes of this stack."""
+    own_nats = ("nats",) if settings.nats_url is None else ()
+    # Without these nobody could take the next order.
+    essential = (*own_nats, *worker.process_names, "host", "gateway")
+    units = (*own_nats, "mosquitto", *worker.process_names, "index", "bridge", "host", "gateway")
+    return {
+        "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("host")),
+        "HUB_NODE_NAME": node,
+        "HUB_HOST_SOURCE": "supervisor",
+        "HUB_SUPERVISOR_SOCKET": str(paths.supervisor_socket),
+        "HUB_HOST_UNITS": ",".join(units),
+        "HUB_HOST_ESSENTIAL_UNITS": ",".join(essential),
     }
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # The names are those of the files in secrets/.
-NATS_USERS = ("admin", "functions", "bridge", "gateway", "cli")
+NATS_USERS = ("admin", "functions", "bridge", "host", "gateway", "cli")
 
 
 @dataclass(frozen=True, slots=True)

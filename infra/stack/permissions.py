@@ -71,6 +71,7 @@ _STAFF = (
     "checks.list",
     "alarms.*.ack",
     "bridge.*.counters",
+    "services.*",
     # Leaf by leaf: beside them stands what the functions tell of jobs.
     "jobs.create.*",
     "jobs.list",
@@ -110,6 +111,10 @@ USERS: Mapping[str, Permissions] = {
                 "jobs.*.progress",
                 "onboarding.*",
                 "sessions.changed",
+                # What hosts are asked.
+                "hosts.wanted",
+                "host.*.units.list",
+                "host.*.unit.*",
             ),
         ),
         subscribe=(f"{ROOT}.>", "$SRV.>", *layout.SUBSCRIBE),
@@ -136,6 +141,21 @@ USERS: Mapping[str, Permissions] = {
             "_INBOX_bridge.>",
         ),
     ),
+    "host": Permissions(
+        publish=_hub(
+            "host.*.here",
+            "host.*.units.changed",
+        ),
+        subscribe=(
+            *_hub(
+                "hosts.wanted",
+                "host.*.units.list",
+                "host.*.unit.*",
+            ),
+            "$SRV.>",
+            "_INBOX_host.>",
+        ),
+    ),
     "gateway": Permissions(
         publish=(
             *_hub(*_STAFF, "tokens.prove", "setup.get", "setup.complete", "sessions.create", "sessions.prove"),
@@ -151,6 +171,7 @@ USERS: Mapping[str, Permissions] = {
                 "devices.*.swapped",
                 "jobs.*.progress",
                 "sessions.changed",
+                "host.*.units.changed",
                 # What devices said, as soon as it is durable.
                 "stored.telemetry.>",
                 "stored.events.>",

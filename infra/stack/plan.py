@@ -69,7 +69,7 @@ async def make_plan(settings: Settings, paths: Paths, old: Node | None, programs
     names = hosts.certificate_names(settings)
     server = await certificates.gather_server(paths, root, names, now)
     node = _node(settings, paths, old, names, now)
-    parts = make_parts(settings, paths, node.nats_url)
+    parts = make_parts(settings, paths, node.nats_url, node.name)
     servers = _servers(paths, programs)
     files = (
         *(File(paths.secret(name), f"{value}\n".encode()) for name, value in passwords.items()),

@@ -4,22 +4,20 @@ import contextlib
 import http.client
 import os
 import resource
-import socket
 import subprocess
 import sys
 import time
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
 
+from bridge.host import rpc
 from infra.stack.paths import Paths
 from infra.stack.supervisor import ORDER, STACK
 
-_ANSWER_SECONDS = 10.0
 _MOST_FILES = 1_048_576
 
 # What of the caller's environment the processes of a hub may see.
@@ -89,8 +87,7 @@ class Supervisor:
 
     def _call(self, method: str, *arguments: Any) -> Any:
         try:
-            with xmlrpc.client.ServerProxy("http://supervisor", transport=_Transport(self._socket)) as proxy:
-                return getattr(proxy, method)(*arguments)
+            return rpc.call(self._socket, method, *arguments)
         except (OSError, http.client.HTTPException) as problem:
             raise NotRunning(str(problem)) from problem
         except xmlrpc.client.Fault as problem:
@@ -149,33 +146,3 @@ def is_alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-
-class _Transport(xmlrpc.client.Transport):
-    """XML-RPC over a unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        """A connection to the socket, whatever the host; closed with the transport."""
-        connection = _Connection(self._path)
-        self._connection = host, connection
-        return connection
-
-
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_ANSWER_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            connection.settimeout(_ANSWER_SECONDS)
-            connection.connect(os.fspath(self._path))
-        except OSError:
-            connection.close()
-            raise
-        self.sock = connection

@@ -23,7 +23,7 @@ FORBIDDEN = frozenset("\"'\\%;#{}")
 _LOG_BYTES = 10 * 1024 * 1024
 _LOG_BACKUPS = 3
 # In which they are started; stopped the other way round.
-ORDER = ("nats", "mosquitto", "functions", "index", "bridge", "gateway")
+ORDER = ("nats", "mosquitto", "functions", "index", "bridge", "host", "gateway")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from functions.domain.users import User
 from functions.route import Route
 from functions.routes import ROUTES
 from functions.runtime.calls import Reply, answer
-from functions.testing import SECRET, START, MemoryHub, SettableClock, memory_hub
+from functions.testing import SECRET, START, MemoryHub, SettableClock, make_host, memory_hub
 from tests.unit.handlers.onboarding import csr
 
 STAFF = "user:anna"
@@ -85,6 +85,9 @@ NEED_NONE = {
     "telemetry.*.latest": READS,
     "telemetry.report": KEPT,
     "events.query": READS,
+    "services.list": READS,
+    "services.get": READS,
+    "live.services.follow": READS,
     "checks.list": READS,
     "alarms.list": READS,
     "alarms.raise": FACTS,
@@ -117,6 +120,9 @@ EVERY_TIME = (
     "jobs.*.retry",
     "setup.open",
     "sessions.create",
+    "services.start",
+    "services.stop",
+    "services.restart",
 )
 
 
@@ -208,6 +214,9 @@ ACTS = {
     "devices.*.methods.*.call": Act(
         Call("devices.pump-0001.methods.reboot.call", _body(payload=1)), "method.called", "pump-0001"
     ),
+    "services.start": Act(Call("services.start", _body(unit="bridge")), "service.started", "bridge"),
+    "services.stop": Act(Call("services.stop", _body(unit="bridge")), "service.stopped", "bridge"),
+    "services.restart": Act(Call("services.restart", _body(unit="bridge")), "service.restarted", "bridge"),
     "devices.*.messages.send": Act(
         Call("devices.pump-0001.messages.send", _body(payload=1)), "message.sent", "pump-0001"
     ),
@@ -297,7 +306,7 @@ def _hub() -> MemoryHub:
     old = Certificate(
         SERIAL, Purpose.DEVICE, "pump-0001", "f1", START, END, START, "provision", "claim:fleet", "0", "PEM"
     )
-    return memory_hub(
+    hub = memory_hub(
         alarms={ALARM.id: ALARM},
         jobs={RUNNING.id: RUNNING, OVER.id: OVER},
         job_parts={f"{RUNNING.id}-0": Part((Item("pump-0001"),)), f"{OVER.id}-0": FAILED},
@@ -316,6 +325,8 @@ def _hub() -> MemoryHub:
         authority=LocalAuthority(*ROOT, SettableClock()),
         trust={"trust": trust_alone(AUTHORITY.active, at=START, by="system:hub")},
     )
+    hub.hosts.here["hub-1"] = make_host("hub-1", "bridge")
+    return hub
 
 
 def _route(subject: str) -> Route:

@@ -190,6 +190,21 @@ from functions.contract.messages.onboarding import (
     RenewConfirmed,
 )
 from functions.contract.messages.server_settings import ServerChange, ServerDefaults, ServerFixed, ServerView
+from functions.contract.messages.services import (
+    HostHere,
+    HostView,
+    NodeName,
+    ServiceActed,
+    ServiceList,
+    ServiceNamed,
+    ServiceQuery,
+    ServiceView,
+    SourceWord,
+    UnitName,
+    UnitNamed,
+    UnitState,
+    VerbWord,
+)
 from functions.contract.messages.telemetry import (
     DeviceEvent,
     EventPage,

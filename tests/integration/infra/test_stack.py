@@ -128,7 +128,7 @@ def test_a_hub_starts_tells_how_it_is_stops_and_starts_again_with_everything(mak
     status = hub.status()
     assert status["ready"]
     assert [part["name"] for part in status["parts"]] == [
-        *("nats", "mosquitto", "functions-0", "functions-1", "index", "bridge", "gateway")
+        *("nats", "mosquitto", "functions-0", "functions-1", "index", "bridge", "host", "gateway")
     ]
     assert all(part["ready"] and part["state"] == "running" for part in status["parts"])
     # A device is an open file of the broker.

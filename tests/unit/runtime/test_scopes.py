@@ -113,6 +113,12 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "users.*.update": (STAFF, None),
     "users.*.delete": (STAFF, None),
     "users.change-password": (OPERATOR, None),
+    "services.list": (READERS, Scope.ADMIN),
+    "services.get": (READERS, Scope.ADMIN),
+    "services.start": (READERS, Scope.ADMIN),
+    "services.stop": (READERS, Scope.ADMIN),
+    "services.restart": (READERS, Scope.ADMIN),
+    "live.services.follow": (READERS, Scope.ADMIN),
     "checks.list": (READERS, Scope.ADMIN),
     "audit.query": (READERS, Scope.ADMIN),
     "telemetry.query": (READERS, Scope.TELEMETRY_READ),
@@ -144,6 +150,7 @@ VIEWERS = {
     "jobs.list", "jobs.*.get", "jobs.*.cancel", "jobs.*.retry",
     "live.status.follow", "live.jobs.follow", "live.swap.follow", "live.twin.follow", "live.telemetry.follow",
     "live.events.follow",
+    "services.list", "services.get", "live.services.follow",
     "telemetry.query", "telemetry.export", "telemetry.*.latest", "events.query",
     "certificates.query", "certificates.*.get", "claims.list", "claims.get", "ca.get",
     "enrolment.get", "settings.server.get", "alarms.list", "checks.list",
@@ -156,6 +163,7 @@ OPERATORS = {
     "registry.devices.*.suspend", "registry.devices.*.resume",
     "jobs.create.methods", "jobs.create.twins", "jobs.create.tags",
     "telemetry.report", "alarms.*.ack",
+    "services.start", "services.stop", "services.restart",
 }  # fmt: skip
 CALLERS = {
     DEVICE: f"device:{ID}",

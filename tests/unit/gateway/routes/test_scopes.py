@@ -12,7 +12,7 @@ from functions.domain.jobs import Asker, Item, ItemState, Job, JobKind, JobState
 from functions.domain.sessions import Presence
 from functions.domain.tokens import Scope
 from functions.routes import ROUTES
-from functions.testing import START
+from functions.testing import START, make_host
 from tests.unit.gateway.rig import ALARM, DEVICE, OPERATOR, SERIAL, Rig, make_device, make_rig, matches
 
 # What an address must be told before its function is asked.
@@ -51,6 +51,7 @@ JOB = Job("0a-01", JobKind.TAGS, {"tags": {}}, 1, Asker("user:bert", "c", "cli")
 CLAIM = "fleet"
 BOARD = "board-0001"
 GROUP = "old-pumps"
+UNIT = "bridge"
 # For whom there is no token yet: see test_bundles.
 STRANGERS = {"/api/provisioning/certs/{file}"}
 OPEN = {"/health", "/healthz", "/readyz", "/", "/openapi.json", "/api/crl"}
@@ -82,6 +83,7 @@ async def furnished() -> Rig:
     await rig.hub.trust.create("trust", trust_alone(rig.hub.authority.active, at=START, by="system:hub"))
     await rig.bus.request("devicehub.claims.issue", b'{"name":"%s"}' % CLAIM.encode(), caller=OPERATOR)
     await rig.bus.request("devicehub.whitelist.create", b'{"uuid":"%s"}' % BOARD.encode(), caller=OPERATOR)
+    rig.hub.hosts.here["hub-1"] = make_host("hub-1", UNIT)
     await rig.hub.groups.create(GROUP, Group(GROUP, START, START))
     rig.bus.asked.clear()
     return rig
@@ -100,6 +102,7 @@ async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
         .replace("{serial}", SERIAL)
         .replace("{alarm}", ALARM.id)
         .replace("{job}", JOB.id)
+        .replace("{unit}", UNIT)
     )
     target = target.replace("{id}", rig.hub.hasher.hash(BOARD))
     async with rig.client(token) as client:

@@ -22,7 +22,7 @@ def test_a_new_hub_gets_every_secret_and_nothing_is_written(paths: Paths) -> Non
     found = gather(paths, is_new=True)
 
     assert set(found) == {
-        *(f"nats-{user}" for user in ("admin", "functions", "bridge", "gateway", "cli")),
+        *(f"nats-{user}" for user in ("admin", "functions", "bridge", "host", "gateway", "cli")),
         *("broker-bridge", "bridge-control", "bridge-telemetry", "uuid-key"),
     }
     assert len(set(found.values())) == len(found)

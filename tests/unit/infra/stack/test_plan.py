@@ -152,8 +152,8 @@ def test_a_part_is_told_no_secret_but_as_a_file_and_only_its_own(plan_for: Plann
         own = {"nats-functions", "uuid-key"}
         if part.name == "bridge":
             own = {"nats-bridge", "broker-bridge", "bridge-control", "bridge-telemetry"}
-        elif part.name == "gateway":
-            own = {"nats-gateway"}
+        elif part.name in ("gateway", "host"):
+            own = {f"nats-{part.name}"}
         assert named == own
 
 

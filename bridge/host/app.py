@@ -1,0 +1,116 @@
+"""The host shim's process, its composition root: what it can be asked and what it does of itself stand in ``_work``."""
+
+import asyncio
+import os
+import signal
+import sys
+from importlib.metadata import version
+
+import structlog
+import uvloop
+from nats.aio.client import Client
+
+from bridge.host.announcing import Announcer
+from bridge.host.asks import Desk
+from bridge.host.ports import Services
+from bridge.host.settings import Settings
+from bridge.host.supervisord import Supervised
+from bridge.host.units import Units
+from functions.contract import bus
+from functions.contract.environment import SettingsError
+from functions.contract.logs import configure
+from functions.contract.memory import settle_memory
+
+log = structlog.get_logger("host")
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT.
+
+    It ends with 0 then, with 1 when the bus is lost for good or something
+    unforeseen happens (a supervisor starts it again), with 2 on wrong settings.
+    """
+    try:
+        settings = Settings.from_env(os.environ)
+    except SettingsError as problem:
+        print(f"host: {problem}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+    configure(settings.log_level, settings.log_format)
+    sys.exit(uvloop.run(Process(settings).run()))
+
+
+def open_services(settings: Settings) -> Services:
+    """Who looks after the units of this host."""
+    if settings.source == "supervisor":
+        return Supervised(settings.supervisor_socket)
+    raise NotImplementedError
+
+
+class Process:
+    """One shim."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._status = 0
+        self._problem = ""
+
+    async def run(self) -> int:
+        """Work until a signal, or until it cannot go on; gives the exit code."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+        work = asyncio.create_task(self._work())
+        work.add_done_callback(self._ended)
+        await self._stop.wait()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        return self._status
+
+    async def _work(self) -> None:
+        settings, told = self._settings, version("devicehub")
+        client = await bus.connect(
+            settings.nats_url,
+            user="host",
+            password=settings.nats_password,
+            closed=self._closed,
+            failed=self._failed,
+        )
+        functions = bus.Bus(client)
+        services = open_services(settings)
+        units = Units(services, settings.allowed, node=settings.node, version=told)
+        announcer = Announcer(functions, units, services, settings.node)
+        desk = Desk(client, settings.node, told, (*units.asks(),))
+        try:
+            await desk.start()
+            settle_memory()
+            log.info("ready", node=settings.node, source=settings.source, units=len(settings.allowed.units))
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(announcer.run())
+        finally:
+            await self._leave(client, desk, announcer, services)
+
+    async def _leave(self, client: Client, desk: Desk, announcer: Announcer, services: Services) -> None:
+        if not client.is_closed:
+            await announcer.leave()
+            await desk.finish()
+            await bus.leave(client)
+        await services.close()
+
+    async def _closed(self) -> None:
+        if not self._stop.is_set():
+            log.error("the bus closed the connection for good")
+            self._status = 1
+            self._stop.set()
+
+    async def _failed(self, problem: Exception) -> None:
+        # The client tries five times a second; the same failure is told once in an outage.
+        told = repr(problem)
+        if told != self._problem:
+            log.warning("bus", problem=told)
+        self._problem = told
+
+    def _ended(self, work: asyncio.Task[None]) -> None:
+        if not work.cancelled() and not self._stop.is_set():
+            log.error("host shim fails", exc_info=work.exception())
+            self._status = 1
+            self._stop.set()
