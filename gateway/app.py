@@ -24,6 +24,7 @@ from gateway.revocations import RevocationList
 from gateway.routes import (
     alarms,
     audit,
+    auth,
     bundles,
     ca,
     certificates,
@@ -44,6 +45,7 @@ from gateway.routes import (
     telemetry,
     transfer,
     twins,
+    users,
     whitelist,
 )
 from gateway.settings import Settings
@@ -52,6 +54,8 @@ from gateway.webui import WebUi
 
 _RESOURCES = (
     hub,
+    auth,
+    users,
     devices,
     records,
     groups,

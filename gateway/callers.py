@@ -1,11 +1,9 @@
-"""Who makes a request: the bearer token, proven by the hub's functions and believed for a moment."""
+"""Who makes a request: a bearer token or a session, proven by the hub's functions and believed for a moment."""
 
 import asyncio
-import math
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeVar
 
@@ -14,12 +12,15 @@ from nats.aio.subscription import Subscription
 from starlette.types import Scope
 
 from functions.contract import subjects
-from functions.contract.messages import Message, TokenProof, TokenProven
-from functions.domain import tokens
-from functions.domain.callers import APP, SYSTEM, Caller
+from functions.contract.messages import Message, SessionProof, SessionProven, SessionsChanged, TokenProof, TokenProven
+from functions.domain import logins, tokens
+from functions.domain.callers import APP, OPERATOR, SYSTEM, Caller
 from functions.domain.faults import Denied, Reason, Unavailable
+from functions.domain.users import user_key
+from gateway.cookies import cleared, refuse_forged, session_text
 from gateway.failures import Failures
 from gateway.problems import Refusal
+from gateway.proofs import Proofs, Proven
 
 GATEWAY: Final = Caller(SYSTEM, "gateway")
 
@@ -70,23 +71,14 @@ class Bus(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A caller, the header that carries what it may do, and until when (monotonic seconds) that is believed."""
-
-    caller: Caller
-    scopes: str
-    until: float
-
-
 class Callers:
-    """Proves bearer tokens. Keeps no token, only digests of those proven last.
+    """Proves bearer tokens and sessions. Keeps none, only digests of those proven last.
 
     Args:
         bus: where the functions are.
         failures: who may not try now.
         now: monotonic seconds.
-        remembered: tokens, at most; the one that has not been proven longest is forgotten first.
+        remembered: tokens and sessions, at most; the one that has not been proven longest is forgotten first.
     """
 
     def __init__(
@@ -98,22 +90,25 @@ class Callers:
         remembered: int = _REMEMBERED,
     ) -> None:
         self._bus = bus
-        self._failures = failures
         self._now = now
-        self._remembered = remembered
-        self._proven: OrderedDict[str, Proven] = OrderedDict()
-        self._asked: dict[str, asyncio.Task[Proven]] = {}
+        self._proofs = Proofs(failures, now, remembered)
+        self._hears = False
 
     async def prove(self, scope: Scope) -> Proven:
-        """The caller of a request.
+        """The caller of a request: by its token, else by its session.
 
         Raises:
-            Denied: ``unauthenticated``: no token.
-            Refusal: ``unauthenticated``: one that is unknown, revoked or
+            Denied: ``unauthenticated``: neither; ``foreign_request``: a
+                change with a session, which no page of this hub asks for.
+            Refusal: ``unauthenticated``: one that is unknown, over, revoked or
                 expired; ``rate_limited``: too many of those came from here.
             Unavailable: the functions cannot be asked.
         """
-        return await self.prove_token(bearer_token(scope), scope)
+        text = session_text(scope)
+        if text is None or any(name == b"authorization" for name, _ in scope["headers"]):
+            return await self.prove_token(bearer_token(scope), scope)
+        refuse_forged(scope)
+        return await self.prove_session(text, scope)
 
     async def prove_token(self, token: str | None, scope: Scope) -> Proven:
         """The caller who shows a token, wherever it stands in the request.
@@ -123,53 +118,78 @@ class Callers:
         """
         if token is None:
             raise Denied(Reason.UNAUTHENTICATED)
-        address = (scope.get("client") or ("",))[0] or ""
         digest = tokens.digest(token)
-        known = self._proven.get(digest)
-        if known is not None and known.until > self._now():
-            return known
-        if known is None:
-            # What was good lately may be asked about, whatever else comes from there.
-            self._admit(address)
-        try:
+
+        async def ask() -> Proven:
             if not tokens.is_text(token):
                 raise Denied(Reason.UNAUTHENTICATED, "This is no API token of a hub: they begin with 'dh_'.")
-            return await self._shared(digest)
+            return await self._ask_token(digest)
+
+        try:
+            return await self._proofs.of(digest, _address(scope), ask)
         except Denied as fault:
-            self._proven.pop(digest, None)
-            self._failures.note(address, self._now())
             raise Refusal(fault, headers={"WWW-Authenticate": _INVALID}) from fault
 
-    def _admit(self, address: str) -> None:
-        """Let an address try a token.
+    async def prove_session(self, text: str | None, scope: Scope, *, quiet: bool = False) -> Proven:
+        """The user who shows a session; ``quiet`` does not keep it from ending unused.
 
         Raises:
-            Refusal: too many of its tokens were unknown.
+            Denied, Refusal, Unavailable: as ``prove``.
         """
-        seconds = self._failures.wait(address, self._now())
-        if seconds > 0:
-            raise Refusal(
-                Unavailable(
-                    Reason.RATE_LIMITED, "Too many unknown tokens came from this address. Wait, then try again."
-                ),
-                headers={"Retry-After": str(math.ceil(seconds))},
-            )
+        if text is None:
+            raise Denied(Reason.UNAUTHENTICATED)
+        id_ = logins.session_id(text)
 
-    async def _shared(self, digest: str) -> Proven:
-        """The proof of a token: one for all requests that come together with it, and no one's to cancel."""
-        task = self._asked.get(digest)
-        if task is None:
-            task = self._asked[digest] = asyncio.create_task(self._ask(digest))
-            task.add_done_callback(lambda done: self._settle(digest, done))
-        return await asyncio.shield(task)
+        async def ask() -> Proven:
+            if not logins.is_text(text):
+                raise Denied(Reason.UNAUTHENTICATED, "This is no session of a hub. Sign in again.")
+            return self._believe(await self.look_at_session(id_, quiet=quiet))
 
-    def _settle(self, digest: str, task: "asyncio.Task[Proven]") -> None:
-        del self._asked[digest]
-        if not task.cancelled():
-            # Looked at, even if all who waited for it are gone.
-            task.exception()
+        try:
+            return await self._proofs.of(id_, _address(scope), ask)
+        except Denied as fault:
+            raise Refusal(fault, headers={"Set-Cookie": cleared(scope)}) from fault
 
-    async def _ask(self, digest: str) -> Proven:
+    async def look_at_session(self, id_: str, *, quiet: bool = False) -> SessionProven:
+        """What the functions know of a session now. Raises Fault."""
+        await self._listen()
+        return await self._bus.call(
+            subjects.subject("sessions", "prove"),
+            SessionProof(id=id_, quiet=quiet),
+            SessionProven,
+            caller=GATEWAY,
+            within=_PROOF_SECONDS,
+        )
+
+    def watched(self, proven: Proven) -> AbstractContextManager[asyncio.Event]:
+        """Set an event whenever a session may have ended."""
+        return self._proofs.watched(proven)
+
+    def doubt(self, proven: Proven) -> None:
+        """Believe nothing of the sessions of a user any more, before word of them comes from the hub."""
+        self._proofs.doubt(user_key(proven.caller.name), None)
+
+    async def _listen(self) -> None:
+        """Hear of sessions that end: they are believed for two seconds at most, and not even so long then."""
+        if self._hears:
+            return
+        self._hears = True
+        try:
+            await self._bus.subscribe(subjects.subject("sessions", "changed"), self._changed)
+        except Unavailable:
+            self._hears = False
+            raise
+
+    async def _changed(self, message: Msg) -> None:
+        told = SessionsChanged.model_validate_json(message.data)
+        self._proofs.doubt(told.user, told.session)
+
+    def _believe(self, answer: SessionProven) -> Proven:
+        left = (answer.expires_at - answer.server_time).total_seconds()
+        caller = Caller(OPERATOR, answer.user)
+        return Proven(caller, answer.role, self._now() + min(_BELIEVED_SECONDS, left), answer.id)
+
+    async def _ask_token(self, digest: str) -> Proven:
         asked = self._now()
         answer = await self._bus.call(
             subjects.subject("tokens", "prove"),
@@ -181,12 +201,11 @@ class Callers:
         seconds = _BELIEVED_SECONDS
         if answer.expires_at is not None:
             seconds = min(seconds, (answer.expires_at - datetime.now(UTC)).total_seconds())
-        proven = Proven(Caller(APP, answer.name), " ".join(answer.scopes), asked + seconds)
-        self._proven[digest] = proven
-        self._proven.move_to_end(digest)
-        while len(self._proven) > self._remembered:
-            self._proven.popitem(last=False)
-        return proven
+        return Proven(Caller(APP, answer.name), " ".join(answer.scopes), asked + seconds)
+
+
+def _address(scope: Scope) -> str:
+    return (scope.get("client") or ("",))[0] or ""
 
 
 def bearer_token(scope: Scope) -> str | None:

@@ -68,7 +68,12 @@ _PROBLEM: Final[dict[str, Any]] = {
 
 _ABOUT: Final = """Device Hub over HTTP. JSON in camelCase, times in ISO 8601 and UTC; unknown fields and parameters are
 errors; what is refused or fails is answered with a problem page (RFC 9457). HEAD is answered wherever GET is.
-Send an API token, made with 'devicehub token create', as 'Authorization: Bearer TOKEN'."""
+Send an API token, made with 'devicehub token create', as 'Authorization: Bearer TOKEN', or sign in."""
+
+
+_SESSION: Final = """The session of a user who signed in; over HTTPS its name has '__Host-' before it. A role has the
+scopes of tokens: viewer what ends in ':read', operator also ':write' and 'methods:call', admin all. A change must have
+the header 'X-Device-Hub: 1' and come from a page of the hub itself."""
 
 
 class Route(APIRoute):
@@ -92,6 +97,7 @@ def operation(
     also: Mapping[str, type[Message] | dict[str, Any]] | None = None,
     is_list: bool = False,
     scope: Scope | None = None,
+    is_signed_in: bool = False,
     faults: tuple[int, ...] = (),
     body: tuple[type[Message] | dict[str, Any], Any] | None = None,
     body_type: str = _JSON,
@@ -113,7 +119,8 @@ def operation(
         media_type: of a good answer.
         also: other media types that it may have, with the message or schema of each.
         is_list: whether it is an array of those.
-        scope: what the token must allow; None where anyone may ask.
+        scope: what the token must allow, or the user's role with it; None where anyone may ask.
+        is_signed_in: whether it is for users alone.
         faults: statuses beyond those that any request may be answered.
         body: message (or schema) and example of what is sent.
         body_type: media type of what is sent.
@@ -138,12 +145,14 @@ def operation(
             },
         }
     }
-    for status in sorted({*_OF_ALL, *(_OF_CALLERS if scope else ()), *faults}):
+    for status in sorted({*_OF_ALL, *(_OF_CALLERS if scope or is_signed_in else ()), *faults}):
         answers[str(status)] = {"$ref": f"#/components/responses/{_response_name(status)}"}
     answers |= {str(status): {"description": text} for status, text in (others or {}).items()}
     extra: dict[str, Any] = {"responses": answers, "parameters": list(parameters)}
     if scope is not None:
-        extra |= {"security": [{"bearer": []}], "x-required-scope": str(scope)}
+        extra |= {"security": [{"bearer": []}, {"session": []}], "x-required-scope": str(scope)}
+    elif is_signed_in:
+        extra |= {"security": [{"session": []}]}
     if body is not None:
         model, sent = body
         extra["requestBody"] = {
@@ -202,7 +211,8 @@ def document(app: FastAPI, version: str) -> dict[str, Any]:
         "schemas": {**schemas["$defs"], "Problem": _PROBLEM},
         "responses": {_response_name(status): _response(status) for status in _REASONS},
         "securitySchemes": {
-            "bearer": {"type": "http", "scheme": "bearer", "description": "An API token; x-required-scope says which."}
+            "bearer": {"type": "http", "scheme": "bearer", "description": "An API token; x-required-scope says which."},
+            "session": {"type": "apiKey", "in": "cookie", "name": "devicehub-session", "description": _SESSION},
         },
     }
     return found

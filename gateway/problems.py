@@ -79,7 +79,7 @@ def problem(
     if status == HTTPStatus.UNAUTHORIZED:
         told.setdefault("WWW-Authenticate", _REFUSED_PROOF)
     elif status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        told.setdefault("Retry-After", _RETRY_SECONDS)
+        told.setdefault("Retry-After", _RETRY_SECONDS if fault.retry_after is None else str(fault.retry_after))
     elif status == HTTPStatus.REQUEST_TIMEOUT:
         # What is left of the request may never come.
         told["Connection"] = "close"

@@ -1,7 +1,9 @@
-"""The WebSocket for applications: what devices say and do as it happens, and calls to them."""
+"""The WebSockets for applications and users: what devices say and do as it happens, and calls to them."""
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from secrets import token_hex
 from typing import Any, Final
@@ -13,13 +15,19 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from functions.contract import subjects
 from functions.domain.faults import Denied, Fault, Unavailable
-from gateway.callers import Proven, bearer_token
+from gateway.callers import bearer_token
 from gateway.calls import Gateway, origin_of
+from gateway.cookies import refuse_foreign, session_text
 from gateway.live.conversation import Conversation
 from gateway.live.members import BELIEVED_SECONDS
 from gateway.problems import Refusal
+from gateway.proofs import Proven
 
 PATH: Final = "/ws"
+USERS_PATH: Final = "/api/ws"
+
+# Proves the caller once more; quietly, where the client did nothing itself.
+Prove = Callable[[bool], Awaitable[Proven]]
 
 # Close codes: of RFC 6455, of its registry, and of the interface for a session that has expired.
 _POLICY: Final = 1008
@@ -30,26 +38,55 @@ log = structlog.get_logger("gateway")
 
 
 def add_routes(app: FastAPI) -> None:
-    """Add the address of the WebSocket."""
+    """Add the addresses of the WebSockets."""
     app.add_api_websocket_route(PATH, serve)
+    app.add_api_websocket_route(USERS_PATH, serve_user)
 
 
 async def serve(socket: WebSocket) -> None:
     """Talk with an application until it leaves, or its token is good no longer."""
     gateway: Gateway = socket.app.state.gateway
     token = socket.query_params.get("token") or bearer_token(socket.scope)
+
+    async def prove(_: bool) -> Proven:
+        return await gateway.callers.prove_token(token, socket.scope)
+
+    await _serve(socket, gateway, prove, _POLICY)
+
+
+async def serve_user(socket: WebSocket) -> None:
+    """Talk with a user's browser until it leaves, or the session is over."""
+    gateway: Gateway = socket.app.state.gateway
+    text = session_text(socket.scope)
+
+    async def prove(is_quiet: bool) -> Proven:
+        return await gateway.callers.prove_session(text, socket.scope, quiet=is_quiet)
+
+    try:
+        # Browsers let any page open a socket, and send the cookie along.
+        refuse_foreign(socket.scope)
+    except Denied as fault:
+        await socket.accept()
+        await _dismiss(socket, fault, _POLICY)
+        return
+    await _serve(socket, gateway, prove, _EXPIRED)
+
+
+async def _serve(socket: WebSocket, gateway: Gateway, prove: Prove, refused: int) -> None:
+    """Talk with a caller; who is not let in is closed with a code."""
     await socket.accept()
     try:
-        proven = await gateway.callers.prove_token(token, socket.scope)
+        proven = await prove(False)
     except (Fault, Refusal) as problem:
         fault = problem.fault if isinstance(problem, Refusal) else problem
-        await _dismiss(socket, fault, _TRY_AGAIN if isinstance(fault, Unavailable) else _POLICY)
+        await _dismiss(socket, fault, _TRY_AGAIN if isinstance(fault, Unavailable) else refused)
         return
     if gateway.counters.sockets >= gateway.bounds.sockets:
         await _dismiss(socket, Unavailable(detail="The gateway has as many sockets open as it can."), _TRY_AGAIN)
         return
-    with gateway.counters.socket():
-        await _Talk(socket, gateway, token or "", proven).run()
+    watched = gateway.callers.watched(proven) if proven.session else nullcontext(asyncio.Event())
+    with gateway.counters.socket(), watched as doubted:
+        await _Talk(socket, gateway, prove, proven, doubted).run()
 
 
 async def _dismiss(socket: WebSocket, fault: Fault, code: int) -> None:
@@ -61,10 +98,13 @@ async def _dismiss(socket: WebSocket, fault: Fault, code: int) -> None:
 class _Talk:
     """One socket, whose caller was proven."""
 
-    def __init__(self, socket: WebSocket, gateway: Gateway, token: str, proven: Proven) -> None:
+    def __init__(
+        self, socket: WebSocket, gateway: Gateway, prove: Prove, proven: Proven, doubted: asyncio.Event
+    ) -> None:
         self._socket = socket
         self._gateway = gateway
-        self._token = token
+        self._prove = prove
+        self._doubted = doubted
         self._caller = proven.caller
         self._id = token_hex(8)
         self._began = time.monotonic()
@@ -104,11 +144,17 @@ class _Talk:
             await self._socket.send_text(await self._conversation.listener.take())
 
     async def _watch(self) -> None:
-        """See now and then that the token is still good, and who is in the groups."""
+        """See now and then, and when there is doubt, that the caller is still let in, and who is in the groups."""
         while True:
-            await asyncio.sleep(BELIEVED_SECONDS)
             try:
-                await self._gateway.callers.prove_token(self._token, self._socket.scope)
+                async with asyncio.timeout(BELIEVED_SECONDS):
+                    await self._doubted.wait()
+            except TimeoutError:
+                # Nothing was heard, which is no proof.
+                pass
+            self._doubted.clear()
+            try:
+                await self._prove(True)
                 await self._conversation.refresh()
             except (Denied, Refusal) as problem:
                 fault = problem.fault if isinstance(problem, Refusal) else problem
@@ -121,7 +167,7 @@ class _Talk:
 
     async def _ask(self, tokens: tuple[str, ...], payload: bytes, within: float) -> bytes:
         try:
-            proven = await self._gateway.callers.prove_token(self._token, self._socket.scope)
+            proven = await self._prove(False)
         except Refusal as refusal:
             raise refusal.fault from refusal
         return await self._gateway.bus.request(
@@ -147,7 +193,7 @@ class _Talk:
         log.info(
             "socket closed",
             call=self._id,
-            path=PATH,
+            path=self._socket.scope["path"],
             by="client" if is_left else "hub",
             seconds=round(time.monotonic() - self._began, 1),
             sent=listener.sent,

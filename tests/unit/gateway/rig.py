@@ -15,7 +15,7 @@ from nats.aio.subscription import Subscription
 
 from functions.contract import subjects
 from functions.contract.faults import decode_fault
-from functions.contract.messages import Message, TokenCreate, TokenCreated
+from functions.contract.messages import Message, TokenCreate, TokenCreated, UserCreate, UserFact
 from functions.domain.alarms import Alarm, Severity
 from functions.domain.callers import SYSTEM, Caller
 from functions.domain.certificates import Certificate, Gate, Purpose
@@ -31,6 +31,7 @@ M = TypeVar("M", bound=Message)
 
 OPERATOR = Caller(SYSTEM, "cli")
 DEVICE = "pump-0001"
+PASSWORD = "correct horse battery"
 SERIAL = "c41f9b1ea0557be0d3a6f1c2984be07d"
 ALARM = Alarm("clock-skew", "the broker", Severity.WARNING, "", START, START)
 PARTS = frozenset({"functions", "index", "bridge"})
@@ -150,6 +151,19 @@ class Rig:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(address, 1234))
         return httpx.AsyncClient(transport=transport, base_url="http://hub", headers=headers)
+
+    async def signed_in(self, role: str = "admin", name: str = "", *, address: str = "192.0.2.1") -> httpx.AsyncClient:
+        """A browser in which a new user of this role has signed in."""
+        name = name or f"a-{role}"
+        wish = UserCreate.model_validate({"name": name, "role": role, "password": PASSWORD})
+        await self.bus.call("devicehub.users.create", wish, UserFact, caller=OPERATOR)
+        async with self.client(address=address) as first:
+            answer = await first.post("/api/auth/login", json={"user": name, "password": PASSWORD})
+            assert answer.status_code == 200, answer.text
+        client = self.client(address=address)
+        client.headers["X-Device-Hub"] = "1"
+        client.cookies.update(first.cookies)
+        return client
 
     async def token(self, *scopes: str, name: str = "", days: int | None = None) -> str:
         """A new token, named ``app``, ``app-1`` and so on where no name is given."""

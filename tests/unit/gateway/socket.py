@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,11 +12,11 @@ from fastapi import FastAPI
 class Socket:
     """The client's side: says, hears, and knows how it was closed."""
 
-    def __init__(self, app: FastAPI, query: str, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, app: FastAPI, query: str, headers: list[tuple[bytes, bytes]], path: str = "/ws") -> None:
         self._scope = {
             "type": "websocket",
-            "path": "/ws",
-            "raw_path": b"/ws",
+            "path": path,
+            "raw_path": path.encode(),
             "root_path": "",
             "scheme": "ws",
             "query_string": query.encode(),
@@ -71,9 +71,17 @@ class Socket:
 
 
 @asynccontextmanager
-async def socket_into(app: FastAPI, token: str | None = None, *, bearer: str | None = None) -> AsyncIterator[Socket]:
-    headers = [(b"authorization", f"Bearer {bearer}".encode())] if bearer else []
-    socket = Socket(app, f"token={token}" if token else "", headers)
+async def socket_into(
+    app: FastAPI,
+    token: str | None = None,
+    *,
+    bearer: str | None = None,
+    path: str = "/ws",
+    headers: Mapping[str, str] | None = None,
+) -> AsyncIterator[Socket]:
+    sent = [(b"authorization", f"Bearer {bearer}".encode())] if bearer else []
+    sent += [(name.lower().encode(), value.encode()) for name, value in (headers or {}).items()]
+    socket = Socket(app, f"token={token}" if token else "", sent, path)
     socket.open()
     try:
         yield socket

@@ -27,11 +27,14 @@ from functions.contract.messages import (
     TwinComparison,
     TwinDesire,
     TwinView,
+    UserCreate,
+    UserFact,
+    UserSessionFact,
     WhitelistCreate,
     WhitelistFact,
     WhitelistReport,
 )
-from gateway import examples, measured_examples
+from gateway import examples, measured_examples, user_examples
 from tests.unit.gateway.rig import Rig, make_rig
 
 METHODS = ("get", "put", "post", "patch", "delete")
@@ -158,6 +161,9 @@ async def test_every_refusal_is_a_problem_page(document: dict[str, Any]) -> None
         (WhitelistFact, examples.WHITELIST_ENTRY),
         (WhitelistCreate, examples.WHITELIST_CREATE),
         (WhitelistReport, examples.WHITELIST_REPORT),
+        (UserFact, user_examples.USER),
+        (UserCreate, user_examples.USER_CREATE),
+        (UserSessionFact, user_examples.SESSION),
         (TelemetryLatest, measured_examples.TELEMETRY_LATEST),
         (TelemetryReport, measured_examples.TELEMETRY_REPORT),
     ],

@@ -9,6 +9,7 @@ from functions.adapters.roots import make_root
 from functions.domain.ca import trust_alone
 from functions.domain.groups import Group
 from functions.domain.jobs import Asker, Item, ItemState, Job, JobKind, JobState, Part
+from functions.domain.roles import UserRole
 from functions.domain.sessions import Presence
 from functions.domain.tokens import Scope
 from functions.routes import ROUTES
@@ -63,7 +64,20 @@ def addresses() -> Iterator[tuple[str, str]]:
             yield method, getattr(route, "path", "")
 
 
-PROTECTED = [one for one in addresses() if one[1] not in OPEN | STRANGERS]
+# For users alone: see test_auth and test_users.
+USERS = {
+    "/api/setup",
+    "/api/auth/login",
+    "/api/auth/logout",
+    "/api/auth/refresh",
+    "/api/auth/change-password",
+    "/api/auth/me",
+    "/api/users",
+    "/api/users/{name}",
+    "/api/sessions",
+    "/api/sessions/{id}",
+}
+PROTECTED = [one for one in addresses() if one[1] not in OPEN | STRANGERS | USERS]
 
 
 @pytest.fixture
@@ -89,7 +103,7 @@ async def furnished() -> Rig:
     return rig
 
 
-async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
+async def ask(rig: Rig, method: str, path: str, token: str | None, client: Any = None) -> Any:
     sent = BODIES.get((method, path))
     body: dict[str, Any] = {"json": sent} if sent is not None else {}
     if path == "/api/import/devices":
@@ -105,8 +119,8 @@ async def ask(rig: Rig, method: str, path: str, token: str | None) -> Any:
         .replace("{unit}", UNIT)
     )
     target = target.replace("{id}", rig.hub.hasher.hash(BOARD))
-    async with rig.client(token) as client:
-        return await client.request(method, target + QUERIES.get(path, ""), **body)
+    async with client or rig.client(token) as used:
+        return await used.request(method, target + QUERIES.get(path, ""), **body)
 
 
 def needed(rig: Rig, path: str) -> Scope:
@@ -138,6 +152,28 @@ async def test_each_scope_opens_what_needs_it_and_admin_all(method: str, path: s
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
+async def test_each_role_opens_what_it_is_for(method: str, path: str) -> None:
+    ranks = list(UserRole)
+    for role in UserRole:
+        rig = await furnished()
+        answer = await ask(rig, method, path, None, await rig.signed_in(role))
+
+        (least,) = {
+            route.least_role
+            for route in ROUTES
+            for one in rig.bus.asked
+            if one.caller.startswith("user:") and matches(route.full_subject, one.subject)
+        }
+        if path in BESIDES:
+            least = UserRole.OPERATOR
+        if ranks.index(role) >= ranks.index(least):
+            assert answer.is_success, answer.text
+        else:
+            assert answer.status_code == 403
+            assert f"'{least}'" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
 async def test_the_description_names_the_scope_that_the_function_needs(rig: Rig, method: str, path: str) -> None:
     answer = await ask(rig, method, path, await rig.token(Scope.ADMIN))
     assert answer.is_success
@@ -145,7 +181,7 @@ async def test_the_description_names_the_scope_that_the_function_needs(rig: Rig,
         described = (await client.get("/openapi.json")).json()["paths"][path][method.lower()]
 
     assert described["x-required-scope"] == needed(rig, path)
-    assert described["security"] == [{"bearer": []}]
+    assert described["security"] == [{"bearer": []}, {"session": []}]
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
