@@ -20,6 +20,7 @@ from functions.domain.bundles import Site
 from functions.domain.ca import Chain, Trust, Trusted
 from functions.domain.callers import Caller
 from functions.domain.certificates import Certificate, Purpose, RevocationReason, Signed, SigningRequest
+from functions.domain.credentials import Credentials
 from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.groups import Group
@@ -595,6 +596,7 @@ class Hub:
     user_sessions: Store[UserSession]  # session id
     login_failures: Store[LoginFailures]  # "a-" and the hash of an address, or "n-" and that of a name
     setup_codes: Store[SetupCode]  # "setup"
+    credentials: Store[Credentials]  # public key
     intents: Store[Intent]  # "00" to "255"
     jobs: Store[Job]  # job id
     job_parts: Store[Part]  # job id, "-" and the number of the part

@@ -40,6 +40,7 @@ class Route:
         any_bytes: whether a payload that is no JSON is taken too; the call's body is None then.
         scope: what an application must have been given, where the route admits applications.
         least: the least role of a user who may call it; by default the least that has the scope, or admin without one.
+        beyond: whether it touches other devices than the one that the subject names.
 
     Raises:
         ValueError: applications are admitted and no scope is stated.
@@ -59,6 +60,7 @@ class Route:
     waits: bool = False
     scope: Scope | None = None
     least: UserRole | None = None
+    beyond: bool = False
 
     def __post_init__(self) -> None:
         if self.allow & APP and self.scope is None:

@@ -24,6 +24,7 @@ from functions.handlers import (
     certificates,
     checks,
     claims,
+    credentials,
     enrolment,
     exporting,
     groups,
@@ -191,7 +192,14 @@ ROUTES = (
     ),
     Route("registry.devices.*.revoke", records.revoke, m.DeviceRevoke, _STAFF, _SLOW, by_role=True),
     Route(
-        "registry.devices.*.swap", records.swap, m.DeviceSwap, _READERS, _SLOW, scope=Scope.DEVICES_WRITE, by_role=True
+        "registry.devices.*.swap",
+        records.swap,
+        m.DeviceSwap,
+        _READERS,
+        _SLOW,
+        scope=Scope.DEVICES_WRITE,
+        by_role=True,
+        beyond=True,
     ),
     Route("whitelist.create", whitelist.create, m.WhitelistCreate, _READERS, _QUICK, scope=Scope.ADMIN),
     Route(
@@ -245,6 +253,9 @@ ROUTES = (
     Route("tokens.create", tokens.create, m.TokenCreate, _STAFF, _QUICK),
     Route("tokens.list", tokens.list_, m.Nothing, _STAFF, _SLOW),
     Route("tokens.revoke", tokens.revoke, m.TokenRevoke, _STAFF, _QUICK),
+    Route("credentials.create", credentials.create, m.CredentialsCreate, _STAFF, _QUICK),
+    Route("credentials.list", credentials.list_, m.Nothing, _STAFF, _SLOW),
+    Route("credentials.revoke", credentials.revoke, m.CredentialsRevoke, _STAFF, _QUICK),
     Route("ca.get", ca.read, m.Nothing, _STAFF | APP, _QUICK, scope=Scope.ADMIN, least=_SEEN),
     # An RSA key takes its time.
     Route("ca.create", ca.create, m.CaCreate, _STAFF | APP, 30.0, scope=Scope.ADMIN),

@@ -67,6 +67,7 @@ from functions.domain.alarms import Alarm
 from functions.domain.audit import Trail
 from functions.domain.ca import Trust
 from functions.domain.certificates import Certificate
+from functions.domain.credentials import Credentials
 from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Unavailable
@@ -267,6 +268,7 @@ BUCKETS: Mapping[str, Bucket] = {
     "user_sessions": Bucket("hub-user-sessions", UserSession),
     "login_failures": Bucket("hub-login-failures", LoginFailures),
     "setup_codes": Bucket("hub-setup-codes", SetupCode),
+    "credentials": Bucket("hub-credentials", Credentials),
     "intents": Bucket("hub-intents", Intent),
     "jobs": Bucket("hub-jobs", Job),
     # A hundred answers of a method, each as long as may be.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import sha256
+from typing import Protocol
 
 from functions.domain.faults import Denied, Malformed, Reason
 
@@ -34,6 +35,20 @@ class Scope(StrEnum):
     TELEMETRY_READ = "telemetry:read"
     METHODS_CALL = "methods:call"
     ADMIN = "admin"
+
+
+class Ending(Protocol):
+    """What is good until it is revoked or over."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it is over; None for never."""
+        ...
+
+    @property
+    def revoked_at(self) -> datetime | None:
+        """When it was revoked, if it was."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +93,8 @@ def allows(scopes: Iterable[str], wanted: Scope) -> bool:
     return any(scope in (wanted, Scope.ADMIN) for scope in scopes)
 
 
-def is_live(token: Token, now: datetime) -> bool:
-    """Whether a token is neither revoked nor over."""
+def is_live(token: Ending, now: datetime) -> bool:
+    """Whether a token, or what ends as one does, is neither revoked nor over."""
     return token.revoked_at is None and (token.expires_at is None or now < token.expires_at)
 
 

@@ -15,7 +15,8 @@ import structlog
 
 from functions.contract import subjects
 from functions.contract.faults import encode_fault
-from functions.domain.callers import CLAIM, Caller
+from functions.domain.callers import APP, CLAIM, Caller
+from functions.domain.credentials import Credentials
 from functions.domain.faults import Fault, Malformed, Reason, Unavailable
 from functions.domain.names import is_token
 from functions.ports import Call, Hub
@@ -34,6 +35,7 @@ from functions.runtime.decoding import (
     scopes_of,
     session_of,
 )
+from functions.runtime.integrators import is_integrator, keep_to_groups, prove
 
 log = structlog.get_logger("functions")
 
@@ -58,23 +60,23 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
     if not is_token(call_id):
         call_id = secrets.token_hex(8)
     told: dict[str, Any] = {}
-    facts: dict[str, Any] = {"subject": subject, "call": call_id, "caller": headers.get(subjects.CALLER)}
+    facts: dict[str, Any] = {"subject": subject, "call": call_id, "caller": _alleged(headers)}
     reason: Reason | None = None
     try:
         arrived = hub.clock.now().timestamp()
-        caller = caller_of(headers)
+        proven, caller, scopes = await _asking(headers, hub)
         facts |= {"caller": str(caller), "subject": _shown(route, subject, caller)}
         names = names_in(route, subject)
-        admit(route, caller, names, scopes_of(headers))
+        admit(route, caller, names, scopes)
         values = parse(route, payload)
         told = echo(route, values)
         order, origin, session = order_of(headers), origin_of(headers, caller), session_of(headers, caller)
-        call = Call(decode(route, values), caller, call_id, names, order, payload, origin, session, scopes_of(headers))
+        call = Call(decode(route, values), caller, call_id, names, order, payload, origin, session, scopes)
         remaining = deadline_of(headers, arrived, route.within) - arrived
         if remaining <= 0:
             raise Unavailable(Reason.TIMEOUT)
         async with asyncio.timeout(remaining):
-            reply = await route.handler(await by_id(route, call, hub), hub)
+            reply = await _handle(route, call, proven, hub)
         return Reply(reply.encode())
     except Fault as fault:
         reason = fault.reason
@@ -93,6 +95,27 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
     finally:
         outcome = str(reason or "ok")
         log.info("call", **facts, outcome=outcome, ms=round((time.perf_counter() - started) * 1000, 2))
+
+
+async def _asking(headers: Mapping[str, str], hub: Hub) -> tuple[Credentials | None, Caller, tuple[str, ...]]:
+    """The credentials of a caller from another account, who calls, and with what scopes."""
+    if not is_integrator(headers):
+        return None, caller_of(headers), scopes_of(headers)
+    proven = await prove(headers, hub)
+    return proven, Caller(APP, proven.name), proven.scopes
+
+
+async def _handle(route: Route, call: Call[Any], proven: Credentials | None, hub: Hub) -> Any:
+    """What the handler answers, once the device is known that the call is about."""
+    call = await by_id(route, call, hub)
+    if proven is not None:
+        await keep_to_groups(route, call, proven, hub)
+    return await route.handler(call, hub)
+
+
+def _alleged(headers: Mapping[str, str]) -> str | None:
+    """Who is said to call, for the log: what a caller from another account says of itself has no weight there."""
+    return None if is_integrator(headers) else headers.get(subjects.CALLER)
 
 
 def _shown(route: Route, subject: str, caller: Caller) -> str:

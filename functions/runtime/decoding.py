@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from functions.contract import subjects
 from functions.contract.reading import read_json
@@ -92,27 +91,15 @@ def names_in(route: Route, subject: str) -> tuple[str, ...]:
 
 
 def caller_of(headers: Mapping[str, str]) -> Caller:
-    """Who calls, on the word of the server before that of the sender.
+    """Who calls, on the word of the hub's own part; of another account's calls ``integrators`` says it.
 
-    A call from another account carries ``Nats-Request-Info``, written by the
-    server itself; what such a caller says of itself in ``Hub-Caller`` is
-    ignored. Within the hub's own account only the hub's parts can publish, and
-    their permissions keep them to the subjects they vouch for.
+    Within the hub's own account only the hub's parts can publish, and their
+    permissions keep them to the subjects they vouch for.
 
     Raises:
         Denied: no caller is named.
     """
-    info = headers.get(subjects.REQUEST_INFO)
-    if info is None:
-        return parse_caller(headers.get(subjects.CALLER, ""))
-    try:
-        told = from_json(info)
-    except ValueError as problem:
-        raise Denied(detail="The server's account of the caller cannot be read.") from problem
-    user = told.get("user") if isinstance(told, dict) else None
-    if not isinstance(user, str) or not is_token(user):
-        raise Denied(detail="The calling account names no user.")
-    return Caller(APP, user)
+    return parse_caller(headers.get(subjects.CALLER, ""))
 
 
 def origin_of(headers: Mapping[str, str], caller: Caller) -> str:
@@ -142,12 +129,7 @@ def _usual_origin(caller: Caller) -> str:
 
 
 def scopes_of(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What the caller's token allows, or which role a user has, on the word of the hub's own gateway.
-
-    A call from another account has no scopes, whatever it says of itself.
-    """
-    if subjects.REQUEST_INFO in headers:
-        return ()
+    """What the caller's token allows, or which role a user has, on the word of the hub's own gateway."""
     return tuple(headers.get(subjects.SCOPES, "").split())
 
 

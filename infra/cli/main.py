@@ -22,6 +22,7 @@ from infra.cli import (
     job,
     message,
     method,
+    nats_credentials,
     service,
     settings,
     simulate,
@@ -62,6 +63,7 @@ app.add_typer(message.app, name="message")
 app.add_typer(telemetry.app, name="telemetry")
 app.command(epilog="Example: devicehub events pump-0007 --type overheated --since 2026-11-01")(telemetry.events)
 app.add_typer(token.app, name="token")
+app.add_typer(nats_credentials.app, name="nats-credentials")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(service.app, name="service")
 app.command(epilog="Example: devicehub audit --target pump-0007 --since 2026-11-01")(audit.audit)

@@ -15,7 +15,7 @@ from infra.cli.console import say, say_json
 from infra.cli.options import AsJson, Data
 
 if TYPE_CHECKING:
-    from functions.contract.messages import TokenFact
+    from functions.contract.messages import CredentialsFact, TokenFact
 
 app = typer.Typer(no_args_is_help=True, help="API tokens: what applications show to call the hub over HTTP.")
 
@@ -26,7 +26,7 @@ _MOST_DAYS = 36_500
 
 def _name(text: str) -> str:
     if not is_token(text):
-        raise typer.BadParameter("A token's name is 1 to 64 letters, digits, '_' or '-'.")
+        raise typer.BadParameter("A name is 1 to 64 letters, digits, '_' or '-'.")
     return text
 
 
@@ -47,7 +47,7 @@ def scopes_of(words: Sequence[str]) -> list[str]:
         raise typer.BadParameter(fault.detail, param_hint="--scope") from fault
 
 
-Name = Annotated[str, typer.Argument(metavar="NAME", parser=_name, help="What the token is called here.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", parser=_name, help="What it is called here.")]
 Scopes = Annotated[
     list[str],
     typer.Option("--scope", metavar="SCOPE", help=f"What it allows; repeat it for more. One of: {', '.join(Scope)}."),
@@ -119,8 +119,8 @@ def revoke(name: Name, data: Data = None) -> None:
     say(f"The token '{name}' is revoked.")
 
 
-def state_of(fact: "TokenFact", now: datetime) -> str:
-    """Whether a token is good now, in a word."""
+def state_of(fact: "TokenFact | CredentialsFact", now: datetime) -> str:
+    """Whether a token, or credentials, are good now, in a word."""
     if fact.revoked_at is not None:
         return "revoked"
     return "expired" if fact.expires_at is not None and fact.expires_at <= now else "good"

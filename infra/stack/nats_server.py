@@ -9,7 +9,14 @@ from pathlib import Path
 from functions.route import Route
 from infra.settings import Address
 from infra.stack.paths import Paths
-from infra.stack.permissions import HUB, INTEGRATIONS, Permissions, for_integrations, users_with
+from infra.stack.permissions import (
+    HEARD_BY_INTEGRATIONS,
+    HUB,
+    INTEGRATIONS,
+    Permissions,
+    for_integrations,
+    users_with,
+)
 
 OLDEST = (2, 10)
 
@@ -43,7 +50,9 @@ def render(
     users = [_user("admin", passwords["admin"], None)]
     users += [_user(user, passwords[user], permissions) for user, permissions in users_with(added).items()]
     exports = [f"{{ service: {_quote(subject)}, accounts: [{INTEGRATIONS}] }}" for subject in reached]
+    exports += [f"{{ stream: {_quote(subject)}, accounts: [{INTEGRATIONS}] }}" for subject in HEARD_BY_INTEGRATIONS]
     imports = [f"{{ service: {{ account: {HUB}, subject: {_quote(subject)} }}, share: true }}" for subject in reached]
+    imports += [f"{{ stream: {{ account: {HUB}, subject: {_quote(one)} }} }}" for one in HEARD_BY_INTEGRATIONS]
     return f"""# Made by 'devicehub up'; changes are lost at the next start.
 server_name: {_quote(name)}
 listen: {_quote(str(listen))}
@@ -70,7 +79,8 @@ accounts {{
     ]
   }}
   {INTEGRATIONS} {{
-    users: []
+    # Its users, made by 'devicehub nats-credentials'.
+    include {_quote(paths.nats_integrations.name)}
     # 'share' makes the server say who called, in a header that it writes itself.
     imports: [
       {_lines(imports, 6)}
@@ -80,18 +90,39 @@ accounts {{
 """
 
 
+def render_integrations(users: Mapping[str, Permissions]) -> str:
+    """The users of the other account by their public keys; there is no secret in it."""
+    lines = [
+        f"{{ nkey: {key}, permissions: {_permissions(permissions)} }}" for key, permissions in sorted(users.items())
+    ]
+    return f"""# Made by 'devicehub nats-credentials' and 'devicehub up'; changes are lost.
+users: [
+  {_lines(lines, 2)}
+]
+"""
+
+
 def _user(name: str, password: str, permissions: Permissions | None) -> str:
     if permissions is None:
         return f"{{ user: {name}, password: {_quote(password)} }}"
-    return f"""{{ user: {name}, password: {_quote(password)}, permissions: {{
-          publish: {{ allow: [
-            {_lines([_quote(subject) for subject in permissions.publish], 12)}
-          ] }}
+    told = _permissions(permissions, 'allow_responses: { max: 1, expires: "60s" }')
+    return f"{{ user: {name}, password: {_quote(password)}, permissions: {told} }}"
+
+
+def _permissions(permissions: Permissions, more: str = "") -> str:
+    # An empty list would allow everything.
+    publish = f"allow: [\n{_subjects(permissions.publish)}\n ]" if permissions.publish else 'deny: ">"'
+    return f"""{{
+          publish: {{ {publish} }}
           subscribe: {{ allow: [
-            {_lines([_quote(subject) for subject in permissions.subscribe], 12)}
+{_subjects(permissions.subscribe)}
           ] }}
-          allow_responses: {{ max: 1, expires: "60s" }}
-      }} }}"""
+          {more}
+      }}"""
+
+
+def _subjects(subjects: Sequence[str]) -> str:
+    return "\n".join(f"{' ' * 12}{_quote(subject)}" for subject in subjects)
 
 
 def _lines(items: list[str], indent: int) -> str:

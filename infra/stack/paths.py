@@ -108,6 +108,11 @@ class Paths:
         return self.nats / "nats.conf"
 
     @property
+    def nats_integrations(self) -> Path:
+        """The users of programs with credentials, a part of the NATS server's configuration beside it."""
+        return self.nats / "integrations.conf"
+
+    @property
     def nats_pid(self) -> Path:
         """The NATS server's process id."""
         return self.run / "nats.pid"

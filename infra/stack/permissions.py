@@ -5,13 +5,14 @@ these lists keep the bridge from acting as an operator and the gateway from
 acting as a device, whatever caller either of them writes into its messages.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bridge.mqtt import topics
 from functions.adapters import layout
 from functions.contract.subjects import ROOT
 from functions.domain.callers import APP
+from functions.domain.tokens import Scope, allows
 from functions.route import Route
 
 HUB = "HUB"
@@ -36,7 +37,31 @@ FOR_INTEGRATIONS = (
     f"{ROOT}.jobs.*.get",
     f"{ROOT}.jobs.*.cancel",
     f"{ROOT}.jobs.*.retry",
+    f"{ROOT}.alarms.list",
+    f"{ROOT}.alarms.*.ack",
+    f"{ROOT}.audit.query",
 )
+
+# What they may hear as it happens, and the scope that each needs. Nobody can
+# tell a subscriber which devices to leave out, so credentials that are limited
+# to groups hear none of it.
+HEARD_BY_INTEGRATIONS: Mapping[str, Scope] = {
+    f"{ROOT}.devices.*.presence": Scope.DEVICES_READ,
+    f"{ROOT}.devices.*.swapped": Scope.DEVICES_READ,
+    f"{ROOT}.jobs.*.progress": Scope.DEVICES_READ,
+    f"{ROOT}.devices.*.twin.update.delta": Scope.TWINS_READ,
+    f"{ROOT}.devices.*.twin.update.documents": Scope.TWINS_READ,
+    f"{ROOT}.devices.*.twin.update.reached": Scope.TWINS_READ,
+    # What devices said, as it is stored: shard, device, and of an event its type.
+    f"{ROOT}.stored.telemetry.*.*": Scope.TELEMETRY_READ,
+    f"{ROOT}.stored.events.*.*.*": Scope.TELEMETRY_READ,
+    # What they answer, also to a call that waited for them.
+    f"{ROOT}.devices.*.methods.*.response": Scope.METHODS_CALL,
+    f"{ROOT}.alarms.changed": Scope.ADMIN,
+    f"{ROOT}.audit.recorded": Scope.ADMIN,
+    f"{ROOT}.onboarding.*": Scope.ADMIN,
+    f"{ROOT}.broker.changed": Scope.ADMIN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +208,7 @@ USERS: Mapping[str, Permissions] = {
     "cli": Permissions(
         publish=(
             *_hub(*_STAFF, "tokens.create", "tokens.list", "tokens.revoke", "setup.get", "setup.open", "http.event"),
+            *_hub("credentials.*"),
             "$SRV.>",
         ),
         subscribe=("_INBOX_cli.>",),
@@ -198,6 +224,48 @@ def users_with(added: Iterable[Route]) -> dict[str, Permissions]:
     subjects = tuple(route.full_subject for route in added)
     opened = {name: replace(USERS[name], publish=(*USERS[name].publish, *subjects)) for name in _CALLERS}
     return {**USERS, **opened}
+
+
+def integrator(
+    name: str, scopes: Iterable[str], groups: Collection[str], routes: Iterable[Route], added: Iterable[Route] = ()
+) -> Permissions:
+    """What a program with credentials may say and hear: each function that its scopes allow, by its own subject.
+
+    It hears answers on an inbox of its own, and answers nobody: what it asks
+    for is the hub's to answer, and its events are the hub's to tell.
+
+    Args:
+        name: of the credentials.
+        scopes: theirs.
+        groups: that they are limited to, if any.
+        routes: the hub's own functions.
+        added: those of other packages.
+    """
+    scopes = tuple(scopes)
+    added = tuple(added)
+    reached = [route for route in routes if _is_reached(route.full_subject)] + list(added)
+    publish = [
+        route.full_subject
+        for route in reached
+        if route.allow & APP
+        and route.scope is not None
+        and allows(scopes, route.scope)
+        and (not groups or (route.by_role and not route.beyond))
+    ]
+    heard = [] if groups else [subject for subject, scope in HEARD_BY_INTEGRATIONS.items() if allows(scopes, scope)]
+    return Permissions(tuple(dict.fromkeys(publish)), (*heard, f"_INBOX_{name}.>"))
+
+
+def _is_reached(subject: str) -> bool:
+    """Whether what applications in the other account reach covers a function's subject."""
+    tokens = subject.split(".")
+    for pattern in FOR_INTEGRATIONS:
+        wanted = pattern.split(".")
+        if wanted[-1] == ">" and tokens[: len(wanted) - 1] == wanted[:-1]:
+            return True
+        if len(wanted) == len(tokens) and all(want in ("*", has) for want, has in zip(wanted, tokens, strict=True)):
+            return True
+    return False
 
 
 def for_integrations(added: Iterable[Route]) -> tuple[str, ...]:

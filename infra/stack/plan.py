@@ -79,6 +79,8 @@ async def make_plan(settings: Settings, paths: Paths, old: Node | None, programs
         File(paths.broker_trust, root.trust_pem.encode()),
         File(paths.broker_server, server.encode()),
         File(paths.broker_crl, (await certificates.gather_crl(paths, root, now)).encode()),
+        # Kept as it is; when the storage can be read, it is made as the credentials there say.
+        File(paths.nats_integrations, _read(paths.nats_integrations) or nats_server.render_integrations({}).encode()),
         # Also where a server elsewhere is used: it needs these accounts and users.
         File(
             paths.nats_config,

@@ -14,10 +14,11 @@ from nats.aio.client import Client
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.layout import BUCKETS, LayoutError, prepare
 from functions.domain.certificates import Certificate
+from functions.domain.credentials import Credentials
 from functions.domain.faults import Conflict, Unavailable
 from infra.problem import Problem
 from infra.settings import Address
-from infra.stack import interrupts, leftovers, readiness, sockets
+from infra.stack import integrations, interrupts, leftovers, readiness, sockets
 from infra.stack.certificates import server_entry
 from infra.stack.paths import Paths
 from infra.stack.plan import Plan
@@ -128,6 +129,8 @@ async def _start(plan: Plan, watch: "_Watch") -> None:
         try:
             await prepare(client)
             await _register_server(client, paths)
+            if any(server.name == "nats" for server in plan.servers):
+                await _admit_integrations(client, paths)
         except (LayoutError, Unavailable) as problem:
             raise watch.problem("nats", f"cannot keep the hub's data: {problem}") from problem
         while not await readiness.accepts(broker, context):
@@ -151,6 +154,15 @@ async def _register_server(client: Client, paths: Paths) -> None:
     entry = server_entry(paths.broker_server.read_text(encoding="ascii"), issuer)
     with suppress(Conflict):
         await store.create(entry.serial, entry)
+
+
+async def _admit_integrations(client: Client, paths: Paths) -> None:
+    """Have the server admit the programs whose credentials are good now, with what this version opens to them."""
+    bucket = BUCKETS["credentials"]
+    store: JetStreamStore[Credentials] = JetStreamStore(client, bucket.names, bucket.codec())
+    kept = {key: entry.value async for key, entry in store.entries()}
+    if kept:
+        await integrations.settle(paths, kept)
 
 
 async def _late(client: Client, wanted: Mapping[str, int]) -> str:

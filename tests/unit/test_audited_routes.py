@@ -79,6 +79,7 @@ NEED_NONE = {
     "claims.list": READS,
     "claims.get": READS,
     "tokens.list": READS,
+    "credentials.list": READS,
     "audit.query": READS,
     "telemetry.query": READS,
     "telemetry.export": READS,
@@ -182,6 +183,15 @@ HASHED = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD
 ANNA = User("anna", UserRole.ADMIN, HASHED, "s1", START, START)
 # A hub that nobody was signed in to yet.
 NOBODY = Call("users.anna.delete", caller="nobody")
+KEYED = Call(
+    "credentials.create",
+    _body(
+        name="reports",
+        publicKey="UBBLPB67FIKPE6N4DBRFLRAYCMT22GY566EN4NFPJDPIHAPOBBVVHZYM",
+        scopes=["devices:read"],
+        groups=["north"],
+    ),
+)
 ISSUE = Call("claims.issue", _body(name="fleet"))
 CLAIM = Call("claims.create", lambda: {"name": "fleet", "csrPem": csr("fleet")})
 
@@ -296,6 +306,10 @@ ACTS = {
         Call("users.change-password", _body(currentPassword=PASSWORD, newPassword="another long one")),
         "user.changed",
         "anna",
+    ),
+    "credentials.create": Act(KEYED, "credentials.created", "reports"),
+    "credentials.revoke": Act(
+        Call("credentials.revoke", _body(name="reports")), "credentials.revoked", "reports", (KEYED,)
     ),
     "tokens.create": Act(TOKEN, "token.created", "dashboard"),
     "tokens.revoke": Act(Call("tokens.revoke", _body(name="dashboard")), "token.revoked", "dashboard", (TOKEN,)),

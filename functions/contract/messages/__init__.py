@@ -80,6 +80,12 @@ from functions.contract.messages.claims import (
     ClaimRevoke,
     ClaimView,
 )
+from functions.contract.messages.credentials import (
+    CredentialsCreate,
+    CredentialsFact,
+    CredentialsList,
+    CredentialsRevoke,
+)
 from functions.contract.messages.devices import (
     CertificateFact,
     DeviceCreate,

@@ -93,11 +93,8 @@ class Server:
 async def server(plan_for: Planner, tmp_path: Path) -> AsyncIterator[Server]:
     plan = await asyncio.to_thread(plan_for)
     passwords = {user: secret(plan, f"nats-{user}") for user in NATS_USERS}
-    # One application, as 'nats-credentials' will make them.
-    config = plan.paths.nats_config
-    config.write_text(
-        config.read_text().replace("users: []", "users: [{ user: alice, password: wonder, permissions: {} }]")
-    )
+    # One application, with more freedom than 'nats-credentials' gives.
+    plan.paths.nats_integrations.write_text("users: [{ user: alice, password: wonder, permissions: {} }]")
     passwords["alice"] = "wonder"
     log = tmp_path / "nats.log"
     with running(plan, "nats", log):
@@ -216,14 +213,17 @@ async def test_the_server_itself_says_who_calls_from_the_other_account(server: S
     assert (info["acc"], info["user"]) == ("INTEGRATIONS", "alice")
 
 
-async def test_the_other_account_hears_and_keeps_nothing_of_the_hub(server: Server) -> None:
+async def test_the_other_account_hears_what_is_meant_for_it_and_keeps_nothing(server: Server) -> None:
     async with server.client("alice") as alice, server.client("functions") as functions:
         heard = await alice.subscribe(">")
         await alice.flush()
+        await functions.publish("devicehub.broker.access.changed", b"{}")
+        await functions.publish("devicehub.devices.D1.methods.reboot.request", b"{}")
+        await functions.publish("$KV.hub-devices-0.D1", b"{}")
         await functions.publish("devicehub.devices.D1.presence", b"{}")
         await functions.flush()
-        await alice.flush()
 
+        assert (await heard.next_msg(timeout=5)).subject == "devicehub.devices.D1.presence"
         assert heard.pending_msgs == 0
         answer = orjson.loads((await alice.request("$JS.API.INFO", b"", timeout=5)).data)
         assert answer["error"]["description"] == "JetStream not enabled for account"

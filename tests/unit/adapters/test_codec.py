@@ -13,6 +13,7 @@ from functions.adapters.layout import BUCKETS
 from functions.domain.alarms import Alarm, Severity
 from functions.domain.ca import Trust, Trusted
 from functions.domain.certificates import Certificate, Purpose
+from functions.domain.credentials import Credentials
 from functions.domain.devices import Device, Lifecycle, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
 from functions.domain.faults import Malformed, Reason
@@ -73,6 +74,7 @@ EVERY_TYPE: tuple[Any, ...] = (
     UserSession("anna", "ab", AT, AT, "http:192.0.2.7"),
     LoginFailures(AT),
     SetupCode("ab" * 32, AT, True),
+    Credentials("reports", ("devices:read", "admin"), ("north",), AT, AT, AT),
     Group("pumps", AT, AT, "model:P-200"),
     CallQueue((QueuedCall("r1", "open", {"deep": [1, None]}, "user:anna", AT, AT, AT),)),
     Flapping(AT),

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from functions.contract.faults import CATALOGUE, CODE_HEADER, ERROR_HEADER
 from functions.contract.messages import Done, Message, Nothing, TwinReport
 from functions.domain.callers import APP, CLAIM, DEVICE, SYSTEM
+from functions.domain.credentials import Credentials
 from functions.domain.devices import Device
 from functions.domain.faults import Reason, Unavailable
 from functions.domain.tokens import Scope
@@ -132,7 +133,7 @@ async def test_bad_input_is_refused_with_its_code_and_nothing_is_stored(payload:
         (SUBJECT, {"Hub-Caller": "device:EDGB-0002"}, Reason.DENIED),
         (SUBJECT, {"Hub-Caller": "user:anna"}, Reason.DENIED),
         (SUBJECT, {"Hub-Caller": "claim:default"}, Reason.DENIED),
-        (SUBJECT, CALLER | {"Nats-Request-Info": f'{{"user":"{ID}"}}'}, Reason.DENIED),
+        (SUBJECT, CALLER | {"Nats-Request-Info": f'{{"user":"{ID}"}}'}, Reason.UNAUTHENTICATED),
         (SUBJECT, CALLER | {"Nats-Request-Info": "forged"}, Reason.DENIED),
         (SUBJECT, CALLER | {"Hub-Order": "x"}, Reason.BAD_REQUEST),
         (SUBJECT, CALLER | {"Hub-Deadline": "x"}, Reason.BAD_REQUEST),
@@ -149,19 +150,29 @@ async def test_a_call_that_is_not_admitted_does_nothing(subject: str, headers: d
     assert await hub.reported.get(ID) is None
 
 
-async def test_a_caller_of_another_account_is_who_the_server_says_and_has_no_scopes() -> None:
+async def test_a_caller_of_another_account_is_who_the_server_says_whatever_it_says() -> None:
     async def handler(call: Call[Nothing], hub: Hub) -> Done:
         raise AssertionError("called")
 
-    info = '{"acc":"INTEGRATIONS","user":"reports"}'
+    info = '{"acc":"INTEGRATIONS","user":"UKEY"}'
+    hub = memory_hub(credentials={"UKEY": Credentials("reports", (Scope.TWINS_READ,), (), START)})
     forged = {"Hub-Caller": "system:cli", "Hub-Scopes": "admin", "Nats-Request-Info": info}
     for kind in (APP, SYSTEM):
         route = Route("a", handler, Nothing, kind, 1.0, scope=Scope.DEVICES_READ)
         with capture_logs() as logged:
-            reply = await answer(route, a_hub(), "devicehub.a", b"", forged)
+            reply = await answer(route, hub, "devicehub.a", b"", forged)
 
         assert reply.reason is Reason.DENIED
         assert [line["caller"] for line in logged] == ["app:reports"]
+
+
+async def test_what_an_unknown_caller_of_another_account_says_of_itself_is_not_logged() -> None:
+    forged = CALLER | {"Nats-Request-Info": '{"acc":"INTEGRATIONS","user":"UKEY"}'}
+    with capture_logs() as logged:
+        reply = await answer(UPDATE, a_hub(), SUBJECT, b"", forged)
+
+    assert reply.reason is Reason.UNAUTHENTICATED
+    assert [line["caller"] for line in logged] == [None]
 
 
 @pytest.mark.parametrize("is_broken", [False, True])

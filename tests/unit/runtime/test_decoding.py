@@ -192,24 +192,6 @@ def test_within_the_hub_the_header_names_the_caller() -> None:
     assert caller_of({"Hub-Caller": "device:EDGB-0001"}) == Caller(DEVICE, "EDGB-0001")
 
 
-def test_the_servers_word_wins_over_what_a_caller_says_of_itself() -> None:
-    headers = {"Nats-Request-Info": '{"acc":"INTEGRATIONS","user":"reports","rtt":5}', "Hub-Caller": "system:cli"}
-
-    assert caller_of(headers) == Caller(APP, "reports")
-
-
-@pytest.mark.parametrize(
-    "info",
-    [
-        "", "{", "null", "[]", '"reports"', "{}", '{"user":null}', '{"user":5}', '{"user":""}', '{"user":"a b"}',
-        '{"user":"system:cli"}', '{"acc":"INTEGRATIONS"}', '{"user":["reports"]}',
-    ],
-)  # fmt: skip
-def test_a_call_from_elsewhere_without_a_user_is_denied_even_if_it_claims_one(info: str) -> None:
-    with pytest.raises(Denied):
-        caller_of({"Nats-Request-Info": info, "Hub-Caller": "system:cli"})
-
-
 @pytest.mark.parametrize("headers", [{}, {"Hub-Caller": ""}, {"Hub-Caller": "root"}, {"hub-caller": "system:cli"}])
 def test_a_call_that_names_no_caller_is_denied(headers: dict[str, str]) -> None:
     with pytest.raises(Denied):

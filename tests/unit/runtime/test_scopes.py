@@ -7,6 +7,7 @@ import pytest
 
 from functions.contract.messages import Done, Nothing
 from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM, Kind
+from functions.domain.credentials import Credentials
 from functions.domain.faults import Reason
 from functions.domain.roles import LEAST, UserRole
 from functions.domain.tokens import Scope
@@ -15,7 +16,7 @@ from functions.route import Route
 from functions.routes import ROUTES
 from functions.runtime.calls import answer
 from functions.runtime.decoding import admit, caller_of, scopes_of
-from functions.testing import MemoryHub, memory_hub
+from functions.testing import START, MemoryHub, memory_hub
 
 ID = "EDGB-0001"
 
@@ -100,6 +101,9 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "tokens.create": (STAFF, None),
     "tokens.list": (STAFF, None),
     "tokens.revoke": (STAFF, None),
+    "credentials.create": (STAFF, None),
+    "credentials.list": (STAFF, None),
+    "credentials.revoke": (STAFF, None),
     "tokens.prove": (SYSTEM, None),
     "setup.get": (SYSTEM, None),
     "setup.open": (SYSTEM, None),
@@ -172,7 +176,9 @@ CALLERS = {
     APP: "app:dashboard",
     SYSTEM: "system:gateway",
 }
+KEY = "K"
 EVERY_SCOPE = [(), *((scope,) for scope in Scope), *combinations(Scope, 2), tuple(Scope)]
+CREDENTIALS = [Credentials("reports", scopes, (), START) for scopes in EVERY_SCOPE]
 
 
 def test_the_table_has_every_route() -> None:
@@ -181,7 +187,7 @@ def test_the_table_has_every_route() -> None:
 
 @pytest.fixture(scope="module")
 def hub() -> MemoryHub:
-    return memory_hub()
+    return memory_hub(credentials={KEY: Credentials("reports", (), (), START)})
 
 
 def subject_of(route: Route) -> str:
@@ -266,14 +272,27 @@ async def test_who_lacks_a_scope_is_told_which(hub: MemoryHub, route: Route) -> 
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
-async def test_a_caller_from_another_account_has_no_scopes_whatever_it_says(hub: MemoryHub, route: Route) -> None:
+async def test_a_caller_from_another_account_without_scopes_has_none_whatever_it_says(
+    hub: MemoryHub, route: Route
+) -> None:
     headers = {
-        "Nats-Request-Info": '{"acc":"INTEGRATIONS","user":"reports"}',
+        "Nats-Request-Info": f'{{"acc":"INTEGRATIONS","user":"{KEY}"}}',
         "Hub-Caller": "system:cli",
         "Hub-Scopes": "admin",
     }
 
     assert await refusal(hub, route, headers) is not None
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+async def test_a_caller_from_another_account_has_the_scopes_of_its_credentials(route: Route) -> None:
+    allowed, wanted = WHO[route.subject]
+    hub = memory_hub(credentials={f"K{number}": one for number, one in enumerate(CREDENTIALS)})
+    for number, one in enumerate(CREDENTIALS):
+        headers = {"Nats-Request-Info": f'{{"acc":"INTEGRATIONS","user":"K{number}"}}', "Hub-Caller": "system:cli"}
+        may = bool(APP & allowed) and (wanted in one.scopes or Scope.ADMIN in one.scopes)
+
+        assert (await refusal(hub, route, headers) is None) is may, one.scopes
 
 
 @pytest.mark.parametrize("text", ["", " ", "admins", "devices:read,admin", "ADMIN", "admin:", "\tdevices:raed"])

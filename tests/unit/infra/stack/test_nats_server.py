@@ -40,7 +40,7 @@ def test_every_user_but_admin_is_bounded(text: str) -> None:
 
 
 def test_calls_from_the_other_account_carry_who_called(text: str) -> None:
-    imports = [line for line in text.splitlines() if "account: HUB" in line]
+    imports = [line for line in text.splitlines() if "service: { account: HUB" in line]
 
     assert imports
     assert all(line.rstrip().endswith("share: true }") for line in imports)

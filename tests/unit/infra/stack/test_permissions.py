@@ -8,7 +8,7 @@ from functions.domain.tokens import Scope
 from functions.route import Route
 from functions.routes import ROUTES
 from infra.stack.paths import NATS_USERS
-from infra.stack.permissions import FOR_INTEGRATIONS, USERS
+from infra.stack.permissions import FOR_INTEGRATIONS, HEARD_BY_INTEGRATIONS, USERS, integrator
 
 
 def matches(pattern: str, subject: str) -> bool:
@@ -33,7 +33,7 @@ def may_hear(user: str, subject: str) -> bool:
 DEVICES = [route for route in ROUTES if route.allow & (DEVICE | CLAIM)]
 STAFF = [route for route in ROUTES if route.allow & (OPERATOR | APP)]
 KEEPERS = [route for route in ROUTES if route.subject.startswith(("broker.", "alarms.")) and route.allow == SYSTEM]
-TOKENS = [route for route in STAFF if route.subject.startswith("tokens.")]
+TOKENS = [route for route in STAFF if route.subject.startswith(("tokens.", "credentials."))]
 PROVE = "devicehub.tokens.prove"
 SERVED = "devicehub.enrolment.files"
 # What the gateway asks for who is nobody yet, and the commands for who has the machine.
@@ -133,3 +133,29 @@ REACHED = [route for route in ROUTES if route.allow & APP and route.scope is not
 @pytest.mark.parametrize("route", REACHED, ids=lambda route: route.name)
 def test_applications_in_the_other_account_reach_what_they_may_call(route: Route) -> None:
     assert any(matches(pattern, route.full_subject) for pattern in FOR_INTEGRATIONS)
+
+
+OPEN = [route for route in REACHED if not route.subject.startswith("tokens.")]
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_credentials_may_say_what_their_scope_allows_and_nothing_that_is_not_a_function(scope: Scope) -> None:
+    may = integrator("reports", (scope,), (), ROUTES)
+
+    needed = {route.full_subject: route.scope for route in ROUTES}
+    assert {route.full_subject for route in OPEN if scope in (route.scope, Scope.ADMIN)} <= set(may.publish)
+    assert {needed[subject] for subject in may.publish} <= (set(Scope) if scope is Scope.ADMIN else {scope})
+    assert [subject for subject in may.publish if not any(matches(one, subject) for one in FOR_INTEGRATIONS)] == []
+    assert set(may.subscribe) - {"_INBOX_reports.>"} <= set(HEARD_BY_INTEGRATIONS)
+
+
+def test_credentials_of_groups_hear_only_their_answers_and_ask_only_of_single_devices() -> None:
+    may = integrator("reports", tuple(Scope), ("north",), ROUTES)
+
+    assert may.subscribe == ("_INBOX_reports.>",)
+    assert set(may.publish) == {route.full_subject for route in OPEN if route.by_role and not route.beyond}
+
+
+@pytest.mark.parametrize("subject", HEARD_BY_INTEGRATIONS)
+def test_no_event_that_programs_hear_is_one_that_they_may_tell(subject: str) -> None:
+    assert not [pattern for pattern in FOR_INTEGRATIONS if matches(pattern, subject)]
