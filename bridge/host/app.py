@@ -32,25 +32,40 @@ def main() -> None:
     """
     try:
         settings = Settings.from_env(os.environ)
+        services = open_services(settings)
     except SettingsError as problem:
         print(f"host: {problem}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     configure(settings.log_level, settings.log_format)
-    sys.exit(uvloop.run(Process(settings).run()))
+    sys.exit(uvloop.run(Process(settings, services).run()))
 
 
 def open_services(settings: Settings) -> Services:
-    """Who looks after the units of this host."""
+    """Who looks after the units of this host.
+
+    Raises:
+        SettingsError: what is needed for that is not installed.
+    """
     if settings.source == "supervisor":
         return Supervised(settings.supervisor_socket)
-    raise NotImplementedError
+    # Only here: a host without systemd need not have pydbus.
+    try:
+        from bridge.host.systemd import Systemd
+    except ImportError as problem:
+        raise SettingsError(
+            f"HUB_HOST_SOURCE is systemd, which is reached with pydbus and PyGObject, and one is missing: {problem}."
+            " Install the hub's extra 'host' and the system's python3-gi, and link 'gi' into the hub's environment."
+        ) from problem
+
+    return Systemd()
 
 
 class Process:
     """One shim."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, services: Services) -> None:
         self._settings = settings
+        self._services = services
         self._stop = asyncio.Event()
         self._status = 0
         self._problem = ""
@@ -76,7 +91,7 @@ class Process:
             failed=self._failed,
         )
         functions = bus.Bus(client)
-        services = open_services(settings)
+        services = self._services
         units = Units(services, settings.allowed, node=settings.node, version=told)
         announcer = Announcer(functions, units, services, settings.node)
         desk = Desk(client, settings.node, told, (*units.asks(),))

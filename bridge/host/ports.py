@@ -1,6 +1,6 @@
 """What the shim needs of a host, whoever looks after its processes there."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -62,7 +62,7 @@ class Services(Protocol):
         """
         ...
 
-    def changes(self) -> AsyncIterator[None]:
+    def changes(self) -> AsyncGenerator[None, None]:
         """Something may have changed: never ends, and tells many changes at once as one."""
         ...
 

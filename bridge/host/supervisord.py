@@ -5,7 +5,7 @@ import http.client
 import os
 import signal
 import xmlrpc.client
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -94,7 +94,7 @@ class Supervised:
                 raise Conflict(Reason.JOB_FAILED, f"{name} could not be started: {why}. Its log says more.")
         return self._unit(told)
 
-    async def changes(self) -> AsyncIterator[None]:
+    async def changes(self) -> AsyncGenerator[None, None]:
         """It tells nobody, so it is looked at once a second."""
         before = None
         while True:
