@@ -43,6 +43,7 @@ async def run(options: argparse.Namespace, data: Path) -> bool:
         options.callers,
         options.fleets,
         options.rows,
+        options.minutes,
     )
     settings = dict(each.split("=", 1) for each in options.set)
     results: list[Result] = []
@@ -83,6 +84,7 @@ def _options() -> argparse.Namespace:
         "--fleets", type=_numbers, default=(1_000, 10_000), help="sizes of the registry asked over HTTP"
     )
     parser.add_argument("--rows", type=int, default=1_000_000, help="messages in the telemetry store that is asked")
+    parser.add_argument("--minutes", type=int, default=2, help="how long telemetry goes on while memory is watched")
     parser.add_argument("--callers", type=int, default=16, help="how many ask over HTTP at once")
     parser.add_argument("--at", type=Path, help="where to make the data directory; a real disk, or syncs cost nothing")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the hub")

@@ -6,11 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from itertools import count, cycle
-from pathlib import Path
 
-import psutil
-
-from tests.bench import batches, ceilings, fleet, inventory, live, loads, methods, web
+from tests.bench import batches, ceilings, endurance, fleet, inventory, live, loads, methods, web
 from tests.bench import telemetry as measured
 from tests.bench.measure import Pace, Result, Tally, measure, plain
 from tests.bench.stage import Stage
@@ -35,6 +32,7 @@ class Sizes:
     callers: int = 16
     fleets: Sequence[int] = (1_000, 10_000)
     rows: int = 1_000_000
+    minutes: int = 2
 
 
 @dataclass
@@ -264,7 +262,7 @@ async def memory(bench: Bench) -> None:
     await asyncio.sleep(_SETTLE_SECONDS)
     for kind, field_name in (("PSS", "Pss"), ("RSS", "Rss")):
         parts = {
-            name: sum(_resident(process, field_name) for process in each) / 1024
+            name: sum(endurance.resident(process, field_name) for process in each) / 1024
             for name, each in bench.stage.parts().items()
         }
         result = plain(f"idle memory, {kind}", [sum(parts.values())], " MiB", at_once=1)
@@ -272,12 +270,18 @@ async def memory(bench: Bench) -> None:
         bench.add(result)
 
 
-def _resident(process: psutil.Process, name: str) -> int:
-    """KiB of a process: ``Rss`` counts what is shared in each process, ``Pss`` once in all."""
-    for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1])
-    raise LookupError(f"the kernel tells no {name}")
+async def endurance_(bench: Bench) -> None:
+    """What each part holds after every minute of telemetry, as fast as it is stored; one WebSocket hears a device."""
+    stage, tally = bench.stage, Tally()
+    devices = await stage.devices(bench.sizes.reporters)
+    token = await stage.token("bench", "telemetry:read")
+    load = loads.reporting(stage, devices, tally, ahead=bench.sizes.ahead, arrived=measured.kept)
+    async with endurance.listening(stage, [devices[0].name], token), load:
+        await asyncio.sleep(bench.pace.warm_up)
+        held, rates = await endurance.held(stage, tally, minutes=bench.sizes.minutes)
+    bench.add(plain("telemetry, by the minute", rates, "/s", at_once=len(devices)))
+    for name, each in held.items():
+        bench.add(plain(f"memory of {name}, by the minute", each, " MiB", at_once=len(devices)))
 
 
 def compare(result: Result, *against: Result) -> None:
@@ -293,6 +297,7 @@ SUITE: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     "onboarding": onboarding,
     "telemetry": telemetry,
     "telemetry-query": telemetry_queries,
+    "endurance": endurance_,
     "methods": calls,
     "live": live_,
     "jobs": jobs,

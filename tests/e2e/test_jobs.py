@@ -1,12 +1,17 @@
 """Jobs on the whole stack: over HTTP and by the command, with a part killed in the middle."""
 
 import asyncio
+import json
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from pydantic_core import from_json
 
+from tests.e2e.devices import Device
 from tests.e2e.rig import RunningHub, until
 
 DEVICES = 300
@@ -128,3 +133,73 @@ async def test_progress_is_heard_on_the_bus(hub: RunningHub) -> None:
 
     assert {each["jobId"] for each in told} == {made["id"]}
     assert (told[0]["done"], told[-1]["state"], told[-1]["done"]) == (0, "done", 20)
+
+
+@pytest.fixture
+def devices(hub: RunningHub, tmp_path: Path) -> Iterator[list[Device]]:
+    """One that does what it is asked, one that fails, and one that is not there."""
+    names = [f"does-{uuid.uuid4().hex[:8]}" for _ in range(3)]
+    made = [Device(hub, hub.device(name, tmp_path / name)) for name in names]
+    yield made
+    for device in made:
+        device.stop()
+
+
+async def online(hub: RunningHub, *devices: Device) -> None:
+    async def known() -> bool:
+        shown = [await asyncio.to_thread(hub.json, "device", "show", each.name) for each in devices]
+        return all(one["status"] == "online" for one in shown)
+
+    await until(known)
+
+
+async def test_devices_answer_the_method_of_a_job_and_what_failed_is_tried_again(
+    hub: RunningHub, devices: list[Device]
+) -> None:
+    good, bad, away = devices
+    good.methods["set"] = lambda request: {"status": 200, "payload": {"was": request["payload"]}}
+    bad.methods["set"] = lambda request: {"status": 500, "message": "it is stuck"}
+    for device in (good, bad):
+        device.start("methods/+/request")
+    await online(hub, good, bad)
+    asked = {"devices": [device.name for device in devices], "method": "set", "payload": 7, "timeout": 10}
+    async with client_of(hub) as client:
+        made = (await client.post("/api/batch/methods", json=asked)).json()
+        first = await ended(client, f"/api/jobs/{made['id']}")
+        bad.methods["set"] = away.methods["set"] = lambda request: {"status": 204}
+        away.start("methods/+/request")
+        await online(hub, away)
+        again = (await client.post(f"/api/jobs/{made['id']}/retry")).json()
+        second = await ended(client, f"/api/jobs/{again['id']}")
+
+    told = [(item["device"], item["state"], item["error"], item["status"]) for item in first["items"]]
+    assert told == [
+        (good.name, "done", None, 200),
+        (bad.name, "failed", None, 500),
+        (away.name, "failed", "device_offline", None),
+    ]
+    assert (first["items"][0]["payload"], first["items"][1]["message"]) == ({"was": 7}, "it is stuck")
+    assert [(item["device"], item["state"], item["status"]) for item in second["items"]] == [
+        (bad.name, "done", 204),
+        (away.name, "done", 204),
+    ]
+    # One that was done is not asked again.
+    heard = [json.loads(payload)["methodName"] for _, payload in list(good.messages.queue)]
+    assert heard == ["set"]
+
+
+async def test_the_jobs_of_a_token_end_when_it_is_revoked(hub: RunningHub) -> None:
+    names = await asyncio.to_thread(registered, hub, 3)
+    token = f"going-{uuid.uuid4().hex[:8]}"
+    text = hub.cli("token", "create", token, "--scope", "twins:write").stdout.strip()
+    async with client_of(hub) as client:
+        asked = {"devices": names, "desired": {"led": "on"}, "rate": 0.01}
+        headers = {"Authorization": f"Bearer {text}"}
+        made = (await client.post("/api/batch/twins", json=asked, headers=headers)).json()
+        hub.cli("token", "revoke", token)
+        job = await ended(client, f"/api/jobs/{made['id']}", 10)
+
+    assert (job["state"], job["waiting"]) == ("cancelled", 0)
+    assert job["cancelReason"] == f"The token '{token}', which made it, was revoked."
+    (written,) = hub.json("audit", "--action", "job.cancelled", "--target", made["id"])
+    assert written["after"]["reason"] == job["cancelReason"]

@@ -15,6 +15,8 @@ from infra.node import known_paths
 from tests.e2e.devices import Device
 from tests.e2e.rig import Identity, RunningHub
 
+# Messages of 250 KB that a client does not read.
+LARGE = 80
 ALL = ("devices:read", "twins:read", "telemetry:read", "methods:call")
 
 
@@ -90,6 +92,55 @@ def test_a_device_answers_a_call_and_is_sent_a_message(hub: RunningHub, tmp_path
     assert (called["requestId"], called["status"], called["payload"]) == ("r1", 200, {"n": 1})
     assert sent == {"type": "messageResponse", "messageId": "m1", "success": True}
     assert json.loads(topics[1][1]) == {"hello": "you"}
+
+
+def test_how_far_a_job_is_reaches_who_subscribed(hub: RunningHub, tmp_path: Path) -> None:
+    device = device_of(hub, tmp_path)
+    with talk(hub, make_token(hub)) as client, talk(hub, make_token(hub, "telemetry:read")) as other:
+        assert client.ask(type="subscribe", topics=["jobs"])["topics"] == ["jobs"]
+        refused = other.ask(type="subscribe", topics=["jobs"])
+        made = hub.json("job", "desire", '{"led": "on"}', "--device", device.name, "--device", "nobody")
+        told = [client.hear()]
+        while told[-1]["data"]["state"] == "running":
+            told.append(client.hear())
+        assert other.ask(type="ping") == {"type": "pong"}
+
+    assert {(message["topic"], message["data"]["jobId"]) for message in told} == {("jobs", made["id"])}
+    first, last = told[0]["data"], told[-1]["data"]
+    assert (first["total"], first["done"], first["failed"]) == (2, 0, 0)
+    assert (last["state"], last["done"], last["failed"]) == ("done", 1, 1)
+    assert [message["seq"] for message in told] == sorted({message["seq"] for message in told})
+    assert refused["type"] == "error"
+
+
+def test_a_client_that_does_not_read_gets_a_gap_and_slows_nobody(hub: RunningHub, tmp_path: Path) -> None:
+    device, token = Device(hub, device_of(hub, tmp_path)), make_token(hub)
+    with talk(hub, token) as slow, talk(hub, token) as quick:
+        for client in (slow, quick):
+            client.ask(type="subscribe", topics=["telemetry"], devices=[device.name])
+        device.start()
+        try:
+            heard = []
+            for number in range(LARGE):
+                # More than sockets hold, and more than may wait for a client.
+                device.send("telemetry", {"n": number, "fill": "x" * 250_000})
+                heard.append(quick.hear()["data"]["n"])
+            told = [slow.hear()]
+            while told[-1]["type"] != "gap":
+                told.append(slow.hear())
+            device.send("telemetry", {"n": LARGE})
+            heard.append(quick.hear()["data"]["n"])
+            after = [slow.hear()["data"]["n"]]
+            while after[-1] != LARGE:
+                after.append(slow.hear()["data"]["n"])
+        finally:
+            device.stop()
+
+    assert heard == list(range(LARGE + 1))
+    assert [message["data"]["n"] for message in told[:-1]] == list(range(len(told) - 1))
+    # Of those between nothing is told but that they are missing.
+    assert after == list(range(after[0], LARGE + 1))
+    assert after[0] > len(told) - 1
 
 
 def test_what_breaks_the_rules_of_the_protocol_closes_that_socket_alone(hub: RunningHub) -> None:

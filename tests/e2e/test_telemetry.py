@@ -5,6 +5,7 @@ import base64
 import json
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,33 @@ async def test_telemetry_is_asked_over_http_and_by_command(hub: RunningHub, api:
     assert hub.cli("telemetry", "export", str(file), "--device", name).stdout.startswith("4 messages")
     assert len(file.read_text().splitlines()) == 5
     device.stop()
+
+
+async def test_times_that_cannot_be_and_those_out_of_order_find_their_place(
+    hub: RunningHub, api: httpx.Client, tmp_path: Path
+) -> None:
+    name = f"late-{uuid.uuid4().hex[:8]}"
+    device = Device(hub, hub.device(name, tmp_path)).start()
+    now = datetime.now(UTC).replace(microsecond=0)
+    begin = now.replace(minute=0, second=0)
+    # The second and the third come late, each into its own hour; the last two are of the future.
+    told = [begin - timedelta(hours=hours, minutes=-30) for hours in (1, 3, 2)]
+    for number, at in enumerate((*told, now + timedelta(hours=2), now + timedelta(days=400))):
+        device.send("telemetry", {"n": number, "timestamp": at.isoformat()}).wait_for_publish(10)
+    device.stop()
+
+    rows = await found(api, f"/api/telemetry?deviceId={name}", 5)
+    assert [row["data"]["n"] for row in rows] == [4, 3, 0, 2, 1]
+    for row, at in zip(rows[2:], (told[0], told[2], told[1]), strict=True):
+        assert datetime.fromisoformat(row["timestamp"]) == at
+    for row in rows[:2]:
+        assert row["timestamp"] == row["hubTime"] != row["deviceTime"]
+        assert abs(datetime.fromisoformat(row["timestamp"]) - now) < timedelta(minutes=5)
+    hours = await found(api, f"/api/telemetry?deviceId={name}&aggregation=hourly", 4)
+    old = [(datetime.fromisoformat(hour["timestamp"]), hour["data"]["n"]["last"]) for hour in hours[-3:]]
+    assert old == [(begin - timedelta(hours=back), last) for back, last in ((1, 0), (2, 2), (3, 1))]
+    latest = hub.json("telemetry", "latest", name)["values"]["n"]
+    assert latest["value"] == 4
 
 
 POISON = [b"", b"\xff\xfe\x00\x01", b"{", b'{"a":NaN}', b'{"a":1,"a":2}', b'{"a":' * 5_000, b"x" * 200_000]

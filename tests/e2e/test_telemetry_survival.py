@@ -6,20 +6,23 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from paho.mqtt.enums import MQTTErrorCode
 
 from tests.e2e.devices import Device
 from tests.e2e.rig import RunningHub, until
 
 DEVICES = 4
-# A second and device.
-RATE = 50
+# A second and device: in passing, and for long.
+RATE, SOAK_RATE = 50, 250
 ROUNDS = int(os.environ.get("HUB_SOAK_ROUNDS", "15"))
 # Not the broker: what it has acknowledged and not yet handed on is in its memory, and the README says so.
 PARTS = ("functions", "bridge", "nats", "index")
@@ -29,22 +32,26 @@ PARTS = ("functions", "bridge", "nats", "index")
 class Load:
     """Devices that send numbered telemetry at a rate, and which of it was acknowledged."""
 
+    rate: int
     acknowledged: dict[str, set[int]] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, device: Device) -> None:
         done = self.acknowledged.setdefault(device.name, set())
-        waiting: dict[int, Any] = {}
-        number = 0
+        # Acknowledged in the order of sending.
+        waiting: deque[tuple[int, Any]] = deque()
+        number, began = 0, time.monotonic()
         while not self.stop.is_set() or waiting:
-            if not self.stop.is_set():
+            while not self.stop.is_set() and number < (time.monotonic() - began) * self.rate:
                 number += 1
-                waiting[number] = device.send("telemetry", {"n": number})
-            for sent, info in list(waiting.items()):
-                if info.is_published():
-                    done.add(sent)
-                    del waiting[sent]
-            time.sleep(1 / RATE)
+                info = device.send("telemetry", {"n": number})
+                if info.rc is MQTTErrorCode.MQTT_ERR_NO_CONN:
+                    # It is sent when there is a connection, and then acknowledged.
+                    info.rc = MQTTErrorCode.MQTT_ERR_SUCCESS
+                waiting.append((number, info))
+            while waiting and waiting[0][1].is_published():
+                done.add(waiting.popleft()[0])
+            time.sleep(0.02)
 
     def count(self) -> int:
         return sum(map(len, self.acknowledged.values()))
@@ -69,39 +76,106 @@ async def kept(hub: RunningHub, file: Path, device: str) -> list[int]:
     return [json.loads(line)["data"]["n"] for line in text.splitlines()]
 
 
-@pytest.mark.parametrize("rounds", [1, pytest.param(ROUNDS, marks=pytest.mark.soak)])
-async def test_what_was_acknowledged_is_kept_whichever_part_is_killed(
-    own_hub: RunningHub, devices: list[Device], rounds: int, tmp_path: Path
-) -> None:
-    load = Load()
-
-    async def advanced(before: int) -> bool:
-        return load.count() >= before + 2 * DEVICES * RATE
-
+@asynccontextmanager
+async def running(load: Load, devices: list[Device]) -> AsyncIterator[None]:
+    """The load until the end of this, and then until all that was sent is acknowledged."""
     with ThreadPoolExecutor(DEVICES) as pool:
         runs = [pool.submit(load.run, device) for device in devices]
         try:
-            for part in PARTS * rounds:
-                before = load.count()
-                await asyncio.to_thread(own_hub.kill, part)
-                await until(lambda before=before: advanced(before), seconds=60)  # type: ignore[misc]
+            yield
         finally:
             load.stop.set()
         for run in runs:
             await asyncio.wrap_future(run)
 
-    for name, sent in load.acknowledged.items():
-        found: list[int] = []
 
-        async def all_there(name: str = name, sent: set[int] = sent, found: list[int] = found) -> bool:
-            found[:] = await kept(own_hub, tmp_path / "out.ndjson", name)
-            return sent <= set(found)
+async def advanced(load: Load, seconds: float = 2) -> None:
+    """Wait until what devices send in so many seconds is acknowledged."""
+    before = load.count()
 
-        try:
-            await until(all_there, seconds=60)
-        except TimeoutError:
-            missing = sorted(sent - set(found))
-            pytest.fail(f"{name}: of {len(sent)} are missing {len(missing)}: {missing[:20]}")
+    async def is_so() -> bool:
+        return load.count() >= before + seconds * DEVICES * load.rate
+
+    await until(is_so, seconds=60)
+
+
+async def missing(hub: RunningHub, load: Load, file: Path, seconds: float) -> dict[str, set[int]]:
+    """What was acknowledged and the store does not have, of each device, after waiting for it for so long."""
+    lost: dict[str, set[int]] = {}
+
+    async def all_there() -> bool:
+        for name, sent in load.acknowledged.items():
+            lost[name] = set(sent) - set(await kept(hub, file, name))
+        return not any(lost.values())
+
+    try:
+        await until(all_there, seconds=seconds)
+    except TimeoutError:
+        return lost
+    return lost
+
+
+@pytest.mark.parametrize(("rounds", "rate"), [(1, RATE), pytest.param(ROUNDS, SOAK_RATE, marks=pytest.mark.soak)])
+async def test_what_was_acknowledged_is_kept_whichever_part_is_killed(
+    own_hub: RunningHub, devices: list[Device], rounds: int, rate: int, tmp_path: Path
+) -> None:
+    load = Load(rate)
+    began = time.monotonic()
+    async with running(load, devices):
+        for part in PARTS * rounds:
+            await asyncio.to_thread(own_hub.kill, part)
+            await advanced(load)
+    took = time.monotonic() - began
+    lost = await missing(own_hub, load, tmp_path / "out.ndjson", 60)
+
+    assert {name: len(numbers) for name, numbers in lost.items() if numbers} == {}
+    stored = 0
+    for name in load.acknowledged:
+        found = await kept(own_hub, tmp_path / "out.ndjson", name)
+        stored += len(found)
         # What came twice is there twice; what is there is counted once.
         hours = own_hub.json("telemetry", "list", name, "--hourly")
         assert sum(hour["data"]["n"]["count"] for hour in hours) == len(found)
+    sent = load.count()
+    print(f"{len(PARTS) * rounds} kills in {took:.0f} s: {sent} acknowledged, none lost, {stored - sent} twice")
+
+
+@pytest.mark.parametrize(("rounds", "rate"), [(1, RATE), pytest.param(ROUNDS, SOAK_RATE, marks=pytest.mark.soak)])
+async def test_a_killed_broker_loses_no_more_than_it_held(
+    own_hub: RunningHub, devices: list[Device], rounds: int, rate: int, tmp_path: Path
+) -> None:
+    load, held = Load(rate), list[int]()
+    could: dict[str, set[int]] = {device.name: set() for device in devices}
+    async with running(load, devices):
+        for _ in range(rounds):
+            await advanced(load)
+            (broker,) = own_hub.processes("mosquitto")
+            # From here on it acknowledges nothing and hands nothing on: what the hub has of it comes to be stored.
+            broker.suspend()
+            now = await settled(own_hub, load, tmp_path / "out.ndjson")
+            held.append(sum(map(len, now.values())))
+            for name, numbers in now.items():
+                could[name] |= numbers
+            broker.kill()
+            await advanced(load)
+    lost = await missing(own_hub, load, tmp_path / "out.ndjson", 20)
+
+    for name, numbers in lost.items():
+        assert numbers <= could[name], f"{name} lost what the broker did not hold: {sorted(numbers - could[name])[:20]}"
+    gone = sum(map(len, lost.values()))
+    print(f"{rounds} kills of the broker: {load.count()} acknowledged, it held {held} of them, {gone} are lost")
+
+
+async def settled(hub: RunningHub, load: Load, file: Path) -> dict[str, set[int]]:
+    """What was acknowledged and is not stored, of each device, once no more comes to be stored."""
+    last: list[dict[str, set[int]]] = [{}]
+
+    async def is_so() -> bool:
+        # The projector looks every tenth of a second.
+        await asyncio.sleep(1)
+        now = {name: set(sent) - set(await kept(hub, file, name)) for name, sent in load.acknowledged.items()}
+        before, last[0] = last[0], now
+        return now == before
+
+    await until(is_so, seconds=30)
+    return last[0]
