@@ -15,6 +15,7 @@ from gateway.calls import Gateway
 from gateway.counters import Counters
 from gateway.edge import Edge
 from gateway.failures import Failures
+from gateway.figures import Figures
 from gateway.live.feed import Feed
 from gateway.live.members import Members
 from gateway.openapi import Route, operation_id
@@ -106,6 +107,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         callers=Callers(bus, Failures(), now),
         counters=counters,
         readiness=Readiness(bus, now),
+        figures=Figures(bus, now),
         revocations=RevocationList(bus, now),
         strangers=Strangers(now),
         feed=Feed(bus),

@@ -58,6 +58,10 @@ class Bus(Protocol):
         """Call a function and give its answer. Raises Fault."""
         ...
 
+    async def gather(self, subject: str, *, within: float) -> list[bytes]:
+        """What all who hear a subject answer to nothing, within so many seconds. Raises Unavailable."""
+        ...
+
     async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> Subscription:
         """Hear a subject, now and whenever the server is there again. Raises Unavailable."""
         ...

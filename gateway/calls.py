@@ -14,6 +14,7 @@ from functions.domain.names import is_token
 from gateway.callers import GATEWAY, Bus, Callers
 from gateway.counters import Counters
 from gateway.edge import CALLER
+from gateway.figures import Figures
 from gateway.live.feed import Feed
 from gateway.live.members import Members
 from gateway.problems import REQUEST_ID, Refusal
@@ -39,6 +40,7 @@ class Gateway:
     callers: Callers
     counters: Counters
     readiness: Readiness
+    figures: Figures
     revocations: RevocationList
     strangers: Strangers
     feed: Feed

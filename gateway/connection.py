@@ -79,6 +79,10 @@ class Connection:
         """Call a function; see ``functions.contract.bus``."""
         return await self._open_bus().call(subject, body, answer, caller=caller, within=within)
 
+    async def gather(self, subject: str, *, within: float) -> list[bytes]:
+        """Ask all who hear a subject; see ``functions.contract.bus``."""
+        return await self._open_bus().gather(subject, within=within)
+
     async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> Subscription:
         """Hear a subject; the client sees to it again whenever the server comes back. Raises Unavailable."""
         return await self._open_bus().subscribe(subject, heard)

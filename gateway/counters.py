@@ -1,11 +1,13 @@
 """The gateway's counters, as Prometheus reads them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
 from functions.contract.messages import FleetStats
 
@@ -82,6 +84,24 @@ class Counters:
         """Note whether a part answers."""
         self._parts.labels(name).set(is_up)
 
-    def page(self) -> bytes:
-        """The text that Prometheus reads."""
-        return bytes(generate_latest(self._registry))
+    def page(self, others: Sequence[Metric] = ()) -> bytes:
+        """The text that Prometheus reads, with what others count."""
+        every = CollectorRegistry()
+        every.register(_Told(others))
+        return bytes(generate_latest(self._registry) + generate_latest(every))
+
+
+class _Told(Collector):
+    """Metrics that are made already; of those of one name, in one."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics: dict[str, Metric] = {}
+        for one in metrics:
+            if one.name in self._metrics:
+                self._metrics[one.name].samples.extend(one.samples)
+            else:
+                self._metrics[one.name] = one
+
+    def collect(self) -> Iterator[Metric]:
+        """Each once."""
+        yield from self._metrics.values()

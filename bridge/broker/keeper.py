@@ -184,6 +184,7 @@ class Keeper:
             "saves": self._saves,
             "rounds": self._rounds,
             "alarms": dict(self._alarms.counts),
+            "broker": dict(self._admin.figures),
         }
 
     # --- the log, and catching up with it -----------------------------------------

@@ -14,6 +14,7 @@ from bridge.broker import access
 from bridge.broker.alarms import Alarms
 from bridge.broker.control import RESPONSE_TOPIC, Control
 from bridge.broker.crl import CrlFile, Loader
+from bridge.broker.figures import TOPICS, Figures
 from bridge.broker.lines import Saving, SavingFailed, parse
 from bridge.broker.logfile import LogFile, LogLine
 from bridge.broker.port import Follow, Lane, Link
@@ -82,6 +83,7 @@ class Mosquitto:
         self._log_file = LogFile(files.log)
         self._follow: Follow | None = None
         self._clients: Mapping[str, str] = {}
+        self._figures = Figures()
         # Ending a session deletes its client for a moment, which must not be
         # the moment in which the clients are listed.
         self._one_writer = asyncio.Lock()
@@ -90,12 +92,18 @@ class Mosquitto:
 
     @property
     def topics(self) -> tuple[str, ...]:
-        """The security plugin's answers."""
-        return (RESPONSE_TOPIC,)
+        """The security plugin's answers, and what the broker tells of itself."""
+        return (RESPONSE_TOPIC, *TOPICS)
 
     def take(self, incoming: Incoming) -> None:
         """Look at a message of ``topics``."""
-        self._control.take(incoming.payload)
+        if not self._figures.take(incoming.topic, incoming.payload):
+            self._control.take(incoming.payload)
+
+    @property
+    def figures(self) -> Mapping[str, int]:
+        """What the broker counts, as far as it has told."""
+        return self._figures.to_json()
 
     def listen(self, follow: Follow) -> None:
         """Let this have what the log tells, in its order, each with what to call when it is done with."""

@@ -104,7 +104,12 @@ class BrokerAdmin(Protocol):
         ...
 
     def take(self, incoming: Incoming) -> None:
-        """Look at a message of one of those topics: an answer to an order."""
+        """Look at a message of one of those topics: an answer to an order, or a figure."""
+        ...
+
+    @property
+    def figures(self) -> Mapping[str, int]:
+        """What the broker counts, as far as it has told."""
         ...
 
     def listen(self, follow: Follow) -> None:

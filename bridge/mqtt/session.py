@@ -150,11 +150,16 @@ class Session:
     async def subscribe(self, filters: Sequence[str]) -> None:
         """Subscribe at QoS 1: not to our own messages, and not to retained ones as old news.
 
+        What the broker tells of itself is heard at QoS 0, as it must not wait
+        in the queue of a session that is away, and from its last value on.
+
         Raises:
             Unavailable: the broker refuses, or the connection goes.
         """
-        options = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
-        _, mid = self._client().subscribe([(name, options) for name in filters])
+        said = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+        figures = SubscribeOptions(qos=0, noLocal=True, retainHandling=SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE)
+        asked = [(name, figures if name.startswith("$SYS/") else said) for name in filters]
+        _, mid = self._client().subscribe(asked)
         if mid is None:
             raise Unavailable(detail="The broker is away.")
         done = self._subscribing[mid] = asyncio.get_running_loop().create_future()

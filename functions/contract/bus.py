@@ -196,6 +196,30 @@ class Bus:
             raise fault
         return reply.data
 
+    async def gather(self, subject: str, *, within: float, quiet: float = 0.2) -> list[bytes]:
+        """What all who hear a subject answer to nothing, until none did for ``quiet`` seconds, or ``within`` is over.
+
+        Raises:
+            Unavailable: the server is away.
+        """
+        answers: list[bytes] = []
+        inbox = self._client.new_inbox()
+        try:
+            subscription = await self._client.subscribe(inbox)
+            try:
+                await self._client.publish(subject, b"", reply=inbox)
+                async with asyncio.timeout(within):
+                    while not (answer := await subscription.next_msg(timeout=quiet)).headers:
+                        answers.append(answer.data)
+            except (TimeoutError, nats.errors.TimeoutError):
+                # Nobody else answers; a header is how the server says that nobody hears it at all.
+                return answers
+            finally:
+                await subscription.unsubscribe()
+        except (nats.errors.Error, OSError) as problem:
+            raise Unavailable(detail="The bus cannot be reached now.") from problem
+        return answers
+
     async def publish(self, subject: str, payload: bytes, *, headers: Mapping[str, str] | None = None) -> None:
         """Publish an event.
 

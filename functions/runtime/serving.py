@@ -103,6 +103,7 @@ class Runtime:
         return {
             "calls": calls,
             "faults": self._faults[name],
+            "microseconds": self._nanoseconds[name] // 1000,
             "averageMicroseconds": self._nanoseconds[name] // max(calls, 1) // 1000,
             "running": self._endpoints.running,
             **self._more.get(name, {}),

@@ -1,5 +1,6 @@
 """The hub itself over HTTP: that it lives, whether it is ready, its counters, and what there is to ask."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Final
 
@@ -51,7 +52,7 @@ _READ_READINESS: Final = operation(
 _READ_METRICS: Final = operation(
     tag="hub",
     summary="Read the counters",
-    told="Counters of this gateway, and of the fleet, as Prometheus reads them.",
+    told="Counters of this gateway, of the other parts that answer, and of the fleet, as Prometheus reads them.",
     reply=_TEXT,
     media_type="text/plain",
     example='devicehub_part_up{part="nats"} 1.0\n',
@@ -96,11 +97,11 @@ async def read_metrics(request: Request) -> Response:
     _NO_QUERY.read(request.scope["query_string"])
     gateway = gateway_of(request)
     stats = FleetStats.model_validate_json(await call(request, proven, "registry", "stats"))
-    state = await gateway.readiness.state()
+    state, others = await asyncio.gather(gateway.readiness.state(), gateway.figures.gather())
     gateway.counters.devices(stats)
     for name, part in state.parts.items():
         gateway.counters.part(name, is_up=part == UP)
-    return Response(gateway.counters.page(), media_type=MEDIA_TYPE)
+    return Response(gateway.counters.page(others), media_type=MEDIA_TYPE)
 
 
 async def read_description(request: Request) -> Response:

@@ -185,6 +185,9 @@ USERS: Mapping[str, Permissions] = {
         publish=(
             *_hub(*_STAFF, "tokens.prove", "setup.get", "setup.complete", "sessions.create", "sessions.prove"),
             "$SRV.>",
+            # These tell figures of this account, and change nothing.
+            "$SYS.REQ.ACCOUNT.PING.STATZ",
+            "$JS.API.INFO",
         ),
         subscribe=(
             *_hub("http.event"),

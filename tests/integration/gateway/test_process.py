@@ -102,6 +102,26 @@ async def test_it_is_found_on_the_bus_and_tells_what_it_does(nats: Nats, served:
     assert endpoint["data"]["requests"] >= 1
 
 
+async def test_metrics_come_from_every_part_and_from_the_server(served: Gateway, token: Token) -> None:
+    good = await token("devices:read", "twins:read")
+    assert (await served.ask(TWIN, good)).status == 200
+
+    answer = await served.ask("/metrics", good)
+
+    assert answer.status == 200
+    found = {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in answer.body.decode().splitlines()
+        if not line.startswith("#")
+    }
+    assert [name for name in found if name.startswith("devicehub_function_calls_total{") and "twins.*.get" in name]
+    assert found['devicehub_processes{part="functions"}'] == found['devicehub_processes{part="index"}'] == 1
+    assert found["devicehub_nats_connections"] >= 4
+    assert found["devicehub_nats_received_messages_total"] > 0
+    assert found["devicehub_nats_storage_bytes"] == 0
+    assert found['devicehub_part_up{part="nats"}'] == 1
+
+
 async def test_two_gateways_know_the_same_tokens(nats: Nats, served: Gateway, token: Token, tmp_path: Any) -> None:
     other = Gateway(nats, tmp_path / "other.log").start()
     try:

@@ -42,6 +42,9 @@ FORBIDDEN = [
     )),
     *(("gateway", "publish", f"devicehub.tokens.{act}") for act in ("create", "list", "revoke")),
     ("gateway", "publish", "devicehub.http.event"),
+    *(("gateway", "publish", subject) for subject in (
+        "$SYS.REQ.SERVER.PING.VARZ", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$JS.API.STREAM.LIST",
+    )),
     ("cli", "publish", "devicehub.tokens.prove"),
     ("cli", "subscribe", "devicehub.http.event"),
     *(("bridge", "subscribe", subject) for subject in (

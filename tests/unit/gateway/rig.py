@@ -59,6 +59,7 @@ class InProcess:
     breaks: Exception | None = None
     asked: list[Asked] = field(default_factory=list)
     heard: list[tuple[str, Callable[[Msg], Awaitable[None]]]] = field(default_factory=list)
+    gathered: list[tuple[str, bytes]] = field(default_factory=list)
     told_back: list[Callable[[], None]] = field(default_factory=list)
     quiet: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -92,6 +93,11 @@ class InProcess:
 
     async def call(self, subject: str, body: Message, answer: type[M], *, caller: Caller, within: float = 5.0) -> M:
         return answer.model_validate_json(await self.request(subject, body.encode(), caller=caller))
+
+    async def gather(self, subject: str, *, within: float) -> list[bytes]:
+        if not self.is_connected:
+            raise Unavailable(detail="The bus cannot be reached now.")
+        return [answer for subject_, answer in self.gathered if subject_ == subject]
 
     async def subscribe(self, subject: str, heard: Callable[[Msg], Awaitable[None]]) -> Subscription:
         self.heard.append((subject, heard))

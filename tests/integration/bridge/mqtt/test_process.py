@@ -88,6 +88,8 @@ async def test_it_carries_both_lanes_and_counts(
         while (counted := await process.count())["keeper"]["sessions"] != 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert counted["broker"] == "local"
+    # As soon as it subscribes, the broker tells the last of each, however old.
+    assert {"clients", "messagesReceived", "publishesDropped"} <= set(counted["keeper"]["broker"])
     assert {name: lane["received"] for name, lane in counted["lanes"].items()} == {"control": 1, "telemetry": 1}
 
 

@@ -175,6 +175,7 @@ class MemoryBroker:
     deeds: list[tuple[str, Any]] = field(default_factory=list)
     faults: dict[str, list[Fault]] = field(default_factory=dict)
     topics: tuple[str, ...] = ("$CONTROL/dynamic-security/v1/response",)
+    figures: dict[str, int] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     good_for: set[str] = field(default_factory=set)

@@ -350,7 +350,7 @@ async def test_counts_are_visible(rig: Rig) -> None:
     await rig.functions.until(lambda: rig.functions.told)
     await rig.broker.until(lambda: rig.broker.done("save"))
 
-    assert rig.keeper.to_json() == {"sessions": 1, "reports": 1, "saves": 1, "rounds": 1, "alarms": {}}
+    assert rig.keeper.to_json() == {"sessions": 1, "reports": 1, "saves": 1, "rounds": 1, "alarms": {}, "broker": {}}
 
 
 class HubFunctions(MemoryFunctions):

@@ -2,11 +2,13 @@ import re
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
+import orjson
 import pytest
 
+from functions.domain.certificates import Purpose
 from functions.domain.sessions import Presence
 from functions.testing import START
-from tests.unit.gateway.rig import DEVICE, Rig, make_device, make_rig
+from tests.unit.gateway.rig import DEVICE, Rig, make_certificate, make_device, make_rig
 
 ALL_UP = {"nats": "up", "functions": "up", "index": "up", "bridge": "up", "broker": "up"}
 
@@ -100,6 +102,63 @@ async def test_metrics_are_counters_of_gateway_and_fleet() -> None:
     ):
         assert expected in lines
     assert DEVICE not in answer.text
+
+
+def stats(part: str, process: str, *endpoints: dict[str, object]) -> tuple[str, bytes]:
+    return f"$SRV.STATS.{part}", orjson.dumps({"id": process, "endpoints": list(endpoints)})
+
+
+async def test_metrics_have_what_every_process_of_the_other_parts_counts(rig: Rig) -> None:
+    counts = {"calls": 3, "faults": 1, "microseconds": 4500}
+    idle = {"calls": 0, "faults": 0, "microseconds": 0}
+    lane = {"connected": True, "received": 7, "waiting": 2, "waitingBytes": 64, "refused": {"too_large": 1}}
+    rig.bus.gathered = [
+        stats("functions", "A", {"subject": "devicehub.twins.*.get", "data": counts}, {"subject": "x", "data": idle}),
+        stats("functions", "B", {"subject": "devicehub.twins.*.get", "data": counts}),
+        stats(
+            "bridge",
+            "C",
+            {"data": {"broker": "local", "lanes": {"control": lane}, "keeper": {"broker": {"clients": 5}}}},
+        ),
+    ]
+    async with rig.client(await rig.token("devices:read")) as client:
+        lines = (await client.get("/metrics")).text.splitlines()
+
+    for expected in (
+        'devicehub_function_calls_total{function="devicehub.twins.*.get",part="functions",process="A"} 3.0',
+        'devicehub_function_faults_total{function="devicehub.twins.*.get",part="functions",process="B"} 1.0',
+        'devicehub_function_seconds_total{function="devicehub.twins.*.get",part="functions",process="B"} 0.0045',
+        'devicehub_processes{part="functions"} 2.0',
+        'devicehub_processes{part="index"} 0.0',
+        'devicehub_bridge_received_total{broker="local",lane="control"} 7.0',
+        'devicehub_bridge_waiting_bytes{broker="local",lane="control"} 64.0',
+        'devicehub_bridge_refused_total{broker="local",lane="control",reason="too_large"} 1.0',
+        'devicehub_broker_clients{broker="local"} 5.0',
+    ):
+        assert expected in lines, expected
+    assert not [line for line in lines if 'function="x"' in line]
+    names = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(names) == len(set(names))
+
+
+async def test_metrics_tell_when_the_next_certificate_of_a_kind_ends() -> None:
+    soon, late = START + timedelta(days=9), START + timedelta(days=99)
+    rig = make_rig(
+        certificates={
+            "a1": make_certificate("a1", not_after=late),
+            "a2": make_certificate("a2", not_after=soon),
+            "a3": make_certificate("a3", "factory", purpose=Purpose.CLAIM, not_after=late),
+        }
+    )
+    async with rig.client(await rig.token("devices:read")) as client:
+        lines = (await client.get("/metrics")).text.splitlines()
+
+    name = "devicehub_certificate_expiry_timestamp_seconds"
+    found = {line.split()[0]: float(line.split()[1]) for line in lines if line.startswith(f"{name}{{")}
+    assert found == {
+        f'{name}{{kind="device"}}': soon.timestamp(),
+        f'{name}{{kind="claim"}}': late.timestamp(),
+    }
 
 
 async def test_two_gateways_in_a_process_count_apart(rig: Rig) -> None:
