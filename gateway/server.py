@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from gateway.protocol import Protocol
 from gateway.routes import transfer
 from gateway.settings import THIS_MACHINE, Bounds
+from gateway.sockets import SocketProtocol
 
 _KEEP_ALIVE_SECONDS = 75
 # Longer than any call of a function takes.
@@ -44,7 +45,7 @@ class Server(uvicorn.Server):
                 app,
                 loop="none",
                 http=bounded,
-                ws="websockets-sansio",
+                ws=SocketProtocol,
                 ws_max_size=bounds.frame_bytes,
                 ws_ping_interval=_PING_SECONDS,
                 ws_ping_timeout=_PING_SECONDS,

@@ -40,7 +40,7 @@ class Bounds:
     request_seconds: float = 30.0
     requests: int = 1024
     connections: int = 4096
-    sockets: int = 1024
+    sockets: int = 3072
     frame_bytes: int = 512 * 1024
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from gateway.server import Server, listen
 from gateway.settings import Bounds
@@ -357,6 +359,33 @@ async def test_what_is_being_answered_at_the_end_is_finished(start: Start) -> No
     await running.serving
     with pytest.raises(OSError, match=r"Connect call failed"):
         await running.client()
+
+
+async def test_sockets_are_told_at_the_end_that_the_hub_goes_away(start: Start) -> None:
+    running = await start()
+    token = await running.rig.token("devices:read")
+    async with asyncio.timeout(SECONDS), connect(f"ws://127.0.0.1:{running.port}/ws?token={token}") as socket:
+        assert orjson.loads(await socket.recv())["type"] == "connected"
+        running.server.should_exit = True
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
+        assert socket.close_code == 1001
+        await running.serving
+
+
+async def test_a_client_that_does_not_answer_the_goodbye_is_not_waited_for(start: Start) -> None:
+    running = await start()
+    token = await running.rig.token("devices:read")
+    client = await running.client()
+    key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+    upgrade = ("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13", key)
+    assert (await client.ask("GET", f"/ws?token={token}", *upgrade)).status == 101
+    running.server.should_exit = True
+
+    async with asyncio.timeout(SECONDS):
+        # The welcome, then a frame that says 1001, then the end.
+        assert (await client.reader.read()).endswith(b"\x88\x02\x03\xe9")
+        await running.serving
 
 
 async def test_a_proxy_on_this_machine_may_say_for_whom_it_asks(start: Start) -> None:
