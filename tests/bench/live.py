@@ -78,6 +78,27 @@ async def over_sockets(
         yield
 
 
+@asynccontextmanager
+async def idle_sockets(stage: Stage, number: int, token: str) -> AsyncIterator[None]:
+    """So many WebSockets that hear one device each, which says nothing."""
+    url = f"ws://127.0.0.1:{stage.hub.http_port}/ws?token={token}"
+
+    async def one(index: int) -> ClientConnection:
+        socket = await connect(url, compression=None)
+        asked = {"type": "subscribe", "topics": ["telemetry", "status"], "devices": [f"quiet-{index:05}"]}
+        await socket.send(orjson.dumps(asked).decode())
+        told = [orjson.loads(await socket.recv())["type"] for _ in range(2)]
+        if told != ["connected", "subscribed"]:
+            raise AssertionError(told)
+        return socket
+
+    sockets = await many(one, range(number), HANDSHAKES_AT_ONCE)
+    try:
+        yield
+    finally:
+        await many(lambda socket: socket.close(), sockets, HANDSHAKES_AT_ONCE)
+
+
 async def _read(socket: ClientConnection, tally: Tally) -> None:
     async for text in socket:
         told = orjson.loads(text)

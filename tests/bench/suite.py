@@ -33,6 +33,7 @@ class Sizes:
     fleets: Sequence[int] = (1_000, 10_000)
     rows: int = 1_000_000
     minutes: int = 2
+    idle_sockets: int = 2000
 
 
 @dataclass
@@ -177,6 +178,31 @@ async def live_(bench: Bench) -> None:
     bench.add(plain("WebSockets add, p99", [told.p99 - bus.p99], " ms"))
 
 
+async def gateway(bench: Bench) -> None:
+    """What idle WebSockets add to the gateway's memory, and a small request while telemetry runs at 1,000/s."""
+    stage, number, tally = bench.stage, bench.sizes.idle_sockets, Tally()
+    token = await stage.token("bench", "devices:read", "telemetry:read")
+
+    def held() -> float:
+        return sum(endurance.resident(process, "Pss") for process in stage.parts()["gateway"]) / 1024
+
+    async with live.idle_sockets(stage, 1, token):
+        pass
+    before = held()
+    async with live.idle_sockets(stage, number, token):
+        await asyncio.sleep(_SETTLE_SECONDS)
+        bench.add(plain(f"{number:,} idle WebSockets add", [held() - before], " MiB", at_once=number))
+    devices = await stage.devices(_SOCKETS)
+    path = f"/api/devices/{devices[0].name}"
+    load = web.asking(stage.hub.http_port, lambda: path, token, tally, at_once=1)
+    alone = await bench.see("HTTP device", load, tally, at_once=1)
+    async with live.at_rate(stage, devices, _LIVE_RATE):
+        load = web.asking(stage.hub.http_port, lambda: path, token, tally, at_once=1)
+        beside = await bench.see("HTTP device, beside telemetry", load, tally, at_once=1)
+    compare(beside, alone)
+    bench.add(plain("HTTP device beside telemetry, p99", [beside.p99], " ms"))
+
+
 async def jobs(bench: Bench) -> None:
     """A wish for every device of a fleet, in jobs, beside durable puts: two a device, of its twin and of the trail."""
     stage, size, tally = bench.stage, bench.sizes.fleets[-1], Tally()
@@ -300,6 +326,7 @@ SUITE: Mapping[str, Callable[[Bench], Awaitable[None]]] = {
     "endurance": endurance_,
     "methods": calls,
     "live": live_,
+    "gateway": gateway,
     "jobs": jobs,
     "http": http,
     "inventory": queries,
