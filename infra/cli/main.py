@@ -30,6 +30,7 @@ from infra.cli import (
     telemetry,
     token,
     twin,
+    user,
     whitelist,
 )
 from infra.cli.console import Reporting
@@ -64,6 +65,8 @@ app.add_typer(telemetry.app, name="telemetry")
 app.command(epilog="Example: devicehub events pump-0007 --type overheated --since 2026-11-01")(telemetry.events)
 app.add_typer(token.app, name="token")
 app.add_typer(nats_credentials.app, name="nats-credentials")
+app.add_typer(user.app, name="user")
+app.add_typer(user.sessions, name="session")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(service.app, name="service")
 app.command(epilog="Example: devicehub audit --target pump-0007 --since 2026-11-01")(audit.audit)

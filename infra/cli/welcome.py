@@ -8,7 +8,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from functions.contract.messages import BundleView, ClaimIssue, ClaimNamed, ClaimView
+from functions.contract.messages import (
+    BundleView,
+    ClaimIssue,
+    ClaimNamed,
+    ClaimView,
+    Nothing,
+    SetupCodeGiven,
+    SetupState,
+)
 from functions.domain.bundles import CONFIG
 from functions.domain.faults import Conflict
 from infra.cli.bundles import site_of, write_bundle
@@ -35,6 +43,18 @@ def make_first_claim(plan: Plan) -> None:
     write_node(plan.paths.node, replace(plan.node, claim_made_at=at))
 
 
+def first_run(plan: Plan) -> tuple[str, ...]:
+    """What to say about signing in: with the code of the first run as long as nobody can."""
+    where = plan.node.http_url
+    if not ask(plan.paths.data, "devicehub.setup.get", Nothing(), SetupState).needed:
+        return (f"  Sign in at           {where}",)
+    given = ask(plan.paths.data, "devicehub.setup.open", Nothing(), SetupCodeGiven)
+    return (
+        f"  Set up at            {where}",
+        f"  with the code        {given.code}  (makes the first admin; good for a day, and once)",
+    )
+
+
 def greet(plan: Plan) -> None:
     """Say where everything is and what to do next, in words that can be copied."""
     node, paths = plan.node, plan.paths
@@ -47,6 +67,7 @@ def greet(plan: Plan) -> None:
         "",
         f"  Devices connect to   mqtts://{Address(site.mqtt_host, site.mqtt_port)}  (mutual TLS)",
         f"  Programs ask         {node.http_url}  (HTTP, with an API token)",
+        *first_run(plan),
         f"  The bus is at        {node.nats_url}",
         f"  Everything is in     {paths.data}",
         f"  Claim bundle         {paths.default_claim}",

@@ -45,6 +45,10 @@ FORBIDDEN = [
     *(("gateway", "publish", subject) for subject in (
         "$SYS.REQ.SERVER.PING.VARZ", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$JS.API.STREAM.LIST",
     )),
+    ("gateway", "publish", "devicehub.setup.open"),
+    *((user, "publish", "devicehub.sessions.changed") for user in ("gateway", "cli", "bridge")),
+    *(("cli", "publish", f"devicehub.sessions.{act}") for act in ("create", "prove")),
+    *(("bridge", "publish", f"devicehub.{act}") for act in ("users.create", "sessions.prove", "setup.open")),
     ("cli", "publish", "devicehub.tokens.prove"),
     ("cli", "subscribe", "devicehub.http.event"),
     *(("bridge", "subscribe", subject) for subject in (
@@ -66,6 +70,10 @@ ALLOWED = [
     ("gateway", "publish", "devicehub.twins.D1.desire"),
     ("gateway", "publish", "devicehub.tokens.prove"),
     ("gateway", "subscribe", "devicehub.http.event"),
+    ("gateway", "publish", "devicehub.sessions.create"),
+    ("gateway", "subscribe", "devicehub.sessions.changed"),
+    ("cli", "publish", "devicehub.setup.open"),
+    ("cli", "publish", "devicehub.users.anna.update"),
     ("cli", "publish", "devicehub.claims.create"),
     ("cli", "publish", "devicehub.tokens.create"),
     ("cli", "publish", "devicehub.http.event"),
