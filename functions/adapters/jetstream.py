@@ -73,7 +73,7 @@ class JetStreamStore(Generic[T]):
             return None
         kept = self._kept(last)
         if self._recent is not None:
-            self._recent.put(key, kept.value, kept.revision, len(last.data))
+            self._recent.put(key, kept.value, kept.revision, last.data)
         return kept
 
     def recall(self, key: str) -> tuple[T, int] | None:
@@ -199,7 +199,7 @@ class JetStreamStore(Generic[T]):
         except (Conflict, Unavailable):
             self._recent.drop(key)
             raise
-        self._recent.put(key, value, revision, len(data))
+        self._recent.put(key, value, revision, data)
         return revision
 
     async def _write(self, key: str, data: bytes, expect: int, headers: dict[str, str] | None = None) -> int:

@@ -134,7 +134,8 @@ class Bucket:
         shards: how many buckets share the keys.
         history: how many revisions of a key are kept.
         limit_bytes: largest value.
-        recalled: whether a process remembers its last values, for ``Store.recall``.
+        recalled_bytes: what a process may take to remember values besides its last few thousand, for
+            ``Store.recall``; None where it remembers none.
         batched: whether many keys are created at once, which a server does in one step if it can.
     """
 
@@ -143,7 +144,7 @@ class Bucket:
     shards: int = 1
     history: int = 1
     limit_bytes: int = DEFAULT_LIMIT_BYTES
-    recalled: bool = False
+    recalled_bytes: int | None = None
     batched: bool = False
 
     @property
@@ -238,14 +239,15 @@ class AuditTrail:
 BUCKETS: Mapping[str, Bucket] = {
     "devices": Bucket("hub-devices", Device, shards=4),
     "desired": Bucket("hub-desired", Half, shards=8, history=KEPT_REVISIONS),
-    "reported": Bucket("hub-reported", Half, shards=8, history=KEPT_REVISIONS, recalled=True),
+    # Enough for 130,000 devices that report alike.
+    "reported": Bucket("hub-reported", Half, shards=8, history=KEPT_REVISIONS, recalled_bytes=48 * 1024 * 1024),
     "suspensions": Bucket("hub-suspensions", Suspension),
     # What a device's connections were is told from its last values.
     "presence": Bucket("hub-presence", Presence, shards=4, history=32),
     "sessions": Bucket("hub-sessions", Session, shards=4),
     "names": Bucket("hub-names", Reservation),
     "renewals": Bucket("hub-renewals", Claim),
-    "claims": Bucket("hub-claims", Claim, recalled=True),
+    "claims": Bucket("hub-claims", Claim, recalled_bytes=0),
     "certificates": Bucket("hub-certificates", Certificate, shards=4),
     "claim_certificates": Bucket("hub-claim-certificates", ClaimCertificate),
     "whitelist": Bucket("hub-whitelist", Whitelisted, batched=True),
@@ -299,11 +301,14 @@ class LayoutError(Exception):
 def open_stores(client: Client) -> dict[str, JetStreamStore[Any]]:
     """The Hub's stores on the server, by the names of its fields."""
     return {
-        field: JetStreamStore(
-            client, one.names, one.codec(), Recent() if one.recalled else None, is_batched=one.batched
-        )
+        field: JetStreamStore(client, one.names, one.codec(), _recent(one), is_batched=one.batched)
         for field, one in BUCKETS.items()
     }
+
+
+def _recent(bucket: Bucket) -> Recent[Any] | None:
+    most = bucket.recalled_bytes
+    return None if most is None else Recent(bucket.codec().decode, packed_bytes=most)
 
 
 def open_tables(database: TinyDB, clock: Clock) -> dict[str, TinyStore[Any]]:

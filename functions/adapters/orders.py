@@ -75,6 +75,9 @@ class Order:
         self.values[number] = value
         if self._blocks is not None and value is not None:
             self._take_in(self._blocks, number)
+        if self._blocks is not None and (before is None) is not (value is None):
+            # All the bits are copied for it: 12 KiB at 100,000.
+            self.having ^= 1 << number
 
     def settle(self) -> list[_Block]:
         """Sort what was taken in, unless it is sorted already."""
@@ -171,15 +174,14 @@ class Order:
         return bits
 
     def _take_in(self, blocks: list[_Block], number: int) -> None:
-        key, bit = self._key(number), 1 << number
-        self.having |= bit
+        key = self._key(number)
         if not blocks:
             blocks.append(_Block(array("I")))
             self._lasts.append(key)
         place = min(bisect_left(self._lasts, key), len(blocks) - 1)
         block = blocks[place]
         block.numbers.insert(bisect_left(block.numbers, key, key=self._key), number)
-        block.bits |= bit
+        block.bits |= 1 << number
         if len(block.numbers) > _FULL:
             blocks[place : place + 1] = [_Block(block.numbers[: _FULL // 2]), _Block(block.numbers[_FULL // 2 :])]
             self._lasts.insert(place, None)
@@ -187,12 +189,11 @@ class Order:
         self._note(place)
 
     def _take_out(self, blocks: list[_Block], number: int) -> None:
-        key, bit = self._key(number), 1 << number
-        self.having ^= bit
+        key = self._key(number)
         place = bisect_left(self._lasts, key)
         block = blocks[place]
         block.numbers.pop(bisect_left(block.numbers, key, key=self._key))
-        block.bits ^= bit
+        block.bits ^= 1 << number
         after = place + 1
         if not block.numbers:
             del blocks[place], self._lasts[place]

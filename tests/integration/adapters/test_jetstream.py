@@ -253,7 +253,7 @@ async def test_a_value_over_the_servers_own_limit_is_refused(admin: Client, func
 
 
 async def test_what_was_read_or_written_here_is_recalled_for_one_write(prepared: Client, connect: Connect) -> None:
-    store = JetStreamStore(prepared, HALVES.names, HALVES.codec(), Recent())
+    store = JetStreamStore(prepared, HALVES.names, HALVES.codec(), Recent(HALVES.codec().decode))
     other = open_store(await connect("functions"), HALVES)
     assert store.recall("D1") is None
 
