@@ -115,6 +115,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         bounds=settings.bounds,
         version=version("devicehub"),
     )
+    app.state.asyncapi = None if settings.asyncapi is None else settings.asyncapi.read_bytes()
     for resource in _RESOURCES:
         resource.add_routes(app)
     if ui is None or ui.index is None:

@@ -58,7 +58,8 @@ class Settings:
 
     ``tls`` is None where it speaks plain HTTP; ``proxies`` are the addresses
     and networks whose ``X-Forwarded-For`` and ``-Proto`` are believed;
-    ``webui`` is the folder of the built web interface, if there is one.
+    ``webui`` is the folder of the built web interface, if there is one, and
+    ``asyncapi`` the file that describes the hub's messages.
     """
 
     host: str
@@ -71,6 +72,7 @@ class Settings:
     tls: Files | None = None
     proxies: tuple[str, ...] = THIS_MACHINE
     webui: Path | None = None
+    asyncapi: Path | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Self:
@@ -91,6 +93,7 @@ class Settings:
             tls=tls_files(env) if env.choice("HUB_HTTP_TLS", ("off", "files"), "off") == "files" else None,
             proxies=proxies(env),
             webui=folder(env, "HUB_WEBUI_DIR"),
+            asyncapi=Path(named) if (named := env.text("HUB_ASYNCAPI_FILE", "-").removeprefix("-")) else None,
         )
         env.done()
         return settings

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract.messages import FleetStats
-from functions.domain.faults import Unavailable
+from functions.domain.faults import NotFound, Unavailable
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import answer, call, gateway_of, prove
@@ -67,6 +67,7 @@ def add_routes(app: FastAPI) -> None:
     app.add_api_route("/readyz", read_readiness, methods=["GET"], **_READ_READINESS)
     app.add_api_route("/metrics", read_metrics, methods=["GET"], **_READ_METRICS)
     app.add_api_route("/openapi.json", read_description, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/asyncapi.json", read_messages, methods=["GET"], include_in_schema=False)
 
 
 async def read_health(request: Request) -> Response:
@@ -110,3 +111,15 @@ async def read_description(request: Request) -> Response:
     if app.openapi_schema is None:
         app.openapi_schema = document(app, gateway_of(request).version)
     return answer(orjson.dumps(app.openapi_schema))
+
+
+async def read_messages(request: Request) -> Response:
+    """The description of what is said over NATS, MQTT and the WebSocket, as it was made for this gateway.
+
+    Raises:
+        NotFound: it was given none.
+    """
+    written: bytes | None = request.app.state.asyncapi
+    if written is None:
+        raise NotFound(detail="This gateway was given no description of messages: HUB_ASYNCAPI_FILE names none.")
+    return answer(written)

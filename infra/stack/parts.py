@@ -97,6 +97,7 @@ def _gateway(settings: Settings, paths: Paths) -> dict[str, str]:
     told = {
         "HUB_NATS_PASSWORD_FILE": str(paths.nats_password("gateway")),
         "HUB_HTTP_LISTEN": str(settings.http_listen),
+        "HUB_ASYNCAPI_FILE": str(paths.asyncapi),
         "HUB_HTTP_PROXIES": ",".join(settings.http_proxies) or "none",
     }
     files = settings.http_files

@@ -143,6 +143,11 @@ class Paths:
         return self.data / "telemetry"
 
     @property
+    def asyncapi(self) -> Path:
+        """What describes the hub's messages, for the gateway to hand out."""
+        return self.data / "asyncapi.json"
+
+    @property
     def logs(self) -> Path:
         """Directory of one log a part."""
         return self.data / "log"

@@ -10,8 +10,10 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
+
+from pydantic_core import to_json
 
 from functions.contract.files import write_file
 from functions.plugins import GROUP, PluginError, load_routes
@@ -69,6 +71,7 @@ async def make_plan(settings: Settings, paths: Paths, old: Node | None, programs
     names = hosts.certificate_names(settings)
     server = await certificates.gather_server(paths, root, names, now)
     node = _node(settings, paths, old, names, now)
+    added = _added_routes()
     parts = make_parts(settings, paths, node.nats_url, node.name)
     servers = _servers(paths, programs)
     files = (
@@ -89,9 +92,10 @@ async def make_plan(settings: Settings, paths: Paths, old: Node | None, programs
                 name=node.name,
                 listen=settings.nats_listen,
                 passwords={user: passwords[f"nats-{user}"] for user in NATS_USERS},
-                added=_added_routes(),
+                added=added,
             ).encode(),
         ),
+        File(paths.asyncapi, _described(added)),
         File(
             paths.supervisor_config,
             supervisor.render(paths, servers, parts, wrapper=programs.wrapper, runs_as_root=os.geteuid() == 0).encode(),
@@ -99,6 +103,14 @@ async def make_plan(settings: Settings, paths: Paths, old: Node | None, programs
     )
     notes = (f"The key of the CA in {paths.ca_key} is encrypted from now on.",) if root.is_newly_encrypted else ()
     return Plan(paths, _directories(paths), files, node, servers, parts, notes)
+
+
+def _described(added: Sequence[Route]) -> bytes:
+    """What the hub hears and tells, for machines."""
+    from functions.routes import ROUTES
+    from infra.asyncapi import document
+
+    return to_json(document((*ROUTES, *added), version=version("devicehub")))
 
 
 def _added_routes() -> tuple[Route, ...]:

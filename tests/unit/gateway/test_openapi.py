@@ -82,7 +82,7 @@ async def test_every_address_is_described(document: dict[str, Any]) -> None:
     }
     described = {(method, path) for method, path, _ in operations(document)}
 
-    assert served - described == {("get", "/"), ("get", "/openapi.json")}
+    assert served - described == {("get", "/"), ("get", "/openapi.json"), ("get", "/asyncapi.json")}
     assert not described - served
 
 

@@ -1,13 +1,17 @@
 import re
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from pathlib import Path
 
+import httpx
 import orjson
 import pytest
 
 from functions.domain.certificates import Purpose
 from functions.domain.sessions import Presence
 from functions.testing import START
+from gateway.app import create_app
+from gateway.settings import Settings
 from tests.unit.gateway.rig import DEVICE, Rig, make_certificate, make_device, make_rig
 
 ALL_UP = {"nats": "up", "functions": "up", "index": "up", "bridge": "up", "broker": "up"}
@@ -168,3 +172,22 @@ async def test_two_gateways_in_a_process_count_apart(rig: Rig) -> None:
 
     assert b"/health" not in other.app.state.gateway.counters.page()
     assert b"/health" in rig.app.state.gateway.counters.page()
+
+
+async def test_the_description_of_messages_is_handed_out_as_it_was_given(tmp_path: Path) -> None:
+    file = tmp_path / "asyncapi.json"
+    file.write_bytes(b'{"asyncapi":"3.0.0"}')
+    app = create_app(Settings("127.0.0.1", 0, "", "", asyncapi=file), make_rig().bus)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://hub") as client:
+        answer = await client.get("/asyncapi.json")
+
+    assert (answer.status_code, answer.content) == (200, file.read_bytes())
+    assert answer.headers["content-type"] == "application/json"
+
+
+async def test_a_gateway_without_a_description_of_messages_says_so(rig: Rig) -> None:
+    async with rig.client() as client:
+        answer = await client.get("/asyncapi.json")
+
+    assert answer.status_code == 404
+    assert "HUB_ASYNCAPI_FILE" in answer.json()["detail"]
