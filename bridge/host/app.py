@@ -68,6 +68,7 @@ class Process:
         self._services = services
         self._stop = asyncio.Event()
         self._status = 0
+        self._leaving = False
         self._problem = ""
 
     async def run(self) -> int:
@@ -105,6 +106,7 @@ class Process:
             await self._leave(client, desk, announcer, services)
 
     async def _leave(self, client: Client, desk: Desk, announcer: Announcer, services: Services) -> None:
+        self._leaving = True
         if not client.is_closed:
             await announcer.leave()
             await desk.finish()
@@ -112,7 +114,7 @@ class Process:
         await services.close()
 
     async def _closed(self) -> None:
-        if not self._stop.is_set():
+        if not self._leaving:
             log.error("the bus closed the connection for good")
             self._status = 1
             self._stop.set()

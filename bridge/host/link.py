@@ -86,7 +86,7 @@ class Link:
                 self._name, path, interface, member, body, None, Gio.DBusCallFlags.NONE, int(seconds * 1000), None
             )
         except GLib.Error as problem:
-            raise _fault_of(problem, member) from problem
+            raise fault_of(problem, member) from problem
         return answer.unpack()
 
     def close(self) -> None:
@@ -127,7 +127,7 @@ class Link:
         self._lost()
 
 
-def _fault_of(problem: Any, member: str) -> Fault:
+def fault_of(problem: Any, member: str) -> Fault:
     """A refusal or failure of D-Bus, or of who was asked, in the hub's words."""
     error = Gio.DBusError.get_remote_error(problem) or ""
     said = problem.message.removeprefix(f"GDBus.Error:{error}: ").rstrip(".")

@@ -50,7 +50,7 @@ class Systemd:
     async def list(self, names: Sequence[str]) -> list[Unit]:
         """Those of the named units that there are, in this order."""
         link = await self._linked()
-        found = await asyncio.to_thread(lambda: [self._read(link, name) for name in names])
+        found = await asyncio.to_thread(lambda: [self._look(link, name) for name in names])
         return [unit for unit in found if unit is not None]
 
     async def get(self, name: str) -> Unit:
@@ -165,6 +165,13 @@ class Systemd:
             return await waiting
         finally:
             del self._jobs[job]
+
+    def _look(self, link: Link, name: str) -> Unit | None:
+        """As ``_read``; None also where the name is none that systemd takes."""
+        try:
+            return self._read(link, name)
+        except NotFound:
+            return None
 
     def _read(self, link: Link, name: str) -> Unit | None:
         """A unit as it is now; None where systemd has none of this name. Off the event loop."""

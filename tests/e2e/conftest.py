@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.box import box as box
 from tests.e2e.rig import RunningHub
 
 NEEDED = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bridge.host.ports import Unit, Verb
-from functions.domain.faults import Conflict, Denied, NotFound, Reason, Unavailable
-from tests.integration.host.conftest import Box
+from functions.domain.faults import Conflict, Denied, Fault, NotFound, Reason, Unavailable
+from tests.box import Box
 
 if TYPE_CHECKING:
     from bridge.host.systemd import Systemd
@@ -190,3 +191,49 @@ async def _when_there(systemd: "Systemd", name: str) -> Unit:
             except Unavailable:
                 # Nothing tells when the bus takes connections again.
                 await asyncio.sleep(0.05)
+
+
+async def test_a_systemd_that_is_silent_is_given_up_and_asked_again(units: Box) -> None:
+    from bridge.host.systemd import Systemd
+
+    systemd = Systemd(units.address, seconds=0.5)
+    init = int((units.folder / "pid").read_text())
+    try:
+        await systemd.act("devicehub-a.service", Verb.START)
+        os.kill(init, signal.SIGSTOP)
+        try:
+            for ask in (systemd.get("devicehub-a.service"), systemd.act("devicehub-a.service", Verb.STOP)):
+                with pytest.raises(Unavailable) as refusal:
+                    await ask
+                assert refusal.value.reason is Reason.TIMEOUT
+        finally:
+            os.kill(init, signal.SIGCONT)
+
+        assert (await _when_there(systemd, "devicehub-a.service")).state == "active"
+    finally:
+        await systemd.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        ("org.freedesktop.DBus.Error.AccessDenied", Denied, Reason.HOST_REFUSED),
+        ("org.freedesktop.DBus.Error.InteractiveAuthorizationRequired", Denied, Reason.HOST_REFUSED),
+        ("org.freedesktop.systemd1.NoSuchUnit", NotFound, Reason.UNKNOWN_UNIT),
+        ("org.freedesktop.systemd1.UnitMasked", Conflict, Reason.JOB_FAILED),
+        ("org.freedesktop.systemd1.OnlyByDependency", Conflict, Reason.JOB_FAILED),
+        ("org.freedesktop.DBus.Error.NoReply", Unavailable, Reason.TIMEOUT),
+        ("org.freedesktop.DBus.Error.ServiceUnknown", Unavailable, Reason.UNAVAILABLE),
+        ("org.example.Unheard", Unavailable, Reason.UNAVAILABLE),
+    ],
+)
+def test_each_error_of_the_bus_is_a_fault_of_the_hub(error: str, kind: type[Fault], reason: Reason) -> None:
+    pytest.importorskip("gi", reason="python3-gi is not linked into this environment: '.ci/prepare dev' does it")
+    from gi.repository import Gio
+
+    from bridge.host.link import fault_of
+
+    fault = fault_of(Gio.DBusError.new_for_dbus_error(error, "It says why."), "RestartUnit")
+
+    assert (type(fault), fault.reason) == (kind, reason)
+    assert "GDBus" not in fault.detail
