@@ -26,6 +26,7 @@ from functions.adapters.whitelist_index import TinyWhitelist
 from functions.contract.messages import (
     Encoded,
     HostHere,
+    LogPage,
     M,
     Message,
     MethodRequest,
@@ -38,7 +39,7 @@ from functions.contract.subjects import MQTT_PREFIX
 from functions.domain.bundles import Site
 from functions.domain.callers import parse_caller
 from functions.domain.enrolment import RENEWAL_GRACE
-from functions.domain.faults import Denied, Fault, Reason
+from functions.domain.faults import Denied, Fault, NotFound, Reason
 from functions.domain.logins import SessionLifetime
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
@@ -223,6 +224,11 @@ class MemoryHosts:
         unit = next((one for one in self.here[node].services if one.unit == body.unit), None)
         if unit is None:
             raise Denied(Reason.UNIT_NOT_ALLOWED)
+        if ask == ("logs", "read"):
+            return LogPage(node=node, unit=body.unit, entries=[], older=None)
+        if ask == ("logs", "follow"):
+            # Nothing is written here that could be followed.
+            raise NotFound(detail="The unit has no log.")
         return unit if ask[-1] == "get" else ServiceActed(verb=VERBS[ask[-1]], result="done", service=unit)
 
 

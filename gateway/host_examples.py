@@ -19,3 +19,15 @@ SERVICE: Final[dict[str, Any]] = {
 }
 
 SERVICE_ACTED: Final[dict[str, Any]] = {"verb": "restart", "result": "done", "service": SERVICE}
+
+LOG_ENTRY: Final[dict[str, Any]] = {
+    "cursor": "f=5312;o=90412",
+    "time": "2035-01-01T11:59:58Z",
+    "priority": "warning",
+    "text": "bus: reconnecting",
+    "identifier": None,
+    "pid": None,
+    "isBinary": False,
+    "isTruncated": False,
+    "lost": 0,
+}

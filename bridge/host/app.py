@@ -12,6 +12,11 @@ from nats.aio.client import Client
 
 from bridge.host.announcing import Announcer
 from bridge.host.asks import Desk
+from bridge.host.journal.asking import Logs
+from bridge.host.journal.files import LogFiles
+from bridge.host.journal.journalctl import Journalctl
+from bridge.host.journal.leases import Leases
+from bridge.host.journal.port import Journal
 from bridge.host.ports import Services
 from bridge.host.settings import Settings
 from bridge.host.supervisord import Supervised
@@ -60,6 +65,13 @@ def open_services(settings: Settings) -> Services:
     return Systemd()
 
 
+def open_journal(settings: Settings) -> Journal:
+    """Where the units of this host write."""
+    if settings.source == "supervisor":
+        return LogFiles(lambda unit: settings.logs / f"{unit}.log")
+    return Journalctl()
+
+
 class Process:
     """One shim."""
 
@@ -95,7 +107,9 @@ class Process:
         services = self._services
         units = Units(services, settings.allowed, node=settings.node, version=told)
         announcer = Announcer(functions, units, services, settings.node)
-        desk = Desk(client, settings.node, told, (*units.asks(),))
+        journal = open_journal(settings)
+        logs = Logs(journal, Leases(journal, functions, settings.node), settings.allowed, settings.node)
+        desk = Desk(client, settings.node, told, (*units.asks(), *logs.asks()))
         try:
             await desk.start()
             settle_memory()
@@ -103,6 +117,7 @@ class Process:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(announcer.run())
         finally:
+            await logs.close()
             await self._leave(client, desk, announcer, services)
 
     async def _leave(self, client: Client, desk: Desk, announcer: Announcer, services: Services) -> None:

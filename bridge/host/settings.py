@@ -18,7 +18,7 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the shim is told; ``supervisor_socket`` counts where the source is a supervisor."""
+    """What the shim is told; ``supervisor_socket`` and the directory ``logs`` count only with a supervisor."""
 
     nats_url: str
     nats_password: str = field(repr=False)
@@ -26,6 +26,7 @@ class Settings:
     source: Literal["systemd", "supervisor"]
     allowed: Allowed
     supervisor_socket: Path
+    logs: Path
     log_level: str
     log_format: str
 
@@ -45,6 +46,7 @@ class Settings:
             source=cast(Literal["systemd", "supervisor"], source),
             allowed=_allowed(env),
             supervisor_socket=env.path("HUB_SUPERVISOR_SOCKET", None if source == "supervisor" else "supervisor.sock"),
+            logs=env.path("HUB_HOST_LOG_DIR", None if source == "supervisor" else "log"),
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
         )

@@ -8,10 +8,11 @@ from typing import Any, Final
 from pydantic_core import to_json
 
 from functions.contract.faults import CATALOGUE
-from functions.contract.messages import Follow, Followed, MessageSend, MethodAnswer, MethodCall
-from functions.domain.faults import Fault, Reason, Unavailable
+from functions.contract.messages import Follow, Followed, LogLease, MessageSend, MethodAnswer, MethodCall
+from functions.domain.faults import Fault, Malformed, Reason, Unavailable
 from functions.domain.methods import MARGIN_SECONDS
 from gateway.calls import QUICK_SECONDS, SLOW_SECONDS
+from gateway.live import logs
 from gateway.live.feed import Feed
 from gateway.live.listener import GAP, Listener
 from gateway.live.members import Members
@@ -76,7 +77,7 @@ class Conversation:
         """
         async with self._choosing:
             if self._selection.topics:
-                await self._feed.listen(self.listener, self._selection.topics, await self._devices(self._selection))
+                await self._listen(self._selection)
 
     async def end(self) -> None:
         """Hear nothing more; what was asked is not waited for."""
@@ -88,10 +89,7 @@ class Conversation:
     async def _subscribe(self, saying: Subscribe) -> None:
         async with self._choosing:
             wanted = self._selection.joined(frozenset(saying.topics), named(saying.devices), named(saying.groups))
-            devices = await self._devices(wanted)
-            if not self._selection.topics:
-                self._began = self._feed.last
-            await self._feed.listen(self.listener, wanted.topics, devices)
+            await self._listen(wanted)
             self._selection = wanted
         self._say({"type": "subscribed", **wanted.told()})
 
@@ -99,7 +97,7 @@ class Conversation:
         topics = None if saying.topics is None else frozenset(saying.topics)
         async with self._choosing:
             wanted = self._selection.without(topics, named(saying.devices), named(saying.groups))
-            await self._feed.listen(self.listener, wanted.topics, await self._devices(wanted))
+            await self._listen(wanted)
             self._selection = wanted
         self._say({"type": "unsubscribed", **wanted.told()})
 
@@ -108,11 +106,19 @@ class Conversation:
         if not self._selection.topics or not self._feed.replay(self.listener, saying.seq, self._began):
             self.listener.reply(GAP)
 
+    async def _listen(self, selection: Selection) -> None:
+        """Hear what is selected, if all of it may be heard."""
+        devices = await self._devices(selection)
+        followed = await self._follow_logs(selection)
+        if not self._selection.topics:
+            self._began = self._feed.last
+        await self._feed.listen(self.listener, selection.topics, devices, followed)
+
     async def _devices(self, selection: Selection) -> frozenset[str] | None:
         """The ids of the devices that are meant, None for all; refused if a topic may not be heard."""
         names = [] if selection.is_of_all else sorted(selection.devices or ())
         ids: list[str] = []
-        for place, topic in enumerate(sorted(selection.topics)):
+        for place, topic in enumerate(sorted(name for name in selection.topics if logs.asked(name) is None)):
             # Any of them knows the devices.
             body = Follow(devices=names) if place == 0 else Follow()
             reply = await self._ask(("live", topic, "follow"), body.encode(), QUICK_SECONDS)
@@ -122,6 +128,17 @@ class Conversation:
             return None
         groups = await asyncio.gather(*(self._members.of(group) for group in sorted(selection.groups or ())))
         return frozenset(ids).union(*groups)
+
+    async def _follow_logs(self, selection: Selection) -> dict[str, str]:
+        """The subjects of the logs that are meant, whose hosts tell them for a while from now on."""
+        wanted = {topic: body for topic in sorted(selection.topics) if (body := logs.asked(topic)) is not None}
+        if len(wanted) > logs.MOST:
+            raise Malformed(detail=f"One socket can hear {logs.MOST} logs. Unsubscribe from one first.")
+        subjects = dict[str, str]()
+        for topic, body in wanted.items():
+            reply = await self._ask(("logs", "follow"), body.encode(), SLOW_SECONDS)
+            subjects[topic] = logs.subject_of(LogLease.model_validate_json(reply))
+        return subjects
 
     def _begin(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if len(self._calls) >= _MOST_CALLS:

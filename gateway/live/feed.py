@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -12,6 +12,7 @@ from nats.aio.msg import Msg
 from functions.domain.faults import Unavailable
 from gateway.callers import Bus
 from gateway.live.listener import Listener
+from gateway.live.logs import topic_of
 from gateway.live.recent import Recent, Sent
 from gateway.live.topics import TOPICS, Topic
 
@@ -50,20 +51,27 @@ class Feed:
         """The number of the last message."""
         return self._recent.last
 
-    async def listen(self, listener: Listener, topics: frozenset[str], devices: frozenset[str] | None) -> None:
+    async def listen(
+        self,
+        listener: Listener,
+        topics: frozenset[str],
+        devices: frozenset[str] | None,
+        logs: Mapping[str, str] | None = None,
+    ) -> None:
         """Hand topics to a listener from now on, instead of those before.
 
         Args:
             listener: who.
             topics: by name.
             devices: ids; None for all.
+            logs: for each topic that is a log, the subject that its host tells it on.
 
         Raises:
             Unavailable: the bus cannot be reached.
         """
         async with self._opening:
             for topic in topics:
-                await self._open(TOPICS[topic])
+                await self._open(TOPICS[topic] if topic in TOPICS else topic_of(topic, (logs or {})[topic]))
         self._place(listener, devices)
         listener.topics = topics
         self._let_go()
@@ -90,8 +98,9 @@ class Feed:
             timer.cancel()
         if topic.name in self._heard:
             return
-        # What comes while a topic is not heard cannot be handed on later.
-        self._recent.forget()
+        if topic.is_kept:
+            # What comes while a topic is not heard cannot be handed on later.
+            self._recent.forget()
         subscriptions = [await self._bus.subscribe(subject, self._hand_on(topic)) for subject in topic.subjects]
         self._heard[topic.name] = subscriptions
 
@@ -105,7 +114,8 @@ class Feed:
             whose = "" if device is None else f'"deviceId":"{device}",'
             seq = self._recent.number()
             frame = f'{{"type":"message","topic":"{topic.name}",{whose}{more}"data":{data},"seq":{seq}}}'
-            self._recent.keep(Sent(seq, topic.name, device, frame))
+            if topic.is_kept:
+                self._recent.keep(Sent(seq, topic.name, device, frame))
             for listener in self._listeners(device):
                 if topic.name in listener.topics:
                     listener.offer(frame)

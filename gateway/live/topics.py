@@ -28,11 +28,13 @@ class Topic:
         name: as clients call it.
         subjects: of the bus, where it comes from.
         read: what clients get of a message.
+        is_kept: whether its messages are kept for clients that come again.
     """
 
     name: str
     subjects: tuple[str, ...]
     read: Callable[[Msg], Told]
+    is_kept: bool = True
 
 
 def _as_it_is(message: Msg) -> Told:

@@ -146,6 +146,7 @@ def _host(settings: Settings, paths: Paths, worker: Part, node: str) -> dict[str
         "HUB_NODE_NAME": node,
         "HUB_HOST_SOURCE": "supervisor",
         "HUB_SUPERVISOR_SOCKET": str(paths.supervisor_socket),
+        "HUB_HOST_LOG_DIR": str(paths.logs),
         "HUB_HOST_UNITS": ",".join(units),
         "HUB_HOST_ESSENTIAL_UNITS": ",".join(essential),
     }

@@ -97,6 +97,7 @@ _STAFF = (
     "alarms.*.ack",
     "bridge.*.counters",
     "services.*",
+    "logs.*",
     # Leaf by leaf: beside them stands what the functions tell of jobs.
     "jobs.create.*",
     "jobs.list",
@@ -140,6 +141,8 @@ USERS: Mapping[str, Permissions] = {
                 "hosts.wanted",
                 "host.*.units.list",
                 "host.*.unit.*",
+                "host.*.logs.read",
+                "host.*.logs.follow",
             ),
         ),
         subscribe=(f"{ROOT}.>", "$SRV.>", *layout.SUBSCRIBE),
@@ -170,12 +173,15 @@ USERS: Mapping[str, Permissions] = {
         publish=_hub(
             "host.*.here",
             "host.*.units.changed",
+            "host.*.logs.of.*",
         ),
         subscribe=(
             *_hub(
                 "hosts.wanted",
                 "host.*.units.list",
                 "host.*.unit.*",
+                "host.*.logs.read",
+                "host.*.logs.follow",
             ),
             "$SRV.>",
             "_INBOX_host.>",
@@ -200,6 +206,7 @@ USERS: Mapping[str, Permissions] = {
                 "jobs.*.progress",
                 "sessions.changed",
                 "host.*.units.changed",
+                "host.*.logs.of.*",
                 # What devices said, as soon as it is durable.
                 "stored.telemetry.>",
                 "stored.events.>",

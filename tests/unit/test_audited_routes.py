@@ -88,6 +88,8 @@ NEED_NONE = {
     "events.query": READS,
     "services.list": READS,
     "services.get": READS,
+    "logs.read": READS,
+    "logs.follow": READS,
     "live.services.follow": READS,
     "checks.list": READS,
     "alarms.list": READS,

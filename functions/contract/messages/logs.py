@@ -76,7 +76,7 @@ class LogFollow(Request):
 
 
 class LogLease(Message):
-    """A unit's log is followed: its lines are told on ``devicehub.host.<node>.logs.<token>`` for so many seconds.
+    """A unit's log is followed: its lines are told on ``devicehub.host.<node>.logs.of.<token>`` for so many seconds.
 
     They begin with what is written after the first such answer; who asks
     again in time misses none.

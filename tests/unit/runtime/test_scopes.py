@@ -122,6 +122,8 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "services.start": (READERS, Scope.ADMIN),
     "services.stop": (READERS, Scope.ADMIN),
     "services.restart": (READERS, Scope.ADMIN),
+    "logs.read": (READERS, Scope.ADMIN),
+    "logs.follow": (READERS, Scope.ADMIN),
     "live.services.follow": (READERS, Scope.ADMIN),
     "checks.list": (READERS, Scope.ADMIN),
     "audit.query": (READERS, Scope.ADMIN),
@@ -167,7 +169,7 @@ OPERATORS = {
     "registry.devices.*.suspend", "registry.devices.*.resume",
     "jobs.create.methods", "jobs.create.twins", "jobs.create.tags",
     "telemetry.report", "alarms.*.ack",
-    "services.start", "services.stop", "services.restart",
+    "services.start", "services.stop", "services.restart", "logs.read", "logs.follow",
 }  # fmt: skip
 CALLERS = {
     DEVICE: f"device:{ID}",

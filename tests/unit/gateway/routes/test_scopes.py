@@ -19,6 +19,7 @@ from tests.unit.gateway.rig import ALARM, DEVICE, OPERATOR, SERIAL, Rig, make_de
 
 # What an address must be told before its function is asked.
 QUERIES = {
+    "/api/logs": "?unit=bridge",
     "/api/export/devices": "?twins=false",
     "/api/devices/{device}/twin/at": "?desired=0&reported=0",
     "/api/devices/{device}/twin/compare": "?fromDesired=0&fromReported=0",
@@ -78,7 +79,9 @@ USERS = {
     "/api/sessions",
     "/api/sessions/{id}",
 }
-PROTECTED = [one for one in addresses() if one[1] not in OPEN | STRANGERS | USERS]
+# It answers until the client leaves: see test_logs.
+ENDLESS = {"/api/logs/stream"}
+PROTECTED = [one for one in addresses() if one[1] not in OPEN | STRANGERS | USERS | ENDLESS]
 
 
 @pytest.fixture
