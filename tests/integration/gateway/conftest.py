@@ -70,6 +70,7 @@ class Nats:
             directory.mkdir(parents=True)
         passwords = {user: f"{user}-password" for user in NATS_USERS}
         address = Address("127.0.0.1", self.port)
+        self._paths.nats_integrations.write_text(nats_server.render_integrations({}))
         self._paths.nats_config.write_text(
             nats_server.render(self._paths, name="test", listen=address, passwords=passwords)
         )
