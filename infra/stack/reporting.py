@@ -43,7 +43,7 @@ async def report(data: Path) -> Report | None:
     broker = Address.parse(node.mqtt_listen).reach
     if await readiness.accepts(broker, readiness.broker_context(paths.broker / "ca.crt")):
         ready.add("mosquitto")
-    wanted = {"functions": node.workers, "index": 1, "bridge": 1, "gateway": 1}
+    wanted = {"functions": node.workers, "index": 1, "bridge": 1, "host": 1, "gateway": 1}
     try:
         password = paths.nats_password("cli").read_text(encoding="ascii").strip()
         async with readiness.bus_connection(node.nats_url, "cli", password) as client:
