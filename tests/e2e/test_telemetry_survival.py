@@ -21,8 +21,9 @@ from tests.e2e.devices import Device
 from tests.e2e.rig import RunningHub, until
 
 DEVICES = 4
-# A second and device: in passing, and for long.
-RATE, SOAK_RATE = 50, 250
+# A second and device. The broker acknowledges while the hub is away: at a rate that the hub cannot make up for
+# between two kills, its queue would only grow.
+RATE = 50
 ROUNDS = int(os.environ.get("HUB_SOAK_ROUNDS", "15"))
 # Not the broker: what it has acknowledged and not yet handed on is in its memory, and the README says so.
 PARTS = ("functions", "bridge", "nats", "index")
@@ -32,7 +33,6 @@ PARTS = ("functions", "bridge", "nats", "index")
 class Load:
     """Devices that send numbered telemetry at a rate, and which of it was acknowledged."""
 
-    rate: int
     acknowledged: dict[str, set[int]] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -42,7 +42,7 @@ class Load:
         waiting: deque[tuple[int, Any]] = deque()
         number, began = 0, time.monotonic()
         while not self.stop.is_set() or waiting:
-            while not self.stop.is_set() and number < (time.monotonic() - began) * self.rate:
+            while not self.stop.is_set() and number < (time.monotonic() - began) * RATE:
                 number += 1
                 info = device.send("telemetry", {"n": number})
                 if info.rc is MQTTErrorCode.MQTT_ERR_NO_CONN:
@@ -94,7 +94,7 @@ async def advanced(load: Load, seconds: float = 2) -> None:
     before = load.count()
 
     async def is_so() -> bool:
-        return load.count() >= before + seconds * DEVICES * load.rate
+        return load.count() >= before + seconds * DEVICES * RATE
 
     await until(is_so, seconds=60)
 
@@ -115,18 +115,18 @@ async def missing(hub: RunningHub, load: Load, file: Path, seconds: float) -> di
     return lost
 
 
-@pytest.mark.parametrize(("rounds", "rate"), [(1, RATE), pytest.param(ROUNDS, SOAK_RATE, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("rounds", [1, pytest.param(ROUNDS, marks=pytest.mark.soak)])
 async def test_what_was_acknowledged_is_kept_whichever_part_is_killed(
-    own_hub: RunningHub, devices: list[Device], rounds: int, rate: int, tmp_path: Path
+    own_hub: RunningHub, devices: list[Device], rounds: int, tmp_path: Path
 ) -> None:
-    load = Load(rate)
+    load = Load()
     began = time.monotonic()
     async with running(load, devices):
         for part in PARTS * rounds:
             await asyncio.to_thread(own_hub.kill, part)
             await advanced(load)
     took = time.monotonic() - began
-    lost = await missing(own_hub, load, tmp_path / "out.ndjson", 60)
+    lost = await missing(own_hub, load, tmp_path / "out.ndjson", 180)
 
     assert {name: len(numbers) for name, numbers in lost.items() if numbers} == {}
     stored = 0
@@ -140,11 +140,13 @@ async def test_what_was_acknowledged_is_kept_whichever_part_is_killed(
     print(f"{len(PARTS) * rounds} kills in {took:.0f} s: {sent} acknowledged, none lost, {stored - sent} twice")
 
 
-@pytest.mark.parametrize(("rounds", "rate"), [(1, RATE), pytest.param(ROUNDS, SOAK_RATE, marks=pytest.mark.soak)])
+# A client whose broker dies in the middle of its handshake leaves its socket to the collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("rounds", [1, pytest.param(ROUNDS, marks=pytest.mark.soak)])
 async def test_a_killed_broker_loses_no_more_than_it_held(
-    own_hub: RunningHub, devices: list[Device], rounds: int, rate: int, tmp_path: Path
+    own_hub: RunningHub, devices: list[Device], rounds: int, tmp_path: Path
 ) -> None:
-    load, held = Load(rate), list[int]()
+    load, held = Load(), list[int]()
     could: dict[str, set[int]] = {device.name: set() for device in devices}
     async with running(load, devices):
         for _ in range(rounds):
@@ -152,11 +154,13 @@ async def test_a_killed_broker_loses_no_more_than_it_held(
             (broker,) = own_hub.processes("mosquitto")
             # From here on it acknowledges nothing and hands nothing on: what the hub has of it comes to be stored.
             broker.suspend()
-            now = await settled(own_hub, load, tmp_path / "out.ndjson")
+            try:
+                now = await settled(own_hub, load, tmp_path / "out.ndjson")
+            finally:
+                broker.kill()
             held.append(sum(map(len, now.values())))
             for name, numbers in now.items():
                 could[name] |= numbers
-            broker.kill()
             await advanced(load)
     lost = await missing(own_hub, load, tmp_path / "out.ndjson", 20)
 
@@ -177,5 +181,5 @@ async def settled(hub: RunningHub, load: Load, file: Path) -> dict[str, set[int]
         before, last[0] = last[0], now
         return now == before
 
-    await until(is_so, seconds=30)
+    await until(is_so, seconds=120)
     return last[0]
