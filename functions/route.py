@@ -41,6 +41,7 @@ class Route:
         scope: what an application must have been given, where the route admits applications.
         least: the least role of a user who may call it; by default the least that has the scope, or admin without one.
         beyond: whether it touches other devices than the one that the subject names.
+        part: what the name of a caller must begin with; any if empty.
 
     Raises:
         ValueError: applications are admitted and no scope is stated.
@@ -61,6 +62,7 @@ class Route:
     scope: Scope | None = None
     least: UserRole | None = None
     beyond: bool = False
+    part: str = ""
 
     def __post_init__(self) -> None:
         if self.allow & APP and self.scope is None:

@@ -38,6 +38,7 @@ from functions.handlers import (
     measurements,
     messages,
     methods,
+    metrics,
     presence,
     provisioning,
     records,
@@ -70,6 +71,8 @@ _MAKING = 30.0
 _SEEN = UserRole.VIEWER
 # A unit's job may take the time that systemd gives it to stop.
 _JOB = 60.0
+# Users of a host's machine, by their number: ``system:dbus/1000``.
+_LOCAL = "dbus/"
 _LIST_BYTES = 4 * 1024 * 1024
 # The same terms for making any kind of job.
 _making = partial(Route, allow=_READERS, within=_MAKING, limit_bytes=_LIST_BYTES, role=Role.INDEX)
@@ -312,6 +315,9 @@ ROUTES = (
         scope=Scope.ADMIN,
         least=UserRole.OPERATOR,
     ),
+    Route("metrics.get", metrics.read, m.MetricsQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
+    Route("metrics.history", metrics.history, m.MetricsHistoryQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
+    Route("live.metrics.follow", live.follow, m.Follow, _READERS, _QUICK, scope=Scope.ADMIN, least=_SEEN),
     Route("live.services.follow", live.follow, m.Follow, _READERS, _QUICK, scope=Scope.ADMIN, least=_SEEN),
     # What the gateway asks for devices that have shown nothing of themselves yet.
     Route("alarms.list", alarms.list_, m.AlarmQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
@@ -346,6 +352,11 @@ ROUTES = (
     Route("users.*.update", users.update, m.UserUpdate, _STAFF, _SLOW),
     Route("users.*.delete", users.delete, m.Nothing, _STAFF, _QUICK),
     Route("users.change-password", users.change_password, m.PasswordChange, OPERATOR, _SLOW, least=_SEEN),
+    # What programs on a host ask over its D-Bus: subjects of their own, so that its shim can speak for nobody else.
+    Route("local.devices.query", inventory.query, m.RegistryQuery, SYSTEM, _SLOW, role=Role.INDEX, part=_LOCAL),
+    Route("local.devices.*.get", registry.read, m.Nothing, SYSTEM, _QUICK, by_role=True, part=_LOCAL),
+    Route("local.twins.*.get", twins.view, m.Nothing, SYSTEM, _QUICK, by_role=True, part=_LOCAL),
+    Route("local.twins.*.desire", twins.desire, m.TwinDesire, SYSTEM, _QUICK, by_role=True, part=_LOCAL),
     # What the gateway asks of an application's token.
     Route("tokens.prove", tokens.prove, m.TokenProof, SYSTEM, _QUICK),
     # What the broker's keeper tells and asks.

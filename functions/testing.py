@@ -24,13 +24,17 @@ from functions.adapters.roster import TinyRoster
 from functions.adapters.telemetry import MemoryTelemetry
 from functions.adapters.whitelist_index import TinyWhitelist
 from functions.contract.messages import (
+    CpuUse,
     Encoded,
     HostHere,
+    HostSample,
     LogPage,
     M,
+    MemoryUse,
     Message,
     MethodRequest,
     MethodResponse,
+    MetricsHistory,
     ServiceActed,
     ServiceView,
     VerbWord,
@@ -221,6 +225,10 @@ class MemoryHosts:
     def _obey(self, node: str, ask: tuple[str, ...], body: Any) -> Message:
         if ask == ("units", "list"):
             return self.here[node]
+        if ask == ("metrics", "history"):
+            return MetricsHistory(node=node, begins_at=START, step_seconds=body.step or 10, times=[], series={})
+        if ask == ("metrics",):
+            return _idle(node)
         unit = next((one for one in self.here[node].services if one.unit == body.unit), None)
         if unit is None:
             raise Denied(Reason.UNIT_NOT_ALLOWED)
@@ -230,6 +238,22 @@ class MemoryHosts:
             # Nothing is written here that could be followed.
             raise NotFound(detail="The unit has no log.")
         return unit if ask[-1] == "get" else ServiceActed(verb=VERBS[ask[-1]], result="done", service=unit)
+
+
+def _idle(node: str) -> HostSample:
+    """A host with nothing to do, and nothing to do it with."""
+    return HostSample(
+        node=node,
+        at=START,
+        uptime_seconds=0,
+        clock_synchronised=None,
+        cpu=CpuUse(percent=0.0, cores=[0.0], load=[0.0, 0.0, 0.0]),
+        memory=MemoryUse(total_bytes=1, used_bytes=0, available_bytes=1, swap_total_bytes=0, swap_used_bytes=0),
+        disks=[],
+        networks=[],
+        temperatures=[],
+        parts=[],
+    )
 
 
 def make_host(node: str = "hub-1", *units: str) -> HostHere:

@@ -102,6 +102,7 @@ def test_the_page_names_what_differs_between_functions() -> None:
         "jobs.create.tags",
         "audit.query",
         "checks.list",
+        "local.devices.query",
     ]
     assert open_to_others == ["devices.*.provision.request"]
     assert echoed == {

@@ -4,6 +4,8 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 
 import structlog
@@ -17,6 +19,7 @@ from bridge.host.journal.files import LogFiles
 from bridge.host.journal.journalctl import Journalctl
 from bridge.host.journal.leases import Leases
 from bridge.host.journal.port import Journal
+from bridge.host.metrics.metering import Metering
 from bridge.host.ports import Services
 from bridge.host.settings import Settings
 from bridge.host.supervisord import Supervised
@@ -72,6 +75,24 @@ def open_journal(settings: Settings) -> Journal:
     return Journalctl()
 
 
+async def _processes(services: Services, names: Sequence[str]) -> dict[str, int]:
+    """The main processes of the services that run, by unit."""
+    return {unit.name: unit.pid for unit in await services.list(names) if unit.pid}
+
+
+async def _offer(functions: bus.Bus, told: str) -> None:
+    """Have programs of this machine reach the hub over D-Bus, where GLib's bindings are installed."""
+    try:
+        # Not a part of the hub's environment: it is the machine's own, linked in.
+        from bridge.host.local.publishing import LocalInterface
+    except ImportError as problem:
+        log.error(
+            "local interface cannot be offered", problem=str(problem), mend="install python3-gi and gir1.2-glib-2.0"
+        )
+        return
+    await LocalInterface(functions, told).run()
+
+
 class Process:
     """One shim."""
 
@@ -109,13 +130,17 @@ class Process:
         announcer = Announcer(functions, units, services, settings.node)
         journal = open_journal(settings)
         logs = Logs(journal, Leases(journal, functions, settings.node), settings.allowed, settings.node)
-        desk = Desk(client, settings.node, told, (*units.asks(), *logs.asks()))
+        metering = Metering(functions, settings.node, partial(_processes, services, settings.allowed.units))
+        desk = Desk(client, settings.node, told, (*units.asks(), *logs.asks(), *metering.asks()))
         try:
             await desk.start()
             settle_memory()
             log.info("ready", node=settings.node, source=settings.source, units=len(settings.allowed.units))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(announcer.run())
+                tasks.create_task(metering.run())
+                if settings.offers_dbus:
+                    tasks.create_task(_offer(functions, told))
         finally:
             await logs.close()
             await self._leave(client, desk, announcer, services)

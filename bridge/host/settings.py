@@ -18,7 +18,10 @@ _UNIT = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the shim is told; ``supervisor_socket`` and the directory ``logs`` count only with a supervisor."""
+    """What the shim is told; ``supervisor_socket`` and the directory ``logs`` count only with a supervisor.
+
+    ``offers_dbus`` is whether programs of this machine reach the hub over its message bus.
+    """
 
     nats_url: str
     nats_password: str = field(repr=False)
@@ -27,6 +30,7 @@ class Settings:
     allowed: Allowed
     supervisor_socket: Path
     logs: Path
+    offers_dbus: bool
     log_level: str
     log_format: str
 
@@ -47,6 +51,7 @@ class Settings:
             allowed=_allowed(env),
             supervisor_socket=env.path("HUB_SUPERVISOR_SOCKET", None if source == "supervisor" else "supervisor.sock"),
             logs=env.path("HUB_HOST_LOG_DIR", None if source == "supervisor" else "log"),
+            offers_dbus=env.choice("HUB_DBUS_INTERFACE", ("off", "on"), "off") == "on",
             log_level=env.choice("HUB_LOG_LEVEL", LEVELS, "info"),
             log_format=env.choice("HUB_LOG_FORMAT", FORMATS, "auto"),
         )

@@ -139,7 +139,7 @@ def admit(route: Route, caller: Caller, names: tuple[str, ...], scopes: tuple[st
     Raises:
         Denied: the caller may not call this.
     """
-    if caller.kind not in route.allow:
+    if caller.kind not in route.allow or not caller.name.startswith(route.part):
         raise Denied()
     if caller.kind is DEVICE and route.own and names[:1] != (caller.name,):
         raise Denied(detail="A device may speak only for itself.")

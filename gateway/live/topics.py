@@ -87,6 +87,7 @@ TOPICS: Final[Mapping[str, Topic]] = {
         Topic("swap", (f"{ROOT}.devices.*.swapped",), _as_it_is),
         Topic("jobs", (f"{ROOT}.jobs.*.progress",), _of_no_device),
         Topic("services", (f"{ROOT}.host.*.units.changed",), _of_no_device),
+        Topic("metrics", (f"{ROOT}.host.*.metrics.sampled",), _of_no_device),
         Topic("telemetry", (f"{ROOT}.stored.telemetry.>",), _measured),
         Topic("events", (f"{ROOT}.stored.events.>",), _happened),
     )

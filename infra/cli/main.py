@@ -22,6 +22,7 @@ from infra.cli import (
     job,
     message,
     method,
+    metrics,
     nats_credentials,
     service,
     settings,
@@ -69,6 +70,7 @@ app.add_typer(user.app, name="user")
 app.add_typer(user.sessions, name="session")
 app.add_typer(alarms.app, name="alarms")
 app.add_typer(service.app, name="service")
+app.command(epilog="Example: devicehub metrics --json")(metrics.metrics)
 app.command(epilog="Example: devicehub audit --target pump-0007 --since 2026-11-01")(audit.audit)
 app.command(epilog="Example: devicehub functions --live --json")(functions.functions)
 app.command(epilog="Example: devicehub invoke enrolment.get --state hub.json")(invoke.invoke)

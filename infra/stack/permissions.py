@@ -98,6 +98,7 @@ _STAFF = (
     "bridge.*.counters",
     "services.*",
     "logs.*",
+    "metrics.*",
     # Leaf by leaf: beside them stands what the functions tell of jobs.
     "jobs.create.*",
     "jobs.list",
@@ -143,6 +144,8 @@ USERS: Mapping[str, Permissions] = {
                 "host.*.unit.*",
                 "host.*.logs.read",
                 "host.*.logs.follow",
+                "host.*.metrics",
+                "host.*.metrics.history",
             ),
         ),
         subscribe=(f"{ROOT}.>", "$SRV.>", *layout.SUBSCRIBE),
@@ -174,6 +177,12 @@ USERS: Mapping[str, Permissions] = {
             "host.*.here",
             "host.*.units.changed",
             "host.*.logs.of.*",
+            "host.*.metrics.sampled",
+            # What programs of its machine may ask; the routes admit such callers alone.
+            "local.devices.query",
+            "local.devices.*.get",
+            "local.twins.*.get",
+            "local.twins.*.desire",
         ),
         subscribe=(
             *_hub(
@@ -182,6 +191,11 @@ USERS: Mapping[str, Permissions] = {
                 "host.*.unit.*",
                 "host.*.logs.read",
                 "host.*.logs.follow",
+                "host.*.metrics",
+                "host.*.metrics.history",
+                # That a device changed, for the programs of its machine.
+                "devices.*.presence",
+                "devices.*.twin.update.documents",
             ),
             "$SRV.>",
             "_INBOX_host.>",
@@ -207,6 +221,7 @@ USERS: Mapping[str, Permissions] = {
                 "sessions.changed",
                 "host.*.units.changed",
                 "host.*.logs.of.*",
+                "host.*.metrics.sampled",
                 # What devices said, as soon as it is durable.
                 "stored.telemetry.>",
                 "stored.events.>",

@@ -54,6 +54,9 @@ NEED_NONE = {
     "twins.*.at": READS,
     "twins.*.compare": READS,
     "registry.query": READS,
+    "local.devices.query": READS,
+    "local.devices.*.get": READS,
+    "local.twins.*.get": READS,
     "registry.export": READS,
     "twins.export": READS,
     "registry.stats": READS,
@@ -91,6 +94,9 @@ NEED_NONE = {
     "logs.read": READS,
     "logs.follow": READS,
     "live.services.follow": READS,
+    "metrics.get": READS,
+    "metrics.history": READS,
+    "live.metrics.follow": READS,
     "checks.list": READS,
     "alarms.list": READS,
     "alarms.raise": FACTS,
@@ -219,6 +225,11 @@ ACTS = {
         Call("devices.pump-0002.certificates.renew.confirm", _body(certificateId=RENEWED.serial), "device:pump-0002"),
         "device.renewal-confirmed",
         "pump-0002",
+    ),
+    "local.twins.*.desire": Act(
+        Call("local.twins.pump-0001.desire", _body(desired={"led": "on"}), "system:dbus/1000"),
+        "twin.desired",
+        "pump-0001",
     ),
     "twins.*.desire": Act(
         Call("twins.pump-0001.desire", _body(desired={"led": "on"}), "app:dashboard"), "twin.desired", "pump-0001"

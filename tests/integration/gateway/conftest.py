@@ -74,6 +74,7 @@ class Nats:
         self._paths.nats_config.write_text(
             nats_server.render(self._paths, name="test", listen=address, passwords=passwords)
         )
+        self._paths.nats_integrations.write_text(nats_server.render_integrations({}))
         for user, password in passwords.items():
             self._paths.nats_password(user).write_text(password)
         self._process: subprocess.Popen[bytes] | None = None

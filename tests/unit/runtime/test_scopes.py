@@ -6,9 +6,9 @@ from itertools import combinations
 import pytest
 
 from functions.contract.messages import Done, Nothing
-from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM, Kind
+from functions.domain.callers import APP, CLAIM, DEVICE, OPERATOR, SYSTEM, Caller, Kind
 from functions.domain.credentials import Credentials
-from functions.domain.faults import Reason
+from functions.domain.faults import Denied, Reason
 from functions.domain.roles import LEAST, UserRole
 from functions.domain.tokens import Scope
 from functions.ports import Call, Hub
@@ -125,6 +125,9 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "logs.read": (READERS, Scope.ADMIN),
     "logs.follow": (READERS, Scope.ADMIN),
     "live.services.follow": (READERS, Scope.ADMIN),
+    "metrics.get": (READERS, Scope.ADMIN),
+    "metrics.history": (READERS, Scope.ADMIN),
+    "live.metrics.follow": (READERS, Scope.ADMIN),
     "checks.list": (READERS, Scope.ADMIN),
     "audit.query": (READERS, Scope.ADMIN),
     "telemetry.query": (READERS, Scope.TELEMETRY_READ),
@@ -147,6 +150,10 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "ca.get": (READERS, Scope.ADMIN),
     "ca.create": (READERS, Scope.ADMIN),
     "ca.import": (READERS, Scope.ADMIN),
+    "local.devices.query": (SYSTEM, None),
+    "local.devices.*.get": (SYSTEM, None),
+    "local.twins.*.get": (SYSTEM, None),
+    "local.twins.*.desire": (SYSTEM, None),
 }
 # The roles of users, written out likewise: what a viewer and an operator may call; all else is an admin's.
 VIEWERS = {
@@ -157,6 +164,7 @@ VIEWERS = {
     "live.status.follow", "live.jobs.follow", "live.swap.follow", "live.twin.follow", "live.telemetry.follow",
     "live.events.follow",
     "services.list", "services.get", "live.services.follow",
+    "metrics.get", "metrics.history", "live.metrics.follow",
     "telemetry.query", "telemetry.export", "telemetry.*.latest", "events.query",
     "certificates.query", "certificates.*.get", "claims.list", "claims.get", "ca.get",
     "enrolment.get", "settings.server.get", "alarms.list", "checks.list",
@@ -314,3 +322,18 @@ def test_a_route_for_applications_must_state_a_scope() -> None:
     with pytest.raises(ValueError, match="scope"):
         Route("a", handler, Nothing, OPERATOR | APP | SYSTEM, 1.0)
     assert Route("a", handler, Nothing, OPERATOR | SYSTEM, 1.0).scope is None
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.part], ids=lambda route: route.name)
+@pytest.mark.parametrize("name", ["cli", "gateway", "host", "dbus", "dbus1000", "adbus/1000"])
+def test_what_is_for_local_programs_is_for_no_other_part(route: Route, name: str) -> None:
+    admit(route, Caller(SYSTEM, "dbus/1000"), (ID,))
+
+    with pytest.raises(Denied):
+        admit(route, Caller(SYSTEM, name), (ID,))
+
+
+def test_all_that_is_below_local_is_for_local_programs_alone() -> None:
+    assert {route.subject for route in ROUTES if route.part} == {
+        subject for subject in WHO if subject.startswith("local.")
+    }

@@ -34,6 +34,8 @@ DEVICES = [route for route in ROUTES if route.allow & (DEVICE | CLAIM)]
 STAFF = [route for route in ROUTES if route.allow & (OPERATOR | APP)]
 KEEPERS = [route for route in ROUTES if route.subject.startswith(("broker.", "alarms.")) and route.allow == SYSTEM]
 TOKENS = [route for route in STAFF if route.subject.startswith(("tokens.", "credentials."))]
+# What programs of a host's machine ask, by its shim.
+LOCAL = [route for route in ROUTES if route.part]
 PROVE = "devicehub.tokens.prove"
 SERVED = "devicehub.enrolment.files"
 # What the gateway asks for who is nobody yet, and the commands for who has the machine.
@@ -61,7 +63,7 @@ def test_the_bridge_may_not_act_as_an_operator(route: Route) -> None:
 
 
 def test_every_route_is_of_one_of_these() -> None:
-    assert {route.full_subject for route in DEVICES + STAFF + KEEPERS} | {PROVE, SERVED} | NOBODYS | SETUP == {
+    assert {route.full_subject for route in DEVICES + STAFF + KEEPERS + LOCAL} | {PROVE, SERVED} | NOBODYS | SETUP == {
         route.full_subject for route in ROUTES
     }
 
@@ -159,3 +161,9 @@ def test_credentials_of_groups_hear_only_their_answers_and_ask_only_of_single_de
 @pytest.mark.parametrize("subject", HEARD_BY_INTEGRATIONS)
 def test_no_event_that_programs_hear_is_one_that_they_may_tell(subject: str) -> None:
     assert not [pattern for pattern in FOR_INTEGRATIONS if matches(pattern, subject)]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_a_host_shim_may_call_what_local_programs_ask_and_nobody_else_may(route: Route) -> None:
+    assert may_publish("host", route.full_subject) is (route in LOCAL)
+    assert [user for user in USERS if may_publish(user, route.full_subject) and route in LOCAL] in ([], ["host"])

@@ -1,0 +1,1 @@
+"""The hub for programs on this machine: ``io.edgeberry.devicehub`` on its D-Bus."""
