@@ -4,7 +4,9 @@ import os
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 
+import structlog
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -84,6 +86,8 @@ _RESOURCES = (
     telemetry,
 )
 
+log = structlog.get_logger("gateway")
+
 
 def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.monotonic) -> FastAPI:
     """Make the app.
@@ -119,7 +123,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
         bounds=settings.bounds,
         version=version("devicehub"),
     )
-    app.state.asyncapi = None if settings.asyncapi is None else settings.asyncapi.read_bytes()
+    app.state.asyncapi = _read_description(settings.asyncapi)
     for resource in _RESOURCES:
         resource.add_routes(app)
     if ui is None or ui.index is None:
@@ -133,6 +137,19 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
     larger |= dict.fromkeys(jobs.BATCHES, bounds.list_bytes)
     app.add_middleware(Edge, counters=counters, bounds=bounds, larger=larger, streamed=(transfer.IMPORT,))
     return app
+
+
+def _read_description(file: Path | None) -> bytes | None:
+    """What describes the hub's messages; a gateway that runs elsewhere may have none, and serves all but that."""
+    if file is None:
+        return None
+    try:
+        return file.read_bytes()
+    except OSError as problem:
+        log.warning(
+            "no /asyncapi.json", file=str(file), problem=problem.strerror, mend="'devicehub up' writes the file"
+        )
+        return None
 
 
 def _handlers(ui: WebUi | None) -> dict[type[Exception], ExceptionHandler]:

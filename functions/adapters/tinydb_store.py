@@ -101,9 +101,21 @@ class TinyStore(Generic[T]):
             # All or none of them is fit to be kept.
             self._codec.encode(value)
         found = await self.get_all(values)
-        for key, value in values.items():
-            if key not in found:
-                self.seed(key, value)
+        wanted = {key: value for key, value in values.items() if key not in found}
+        known = {document["key"] for document in self._table.search(where("key").one_of(list(wanted)))}
+        for key in known:
+            # It was removed before, and its revisions go on.
+            self.seed(key, wanted[key])
+        at = self._clock.now().isoformat()
+        # The file is written once, however many these are.
+        self._table.insert_multiple(
+            {
+                "key": check_key(key),
+                "revisions": [{"revision": 1, "at": at, "value": from_json(self._codec.encode(value))}],
+            }
+            for key, value in wanted.items()
+            if key not in known
+        )
         return found
 
     async def get_all(self, keys: Iterable[str]) -> dict[str, Kept[T]]:

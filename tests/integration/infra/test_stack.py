@@ -198,7 +198,7 @@ def test_two_hubs_run_side_by_side_even_in_directories_with_long_and_blank_names
 def test_ctrl_c_stops_everything_and_waits_for_it(make_hub: Maker) -> None:
     hub = make_hub()
     process = hub.start()
-    assert len(hub.processes) == 7
+    assert len(hub.processes) == 8
 
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
