@@ -74,6 +74,8 @@ _JOB = 60.0
 # Users of a host's machine, by their number: ``system:dbus/1000``.
 _LOCAL = "dbus/"
 _LIST_BYTES = 4 * 1024 * 1024
+# The same terms for tending the hosts that the hub lives on.
+_tending = partial(Route, allow=_READERS, scope=Scope.ADMIN, least=UserRole.OPERATOR)
 # The same terms for making any kind of job.
 _making = partial(Route, allow=_READERS, within=_MAKING, limit_bytes=_LIST_BYTES, role=Role.INDEX)
 
@@ -267,54 +269,11 @@ ROUTES = (
     # The hosts that the hub lives on.
     Route("services.list", services.list_, m.ServiceQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
     Route("services.get", services.read, m.ServiceNamed, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
-    Route(
-        "services.start",
-        services.start,
-        m.ServiceNamed,
-        _READERS,
-        _JOB,
-        scope=Scope.ADMIN,
-        waits=True,
-        least=UserRole.OPERATOR,
-    ),
-    Route(
-        "services.stop",
-        services.stop,
-        m.ServiceNamed,
-        _READERS,
-        _JOB,
-        scope=Scope.ADMIN,
-        waits=True,
-        least=UserRole.OPERATOR,
-    ),
-    Route(
-        "services.restart",
-        services.restart,
-        m.ServiceNamed,
-        _READERS,
-        _JOB,
-        scope=Scope.ADMIN,
-        waits=True,
-        least=UserRole.OPERATOR,
-    ),
-    Route(
-        "logs.read",
-        logs.read,
-        m.LogQuery,
-        _READERS,
-        _SLOW,
-        scope=Scope.ADMIN,
-        least=UserRole.OPERATOR,
-    ),
-    Route(
-        "logs.follow",
-        logs.follow,
-        m.LogFollow,
-        _READERS,
-        _SLOW,
-        scope=Scope.ADMIN,
-        least=UserRole.OPERATOR,
-    ),
+    _tending("services.start", services.start, m.ServiceNamed, within=_JOB, waits=True),
+    _tending("services.stop", services.stop, m.ServiceNamed, within=_JOB, waits=True),
+    _tending("services.restart", services.restart, m.ServiceNamed, within=_JOB, waits=True),
+    _tending("logs.read", logs.read, m.LogQuery, within=_SLOW),
+    _tending("logs.follow", logs.follow, m.LogFollow, within=_SLOW),
     Route("metrics.get", metrics.read, m.MetricsQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
     Route("metrics.history", metrics.history, m.MetricsHistoryQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
     Route("live.metrics.follow", live.follow, m.Follow, _READERS, _QUICK, scope=Scope.ADMIN, least=_SEEN),
