@@ -30,7 +30,7 @@ from tests.bench.loads import asking
 from tests.bench.measure import Tally
 from tests.bench.mqtt import Refused, Session, Where
 from tests.bench.stage import Device, Stage
-from tests.e2e.rig import free_port
+from tests.ports import free_port
 
 BUCKETS = 8
 _START_SECONDS = 10.0

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -17,16 +16,11 @@ import psutil
 from functions.contract import bus
 from functions.contract.bus import Bus
 from functions.domain.callers import SYSTEM, Caller
+from tests.ports import free_port
 
 CLI = Caller(SYSTEM, "cli")
 COMMAND = str(Path(sys.executable).with_name("devicehub"))
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from infra.node import Node, write_node
 from infra.settings import Address
 from infra.stack import nats_server
 from infra.stack.paths import NATS_USERS, Paths
+from tests.ports import free_port
 
 START_SECONDS = 10.0
 
@@ -79,12 +80,6 @@ class Hub:
 
     def json(self, *words: str) -> Any:
         return json.loads(self.do(*words, "--json"))
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -14,6 +14,7 @@ import pytest
 from nats.aio.client import Client
 
 from functions.adapters import layout
+from tests.ports import free_port
 
 _START_SECONDS = 10.0
 
@@ -42,9 +43,7 @@ class NatsServer:
         self._config = folder / "nats.conf"
         self._log = folder / "nats.log"
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port: int = free_port()
         self._config.write_text(
             _CONFIG.format(
                 port=self.port, folder=folder, publish=_quoted(layout.PUBLISH), subscribe=_quoted(layout.SUBSCRIBE)

@@ -17,7 +17,8 @@ from functions.domain.tokens import is_text
 from functions.routes import ROUTES
 from infra.node import Node, write_node
 from infra.stack.paths import Paths
-from tests.integration.commanded import Hub, commanded, free_port
+from tests.integration.commanded import Hub, commanded
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="module")

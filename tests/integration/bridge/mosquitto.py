@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from bridge.mqtt.wire import BrokerAddress, Tls
+from tests.ports import free_port
 
 _START_SECONDS = 10.0
 USER = "@bridge"
@@ -144,9 +145,7 @@ class Mosquitto:
         self.folder = folder
         self.authority = Authority(folder)
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port: int = free_port()
         certificate, key = self.authority.issue("localhost", "localhost")
         (folder / "server.pem").write_text(key.read_text() + certificate.read_text())
         subprocess.run(["mosquitto_passwd", "-c", "-b", folder / "passwd", USER, PASSWORD], check=True)

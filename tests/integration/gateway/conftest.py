@@ -36,17 +36,12 @@ from functions.testing import START, MemoryHub, SettableClock, memory_hub
 from infra.settings import Address
 from infra.stack import nats_server
 from infra.stack.paths import NATS_USERS, Paths
+from tests.ports import free_port
 
 SECONDS = 15.0
 CLI = Caller(SYSTEM, "cli")
 DEVICE = "pump-0001"
 T = TypeVar("T")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def until(condition: Callable[[], Awaitable[T]]) -> T:

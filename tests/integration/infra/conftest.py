@@ -15,13 +15,9 @@ from infra.settings import Address, Settings
 from infra.stack.paths import Paths
 from infra.stack.plan import Plan, apply, make_plan
 from infra.stack.programs import Programs, find_programs
+from tests.ports import free_port
 
 Planner = Callable[..., Plan]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

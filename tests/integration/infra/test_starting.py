@@ -16,7 +16,8 @@ from infra.stack.plan import Plan, apply, make_plan
 from infra.stack.programs import Programs
 from infra.stack.readiness import nats_address
 from infra.stack.starting import bring_up, end
-from tests.integration.infra.conftest import Planner, free_port, running, wait_for
+from tests.integration.infra.conftest import Planner, running, wait_for
+from tests.ports import free_port
 
 
 def program(path: Path, script: str) -> Path:
