@@ -23,6 +23,8 @@ from starlette.types import ExceptionHandler
 from functions.domain.faults import Unavailable
 
 INDEX: Final = "index.html"
+# The viewer of the description is a page of its own, and no part of the interface's script.
+_DOCS: Final = "docs/index.html"
 
 _CODINGS: Final = {"br": ".br", "gzip": ".gz"}
 _NAME: Final = re.compile(r"(?!\.)[A-Za-z0-9._@+-]+(?:/(?!\.)[A-Za-z0-9._@+-]+)*")
@@ -106,10 +108,17 @@ class WebUi:
         """The page that every address of the interface begins with."""
         return self.files.get(INDEX)
 
+    @property
+    def docs(self) -> File | None:
+        """The page that shows the description of the interface."""
+        return self.files.get(_DOCS)
+
     def add_routes(self, app: FastAPI) -> None:
         """Add an address for each file, and the index at ``/``; the interface's other pages ``or_page`` answers."""
         if self.index is not None:
             app.add_api_route("/", self.index.answer, methods=["GET"], include_in_schema=False)
+        if self.docs is not None:
+            app.add_api_route("/docs", self.docs.answer, methods=["GET"], include_in_schema=False)
         for file in self.files.values():
             app.add_api_route(f"/{file.name}", file.answer, methods=["GET"], include_in_schema=False)
 

@@ -30,6 +30,9 @@ HTTP_TLS = ("off", "hub", "files")
 
 INSTALLED_DATA = Path("/var/lib/devicehub")
 
+# Where the web interface is built to, in a clone as in a wheel.
+WEBUI = Path(__file__).with_name("webui")
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -135,12 +138,17 @@ class Settings:
             http_tls=http_tls,
             http_files=_http_files(env) if http_tls == "files" else None,
             http_proxies=proxies(env),
-            webui=folder(env, "HUB_WEBUI_DIR"),
+            webui=folder(env, "HUB_WEBUI_DIR") or _shipped_webui(),
         )
         if settings.mqtt_listen.port == settings.nats_listen.port and settings.nats_url is None:
             env.fault(f"HUB_MQTT_LISTEN and HUB_NATS_LISTEN have the same port {settings.mqtt_listen.port}")
         env.done()
         return settings
+
+
+def _shipped_webui() -> Path | None:
+    """The built web interface, which a wheel brings and 'make up' builds in a clone."""
+    return WEBUI if (WEBUI / "index.html").is_file() else None
 
 
 def with_config_file(environ: Mapping[str, str]) -> tuple[Mapping[str, str], list[str]]:

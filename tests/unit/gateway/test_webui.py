@@ -138,6 +138,18 @@ async def test_nothing_but_the_files_of_the_folder_can_be_reached(ui: Rig, path:
     assert "secret" not in answer.text.replace("secret.txt", "")
 
 
+async def test_the_description_is_shown_by_the_page_that_was_built_for_it(folder: Path) -> None:
+    async with make_rig(webui=folder).client() as client:
+        assert "HUB_WEBUI_DIR" in (await client.get("/docs", headers=BROWSER)).text
+
+    (folder / "docs").mkdir()
+    (folder / "docs" / "index.html").write_text("the viewer")
+    async with make_rig(webui=folder).client() as client:
+        shown = await client.get("/docs", headers=BROWSER)
+    assert (shown.status_code, shown.text) == (200, "the viewer")
+    assert shown.headers["content-security-policy"] == POLICY
+
+
 async def test_a_file_that_is_gone_since_the_start_is_told(ui: Rig, folder: Path) -> None:
     (folder / "favicon.svg").unlink()
     async with ui.client() as client:

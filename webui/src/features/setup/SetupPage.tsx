@@ -1,0 +1,3 @@
+export default function SetupPage() {
+  return null;
+}
