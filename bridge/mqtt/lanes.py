@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import structlog
 
+from bridge.mqtt.backlog import Backlog
+from bridge.mqtt.bounds import USUAL, Bounds
 from bridge.mqtt.counters import Counters
 from bridge.mqtt.ports import Functions, Listener
-from bridge.mqtt.queues import DEFAULT_BOUNDS, Bounds, Hearer, Queues
+from bridge.mqtt.queues import Hearer, Queues
 from bridge.mqtt.session import Incoming, Session
 from bridge.mqtt.topics import Lane as Name
 from bridge.mqtt.topics import Table
@@ -43,7 +45,7 @@ class Lane:
         prefixes: the enabled topic prefixes.
         functions: who answers.
         order: what a message's number is appended to: ``bridge/epoch/``.
-        bounds: how much is taken on.
+        bounds: how much is taken on, if other than usual.
         heard: is told of each message that is taken in.
     """
 
@@ -55,7 +57,7 @@ class Lane:
         functions: Functions,
         *,
         order: str,
-        bounds: Bounds = DEFAULT_BOUNDS,
+        bounds: Bounds | None = None,
         heard: Hearer | None = None,
     ) -> None:
         self.name = name
@@ -72,7 +74,11 @@ class Lane:
             password=login.password,
             on_message=self._take,
         )
-        self.queues = Queues(self.session, functions, self._table, self, order=order, bounds=bounds, heard=heard)
+        self._backlog = Backlog(self.session, self._marker)
+        bounds = bounds or USUAL[name]
+        self.queues = Queues(
+            self.session, functions, self._table, self, self._backlog, order=order, bounds=bounds, heard=heard
+        )
         self.subscribed = asyncio.Event()
 
     @property
@@ -103,10 +109,12 @@ class Lane:
         loop = asyncio.get_running_loop()
         while not self._is_stopping:
             await self._open()
+            self._backlog.come()
             self.subscribed.set()
             opened = loop.time()
             await self.session.disconnected.wait()
             self.subscribed.clear()
+            self._backlog.gather()
             if not self._is_stopping:
                 self.counters.reconnects += 1
                 log.warning("broker lost", lane=self.name, reason=self.session.ending)

@@ -8,8 +8,9 @@ us, are refused as ``unavailable`` after five seconds instead.
 
 **When it is full.** Above so many unanswered messages or bytes in all, nothing
 more is read from the broker, which then queues. Above so many waiting messages
-of one device its newest is refused as ``rate_limited``, so that one device
-cannot fill the room of all. While the bus is away nothing is read either.
+of one device its newest is refused as ``rate_limited``, so that one cannot fill
+the room of all; but not of what the broker gathered meanwhile, which nobody sent
+too fast. While the bus is away nothing is read either.
 
 **When the connection to the broker ends.** Calls go on, and their answers wait
 for the next connection. Over that the broker sends again whatever it holds
@@ -39,6 +40,8 @@ from datetime import UTC, datetime
 import orjson
 import structlog
 
+from bridge.mqtt.backlog import Backlog
+from bridge.mqtt.bounds import Bounds
 from bridge.mqtt.counters import Counters
 from bridge.mqtt.ledger import Entry, Ledger
 from bridge.mqtt.ports import Broker, Functions, Identities
@@ -56,27 +59,6 @@ _ROOM = 0.75
 log = structlog.get_logger("bridge")
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How much a lane takes on, and how long it tries.
-
-    ``calls`` bounds how many calls run at once: more would only wait in
-    front of the functions, where their time runs. After ``timeouts`` of one
-    message, while others were answered, the message itself is to blame.
-    """
-
-    messages: int = 8_192
-    bytes: int = 64 * 1024 * 1024
-    per_queue: int = 2_048
-    calls: int = 256
-    first_delay: float = 0.1
-    longest_delay: float = 2.0
-    unheld_seconds: float = 5.0
-    timeouts: int = 8
-
-
-DEFAULT_BOUNDS = Bounds()
-
 Hearer = Callable[[Row, tuple[str, ...], bytes], None]
 
 
@@ -84,6 +66,8 @@ Hearer = Callable[[Row, tuple[str, ...], bytes], None]
 class _Queue:
     entries: deque[Entry] = field(default_factory=deque)
     workers: int = 0
+    # Of the first of its entries, how many the broker had gathered: they take none of the device's room.
+    gathered: int = 0
 
 
 class Queues:
@@ -94,6 +78,7 @@ class Queues:
         functions: who answers.
         table: what leads where.
         identities: who claims.
+        backlog: whether what comes was gathered by the broker.
         order: what a message's number is appended to: ``bridge/epoch/``.
         now: the time of day in UTC.
         bounds: how much is taken on.
@@ -106,16 +91,18 @@ class Queues:
         functions: Functions,
         table: Table,
         identities: Identities,
+        backlog: Backlog,
         *,
         order: str,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        bounds: Bounds = DEFAULT_BOUNDS,
+        bounds: Bounds,
         heard: Hearer | None = None,
     ) -> None:
         self._broker = broker
         self._functions = functions
         self._table = table
         self._identities = identities
+        self._backlog = backlog
         self._order = order
         self._now = now
         self._bounds = bounds
@@ -169,6 +156,7 @@ class Queues:
         self._holds.add(why)
         if why == "bus":
             self._bus_is_up.clear()
+        self._backlog.gather()
         self._broker.pause()
 
     def release(self, why: str) -> None:
@@ -178,6 +166,7 @@ class Queues:
             self._bus_is_up.set()
         if not self._holds:
             self._broker.resume()
+            self._backlog.come()
 
     async def drain(self, seconds: float) -> None:
         """Take in no more, finish what runs, leave what waits to the broker."""
@@ -225,7 +214,7 @@ class Queues:
         if size > row.limit_bytes:
             return Malformed(Reason.TOO_LARGE, f"The payload has {size} bytes; {row.limit_bytes} are accepted.")
         queue = self._queues.get(entry.target.queue)
-        if queue is not None and len(queue.entries) >= self._bounds.per_queue:
+        if queue is not None and len(queue.entries) - queue.gathered >= self._bounds.per_queue:
             return Unavailable(Reason.RATE_LIMITED)
         return None
 
@@ -234,6 +223,8 @@ class Queues:
         if queue is None:
             queue = self._queues[entry.target.queue] = _Queue()
         queue.entries.append(entry)
+        if not self._backlog.is_over:
+            queue.gathered = len(queue.entries)
         counters = self.counters
         counters.waiting += 1
         counters.waiting_bytes += len(entry.incoming.payload)
@@ -249,8 +240,7 @@ class Queues:
     def _ended(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
         if not worker.cancelled() and (problem := worker.exception()) is not None:
-            # Nothing foreseen; the process ends by the loop's handler, and the
-            # broker gives what was not acknowledged to the next.
+            # The process ends by the loop's handler; the broker gives what was not acknowledged to the next.
             self._loop.call_exception_handler({"message": "a queue failed", "exception": problem})
 
     # --- answering ------------------------------------------------------------
@@ -259,6 +249,7 @@ class Queues:
         try:
             while queue.entries and not self._draining:
                 entry = queue.entries.popleft()
+                queue.gathered = max(queue.gathered - 1, 0)
                 entry.reply = await self._answer(entry)
                 await self._tell(entry)
                 self._done(entry)

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from nats.aio.client import Client
 
+from bridge.mqtt.bounds import Bounds
 from bridge.mqtt.delivery import Deliveries
 from bridge.mqtt.lanes import Lane, Login
-from bridge.mqtt.queues import DEFAULT_BOUNDS, Bounds
 from bridge.mqtt.topics import Lane as Name
 from functions.contract import bus
 from tests.integration.bridge.mosquitto import PASSWORD, USER, Mosquitto
@@ -43,7 +43,7 @@ class MakeLane:
         self._running: dict[Lane, tuple[asyncio.Task[None], Client]] = {}
 
     async def __call__(
-        self, name: Name = Name.CONTROL, *, epoch: int = 1, bounds: Bounds = DEFAULT_BOUNDS, tls: bool = False
+        self, name: Name = Name.CONTROL, *, epoch: int = 1, bounds: Bounds | None = None, tls: bool = False
     ) -> Lane:
         """A lane that has subscribed."""
         client = await bus.connect(

@@ -5,8 +5,8 @@ import json
 import random
 from collections.abc import Callable
 
+from bridge.mqtt.bounds import Bounds
 from bridge.mqtt.lanes import Lane
-from bridge.mqtt.queues import Bounds
 from bridge.mqtt.topics import Lane as Name
 from functions.domain.faults import Conflict, Reason
 from tests.integration.bridge.devices import Device
@@ -104,6 +104,21 @@ async def test_ten_thousand_messages_of_one_device_are_each_answered_or_refused(
     assert set(refused) <= {"rate_limited"}
     await idle(lane)
     assert lane.counters.waiting_bytes == 0
+
+
+async def test_what_the_broker_gathered_while_the_bus_was_away_is_all_answered(
+    make_lane: MakeLane, device: MakeDevice, functions_stand_in: StandIn
+) -> None:
+    lane = await make_lane(bounds=Bounds(messages=100, per_queue=50))
+    one = await device("EDGB-0001").connect()
+    numbers = [str(number).encode() for number in range(1_000)]
+
+    lane.queues.hold("bus")
+    published = [one.publish("twin/update", number) for number in numbers]
+    await asyncio.to_thread(published[-1].wait_for_publish, 5)
+    lane.queues.release("bus")
+
+    assert [await one.hear() for _ in numbers] == [("twin/update/accepted", number) for number in numbers]
 
 
 async def test_no_more_is_read_than_the_bounds_allow(

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bridge.mqtt.queues import Bounds, Queues
+from bridge.mqtt.bounds import Bounds
+from bridge.mqtt.queues import Queues
 from bridge.mqtt.session import Incoming, Receipt
 from functions.contract import subjects
 from functions.domain.callers import CLAIM, Caller

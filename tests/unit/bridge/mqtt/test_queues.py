@@ -325,6 +325,32 @@ async def test_beyond_its_room_a_devices_newest_message_is_refused(
     assert queues.counters.waiting == 4
 
 
+async def test_what_the_broker_gathered_is_refused_by_no_devices_room(
+    make: MakeQueues, broker: MemoryBroker, marks: MemoryBroker, functions: MemoryFunctions
+) -> None:
+    queues, functions.respond = make(lane=Lane.TELEMETRY, bounds=replace(QUICK, per_queue=2)), None
+
+    queues.hold("bus")
+    queues.release("bus")
+    for number in range(5):
+        queues.take(broker.message("devices/D1/telemetry", str(number).encode()))
+
+    assert (queues.counters.waiting, broker.sent) == (5, [])
+    # A mark of before is no mark behind what is gathered from now on.
+    queues.hold("bus")
+    marks.take_all()
+    queues.release("bus")
+    queues.take(broker.message("devices/D1/telemetry", b"5"))
+    assert (queues.counters.waiting, broker.sent) == (6, [])
+    marks.take_all()
+    # What still waits of it takes none of the room of what is sent from now on.
+    for number in (6, 7):
+        queues.take(broker.message("devices/D1/telemetry", str(number).encode()))
+    assert (queues.counters.waiting, queues.counters.refused) == (8, {})
+    queues.take(broker.message("devices/D1/telemetry", b"8"))
+    assert queues.counters.refused == {"rate_limited": 1}
+
+
 @pytest.mark.parametrize("bounds", [replace(QUICK, messages=4), replace(QUICK, bytes=40)])
 async def test_it_reads_no_more_while_too_much_is_unanswered(
     bounds: object, make: MakeQueues, broker: MemoryBroker, functions: MemoryFunctions

@@ -66,6 +66,8 @@ def test_no_pattern_lets_a_device_write_a_whole_subtree() -> None:
         ("persistence", "true"),
         ("persistent_client_expiration", "30d"),
         ("max_inflight_messages", "0"),
+        ("max_queued_messages", "200000"),
+        ("max_queued_bytes", "67108864"),
         ("max_packet_size", "1048576"),
         ("set_tcp_nodelay", "true"),
         ("require_certificate", "true"),
