@@ -60,7 +60,7 @@ def main() -> None:
     except SettingsError as problem:
         print(f"bridge: {problem}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    configure(settings.log_level, settings.log_format)
+    configure(settings.log_level, settings.log_format, os.environ.get("JOURNAL_STREAM"))
     sys.exit(uvloop.run(_run(settings, names)))
 
 

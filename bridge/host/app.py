@@ -44,7 +44,7 @@ def main() -> None:
     except SettingsError as problem:
         print(f"host: {problem}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
-    configure(settings.log_level, settings.log_format)
+    configure(settings.log_level, settings.log_format, os.environ.get("JOURNAL_STREAM"))
     sys.exit(uvloop.run(Process(settings, services).run()))
 
 

@@ -1,14 +1,16 @@
 """The log of every process of the hub: events with keys, to standard output.
 
-Readable on a terminal, one JSON object a line otherwise. No payloads, tokens,
-keys or certificates.
+Readable on a terminal, one JSON object a line otherwise; for systemd's journal
+with its priority before it. No payloads, tokens, keys or certificates.
 """
 
 import asyncio
 import atexit
 import logging
+import os
 import sys
-from typing import BinaryIO, cast
+from collections.abc import Callable
+from typing import Any, BinaryIO, Final, cast
 
 import orjson
 import structlog
@@ -16,9 +18,20 @@ import structlog
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "json", "text")
 
+# Of syslog, as sd-daemon(3) has them before a line.
+_PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
-def configure(level: str, form: str) -> None:
-    """Set up the log of this process; ``form`` ``auto`` asks whether standard output is a terminal."""
+_Renderer = Callable[[Any, str, Any], bytes]
+
+
+def configure(level: str, form: str, journal: str | None = None) -> None:
+    """Set up the log of this process.
+
+    Args:
+        level: the least severe that is written.
+        form: one of ``FORMATS``; ``auto`` asks whether standard output is a terminal.
+        journal: what systemd says in ``JOURNAL_STREAM``: the file that its journal reads.
+    """
     number = logging.getLevelNamesMapping()[level.upper()]
     as_text = form == "text" or (form == "auto" and sys.stdout.isatty())
     shared: list[structlog.typing.Processor] = [
@@ -34,16 +47,35 @@ def configure(level: str, form: str) -> None:
             cache_logger_on_first_use=True,
         )
     else:
+        render = cast(_Renderer, structlog.processors.JSONRenderer(serializer=orjson.dumps))
         structlog.configure(
             processors=[
                 *shared,
                 structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(serializer=orjson.dumps),
+                _with_priority(render) if _is_output(journal) else render,
             ],
             wrapper_class=structlog.make_filtering_bound_logger(number),
             logger_factory=structlog.BytesLoggerFactory(cast(BinaryIO, _LoopBatch(sys.stdout.buffer))),
             cache_logger_on_first_use=True,
         )
+
+
+def _is_output(journal: str | None) -> bool:
+    """Whether the journal reads standard output: who redirects that does not change what systemd said of it."""
+    if journal is None:
+        return False
+    facts = os.fstat(sys.stdout.fileno())
+    return journal == f"{facts.st_dev}:{facts.st_ino}"
+
+
+def _with_priority(render: _Renderer) -> _Renderer:
+    """Without it the journal takes every line for information, and nobody finds the errors."""
+
+    def rendered(logger: Any, name: str, event: Any) -> bytes:
+        priority = _PRIORITIES[event["level"]]
+        return b"<%d>%s" % (priority, render(logger, name, event))
+
+    return rendered
 
 
 class _LoopBatch:

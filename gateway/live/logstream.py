@@ -21,7 +21,6 @@ _LINES: Final = 10
 _MOST_LINES: Final = 1000
 
 _HEARTBEAT: Final = b": still there\n\n"
-_GAP: Final = b"event: gap\ndata: {}\n\n"
 
 log = structlog.get_logger("gateway")
 
@@ -42,7 +41,8 @@ class LogStream:
         self._listener = Listener()
         self._known: set[str] = set()
         self._begin = b""
-        self._number: int | None = None
+        # Of the message that comes next: its number, and the lines before it.
+        self._next: tuple[int, int] | None = None
 
     async def open(self) -> None:
         """Follow the log, and read what was written to it before.
@@ -82,16 +82,22 @@ class LogStream:
 
     def _told(self, frame: str) -> bytes:
         if frame == GAP:
-            self._number = None
-            return _GAP
+            # How many, if any, the next lines show.
+            return _gap(None)
         told = orjson.loads(frame)["data"]
-        missing = self._number is not None and told["number"] != self._number + 1
-        self._number = told["number"]
-        text = _GAP if missing else b""
+        text = self._missing(told["number"], told["before"])
+        self._next = told["number"] + 1, told["before"] + len(told["entries"])
         text += b"".join(_event(entry) for entry in told["entries"] if entry["cursor"] not in self._known)
         if told.get("ended") is not None:
             text += b"event: ended\ndata: %s\n\n" % orjson.dumps({"message": told["ended"]})
         return text or _HEARTBEAT
+
+    def _missing(self, number: int, before: int) -> bytes:
+        """What is said of the lines that should have come before these."""
+        if self._next is None or self._next == (number, before):
+            return b""
+        # Where the host follows anew, it counts anew.
+        return _gap(before - self._next[1] if number > self._next[0] else None)
 
     async def _first(self) -> bytes:
         """The lines that there are, oldest first."""
@@ -106,7 +112,7 @@ class LogStream:
             return b"".join(map(_event, reversed(entries)))
         is_there = self._after in self._known
         missed = entries[: cursors.index(self._after)] if is_there else entries
-        return (b"" if is_there else _GAP) + b"".join(map(_event, reversed(missed)))
+        return (b"" if is_there else _gap(None)) + b"".join(map(_event, reversed(missed)))
 
     async def _renew(self) -> LogLease:
         proven = await prove(self._request)
@@ -127,6 +133,10 @@ class LogStream:
             except Fault as fault:
                 # The host may be there again the next time; the numbers show what was missed.
                 log.warning("log stream not renewed", reason=str(fault.reason))
+
+
+def _gap(lines: int | None) -> bytes:
+    return b"event: gap\ndata: %s\n\n" % orjson.dumps({"lines": lines})
 
 
 def _event(entry: dict[str, Any]) -> bytes:

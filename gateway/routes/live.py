@@ -15,8 +15,9 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from functions.contract import subjects
 from functions.domain.faults import Denied, Fault, Unavailable
+from gateway.attempts import origin_of
 from gateway.callers import bearer_token
-from gateway.calls import Gateway, origin_of
+from gateway.calls import Gateway
 from gateway.cookies import refuse_foreign, session_text
 from gateway.live.conversation import Conversation
 from gateway.live.members import BELIEVED_SECONDS
@@ -66,6 +67,7 @@ async def serve_user(socket: WebSocket) -> None:
         # Browsers let any page open a socket, and send the cookie along.
         refuse_foreign(socket.scope)
     except Denied as fault:
+        gateway.attempts.note(socket.scope, fault)
         await socket.accept()
         await _dismiss(socket, fault, _POLICY)
         return
@@ -79,6 +81,7 @@ async def _serve(socket: WebSocket, gateway: Gateway, prove: Prove, refused: int
         proven = await prove(False)
     except (Fault, Refusal) as problem:
         fault = problem.fault if isinstance(problem, Refusal) else problem
+        gateway.attempts.note(socket.scope, fault)
         await _dismiss(socket, fault, _TRY_AGAIN if isinstance(fault, Unavailable) else refused)
         return
     if gateway.counters.sockets >= gateway.bounds.sockets:

@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from functions.contract.messages import LogEntry, LogFollow, LogQuery
 from functions.domain.faults import Malformed
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import host_examples
 from gateway.calls import SLOW_SECONDS, answer, call, prove
@@ -40,6 +41,7 @@ _READ_LOG: Final = operation(
     is_list=True,
     example=[host_examples.LOG_ENTRY],
     scope=Scope.ADMIN,
+    least=UserRole.OPERATOR,
     faults=(404, 409),
     parameters=query_parameters(_QUERY, _TEXTS),
     headers={"Link": "Older lines (rel=next), where there are some or the search has not come to the end (RFC 8288)."},
@@ -48,12 +50,14 @@ _STREAM_LOG: Final = operation(
     tag="logs",
     summary="Follow a log",
     told="Server-sent events for as long as the client stays: each line is a message, its id the line's cursor. "
-    "'gap' says that lines are missing, 'ended' that the log cannot be followed now; a comment every 10 s is a "
-    "sign of life. It begins with the last 10 lines, or after the line that 'Last-Event-ID' names.",
+    "'gap' says that lines are missing, and how many as soon as that is known; 'ended' that the log cannot be followed "
+    "now; a comment every 10 s is a sign of life. It begins with the last 10 lines, or after the line that "
+    "'Last-Event-ID' names.",
     reply={"type": "string"},
     media_type=_STREAM,
     example="id: f=1;o=42\ndata: {}\n\n",
     scope=Scope.ADMIN,
+    least=UserRole.OPERATOR,
     faults=(404, 409),
     parameters=query_parameters(_FOLLOW, {"unit": _TEXTS["unit"], "node": _NODE}),
 )

@@ -95,7 +95,7 @@ class Leases:
         self._tasks[unit] = task
 
     async def _run(self, unit: str, following: Following) -> None:
-        number = 0
+        number = before = 0
         ended: str | None = None
         log.info("log followed", unit=unit)
         try:
@@ -108,7 +108,9 @@ class Leases:
                     continue
                 for some in _portions(entries):
                     number += 1
-                    await self._tell(unit, LogLines(node=self._node, unit=unit, number=number, entries=some))
+                    lines = LogLines(node=self._node, unit=unit, number=number, before=before, entries=some)
+                    await self._tell(unit, lines)
+                    before += len(some)
                 await asyncio.sleep(self._pause)
         except Fault as fault:
             # Whoever follows it asks again, which begins anew.
@@ -120,7 +122,7 @@ class Leases:
             await following.close()
             log.info("log let go", unit=unit, messages=number)
         if ended is not None:
-            lines = LogLines(node=self._node, unit=unit, number=number + 1, entries=[], ended=ended)
+            lines = LogLines(node=self._node, unit=unit, number=number + 1, before=before, entries=[], ended=ended)
             await self._tell(unit, lines)
 
     async def _tell(self, unit: str, lines: LogLines) -> None:

@@ -92,11 +92,14 @@ class LogLines(Message):
     """Lines of a followed log, oldest first.
 
     ``number`` counts these messages from 1 on, so that a missing one is
-    noticed; ``ended`` says why no more come, if the log cannot be followed.
+    noticed, and ``before`` the lines that were told in those before, so that
+    it is known how many are missing. Both begin anew with the following.
+    ``ended`` says why no more come, if the log cannot be followed.
     """
 
     node: str
     unit: str
     number: int
+    before: int
     entries: list[LogEntry]
     ended: str | None = None

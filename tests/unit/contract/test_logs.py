@@ -84,3 +84,29 @@ def test_no_line_is_lost_or_out_of_order_where_a_loop_runs_or_ends() -> None:
     lines = ran.stdout.splitlines()
     assert lines[4] == "a turn later"
     assert [json.loads(line)["number"] for line in lines if line.startswith("{")] == [-1, 0, 1, 2, 3]
+
+
+JOURNALLED = """
+import os
+import sys
+import structlog
+from functions.contract import logs
+
+facts = os.fstat(sys.stdout.fileno())
+logs.configure("debug", "json", f"{facts.st_dev}:{facts.st_ino + int(sys.argv[1])}")
+log = structlog.get_logger("functions")
+log.debug("one")
+log.info("two")
+log.warning("three")
+log.error("four")
+"""
+
+
+@pytest.mark.parametrize(("other_file", "expected"), [(0, ["<7>", "<6>", "<4>", "<3>"]), (1, [""] * 4)])
+def test_what_the_journal_reads_has_its_priority_before_it(other_file: int, expected: list[str]) -> None:
+    command = [sys.executable, "-c", JOURNALLED, str(other_file)]
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=30)
+
+    lines = [line.partition("{") for line in ran.stdout.splitlines()]
+    assert [priority for priority, _, _ in lines] == expected
+    assert [json.loads(brace + rest)["event"] for _, brace, rest in lines] == ["one", "two", "three", "four"]
