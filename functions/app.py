@@ -41,11 +41,14 @@ from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
 from functions.domain.faults import Fault, Unavailable
+from functions.domain.refusals import RefusalSums
+from functions.handlers import refusing
 from functions.jobs import Jobs
 from functions.plugins import PluginError, load_routes
 from functions.ports import Hub
 from functions.route import Role, Route
 from functions.routes import ROUTES
+from functions.runtime.attempts import attempt
 from functions.runtime.serving import Runtime
 from functions.settings import Settings
 
@@ -61,7 +64,7 @@ def main() -> None:
         settings = Settings.from_env(os.environ)
     except SettingsError as problem:
         sys.exit(_complain(str(problem), status=2))
-    configure(settings.log_level, settings.log_format)
+    configure(settings.log_level, settings.log_format, os.environ.get("JOURNAL_STREAM"))
     settle_memory()
     try:
         lost = uvloop.run(serve(settings))
@@ -117,9 +120,15 @@ async def serve(settings: Settings) -> bool:
     if jobs is not None:
         await jobs.stop()
     await projector.stop()
+    await _end(runtime, hub, telemetry)
+    return False
+
+
+async def _end(runtime: Runtime, hub: Hub, telemetry: SqliteTelemetry) -> None:
+    """Leave nothing behind that only this process knows."""
+    await attempt(refusing.write_rest, hub)
     await runtime.drain()
     await telemetry.close()
-    return False
 
 
 def _begin(hub: Hub, routes: Sequence[Route], role: Role) -> tuple[list[asyncio.Task[None]], Jobs | None]:
@@ -224,6 +233,7 @@ def make_hub(
         heard=heard,
         audit=JetStreamAudit(client),
         trails=trails,
+        refusals=RefusalSums(),
         telemetry=telemetry,
         hosts=hosts,
         index=index,

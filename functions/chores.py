@@ -20,6 +20,7 @@ from functions.handlers import (
     methods,
     presence,
     provisioning,
+    refusing,
     renewing,
     revoking,
     suspending,
@@ -29,6 +30,7 @@ from functions.runtime.attempts import attempt
 
 _EVERY_SECONDS: Final = 60
 _QUICKLY_EVERY_SECONDS: Final = 5
+_AT_ONCE_EVERY_SECONDS: Final = 1
 # They have days, and there may be as many as devices.
 _RENEWALS_EVERY_SECONDS: Final = 600
 _FORGETTING_EVERY_SECONDS: Final = 600
@@ -57,6 +59,8 @@ _QUICK_CHORES: Final[Sequence[Chore]] = (
     evidence.watch_evidence,
     job_tokens.cancel_jobs,
 )
+# What this process alone knows; mostly there is nothing of it.
+TELLING: Final[Sequence[Chore]] = (refusing.write_refusals,)
 
 
 def start_chores(hub: Hub) -> list[asyncio.Task[None]]:
@@ -69,12 +73,16 @@ def start_chores(hub: Hub) -> list[asyncio.Task[None]]:
         ),
         asyncio.create_task(do_chores(hub, _QUICK_CHORES, _QUICKLY_EVERY_SECONDS)),
         asyncio.create_task(do_chores(hub, _FORGETTING, _FORGETTING_EVERY_SECONDS)),
+        asyncio.create_task(do_chores(hub, TELLING, _AT_ONCE_EVERY_SECONDS)),
     ]
 
 
 def start_watching(hub: Hub) -> list[asyncio.Task[None]]:
     """What a process that has the index does of itself, until the tasks are cancelled."""
-    return [asyncio.create_task(do_chores(hub, (checks.watch,), _EVERY_SECONDS))]
+    return [
+        asyncio.create_task(do_chores(hub, (checks.watch,), _EVERY_SECONDS)),
+        asyncio.create_task(do_chores(hub, TELLING, _AT_ONCE_EVERY_SECONDS)),
+    ]
 
 
 async def do_chores(

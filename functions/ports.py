@@ -35,6 +35,7 @@ from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.presence import BrokerRestart, BrokerWord, Darkness, Doubt, Evidence, Flapping
 from functions.domain.query import Condition, Saved
+from functions.domain.refusals import RefusalSums
 from functions.domain.register import CertificatesWanted, Entry
 from functions.domain.server_settings import ServerSettings
 from functions.domain.services import HostWord
@@ -411,6 +412,10 @@ class Trails(Protocol):
         """
         ...
 
+    async def walk(self, wanted: AuditWanted) -> list[AuditEntry]:
+        """The entries of such a page, uncounted. Raises Unavailable as ``find`` does."""
+        ...
+
 
 class TelemetryStore(Protocol):
     """What devices measured and what happened to them, kept to be asked; filled from the streams.
@@ -562,6 +567,7 @@ class Hub:
     heard: Heard
     audit: Audit
     trails: Trails
+    refusals: RefusalSums
     telemetry: TelemetryStore
     hosts: Hosts
     index: Index

@@ -42,6 +42,7 @@ class Route:
         least: the least role of a user who may call it; by default the least that has the scope, or admin without one.
         beyond: whether it touches other devices than the one that the subject names.
         part: what the name of a caller must begin with; any if empty.
+        tells: whether who is refused is noted for the audit trail: not where the handler, or who asks it, does that.
 
     Raises:
         ValueError: applications are admitted and no scope is stated.
@@ -63,6 +64,7 @@ class Route:
     least: UserRole | None = None
     beyond: bool = False
     part: str = ""
+    tells: bool = True
 
     def __post_init__(self) -> None:
         if self.allow & APP and self.scope is None:

@@ -81,8 +81,24 @@ _making = partial(Route, allow=_READERS, within=_MAKING, limit_bytes=_LIST_BYTES
 
 ROUTES = (
     # Onboarding: what holders of a claim certificate may ask.
-    Route("certificates.create-from-csr", certificates.create_from_csr, m.CreateFromCsr, CLAIM, _SLOW, ("requestId",)),
-    Route("devices.*.provision.request", provisioning.request, m.ProvisionRequest, CLAIM | DEVICE, _SLOW, own=False),
+    Route(
+        "certificates.create-from-csr",
+        certificates.create_from_csr,
+        m.CreateFromCsr,
+        CLAIM,
+        _SLOW,
+        ("requestId",),
+        tells=False,
+    ),
+    Route(
+        "devices.*.provision.request",
+        provisioning.request,
+        m.ProvisionRequest,
+        CLAIM | DEVICE,
+        _SLOW,
+        own=False,
+        tells=False,
+    ),
     # A device's newer certificate.
     Route("devices.*.certificates.renew", renewing.renew, m.Renew, DEVICE, _SLOW, ("requestId",)),
     Route("devices.*.certificates.renew.confirm", renewing.confirm, m.RenewConfirm, DEVICE, _SLOW),
@@ -281,6 +297,9 @@ ROUTES = (
     # What the gateway asks for devices that have shown nothing of themselves yet.
     Route("alarms.list", alarms.list_, m.AlarmQuery, _READERS, _SLOW, scope=Scope.ADMIN, least=_SEEN),
     Route("alarms.*.ack", alarms.ack, m.Nothing, _READERS, _QUICK, scope=Scope.ADMIN, least=UserRole.OPERATOR),
+    Route("audit.export", audit.export, m.AuditExport, _READERS, _SLOW, role=Role.INDEX, scope=Scope.ADMIN),
+    # What the gateway refuses itself.
+    Route("audit.refused", audit.refused, m.RefusalReport, SYSTEM, _QUICK, tells=False),
     Route("audit.query", audit.query, m.AuditQuery, _READERS, _SLOW, role=Role.INDEX, scope=Scope.ADMIN),
     Route("checks.list", checks.list_, m.Nothing, _READERS, 10.0, role=Role.INDEX, scope=Scope.ADMIN, least=_SEEN),
     # What any part of the hub tells of what a person must look at.
@@ -303,7 +322,7 @@ ROUTES = (
     Route("setup.open", setup.open_, m.Nothing, SYSTEM, _QUICK),
     Route("setup.complete", setup.complete, m.SetupComplete, SYSTEM, _SLOW),
     Route("sessions.create", logins.sign_in, m.SignIn, SYSTEM, _SLOW),
-    Route("sessions.prove", logins.prove, m.SessionProof, SYSTEM, _QUICK),
+    Route("sessions.prove", logins.prove, m.SessionProof, SYSTEM, _QUICK, tells=False),
     Route("sessions.list", logins.list_, m.Nothing, _STAFF, _SLOW, least=_SEEN),
     Route("sessions.*.end", logins.end, m.Nothing, _STAFF, _QUICK, least=_SEEN),
     Route("users.list", users.list_, m.Nothing, _STAFF, _SLOW),
@@ -317,7 +336,7 @@ ROUTES = (
     Route("local.twins.*.get", twins.view, m.Nothing, SYSTEM, _QUICK, by_role=True, part=_LOCAL),
     Route("local.twins.*.desire", twins.desire, m.TwinDesire, SYSTEM, _QUICK, by_role=True, part=_LOCAL),
     # What the gateway asks of an application's token.
-    Route("tokens.prove", tokens.prove, m.TokenProof, SYSTEM, _QUICK),
+    Route("tokens.prove", tokens.prove, m.TokenProof, SYSTEM, _QUICK, tells=False),
     # What the broker's keeper tells and asks.
     Route("broker.access.get", access.read, m.Nothing, SYSTEM, _SLOW),
     Route("broker.sessions.opened", presence.opened, m.SessionOpened, SYSTEM, _SLOW),

@@ -48,6 +48,7 @@ from functions.domain.logins import SessionLifetime
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.presence import BrokerWord, Evidence
+from functions.domain.refusals import RefusalSums
 from functions.domain.roles import UserRole
 from functions.domain.services import HostWord
 from functions.domain.sessions import SessionMark
@@ -342,6 +343,7 @@ def memory_hub(
         heard=MemoryHeard(),
         audit=audit,
         trails=TinyTrails(audit),
+        refusals=RefusalSums(),
         telemetry=MemoryTelemetry(),
         hosts=MemoryHosts(),
         index=open_index(stores, clock, paths),

@@ -6,6 +6,7 @@ It ends with 0 on SIGTERM, 1 when it cannot listen or the bus is lost for good
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -34,7 +35,7 @@ def main() -> None:
         settings = settings_of_environment()
     except SettingsError as problem:
         sys.exit(_complain(str(problem), status=2))
-    configure(settings.log_level, settings.log_format)
+    configure(settings.log_level, settings.log_format, os.environ.get("JOURNAL_STREAM"))
     logging.basicConfig(handlers=[_Forwarding()], level=logging.ERROR)
     try:
         encryption = None if settings.tls is None else Encryption(settings.tls)
@@ -87,6 +88,7 @@ class Process:
         await asyncio.gather(serving, announcing, return_exceptions=True)
         if self._service is not None and self._connection.is_connected:
             await self._service.drain()
+        await self._app.state.gateway.attempts.end()
         await self._connection.close()
         return self._status
 

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ExceptionHandler
 
+from gateway.attempts import Attempts
 from gateway.callers import Bus, Callers
 from gateway.calls import Gateway
 from gateway.counters import Counters
@@ -113,6 +114,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
     app.state.gateway = Gateway(
         bus=bus,
         callers=Callers(bus, Failures(), now),
+        attempts=Attempts(bus),
         counters=counters,
         readiness=Readiness(bus, now),
         figures=Figures(bus, now),
@@ -126,10 +128,7 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
     app.state.asyncapi = _read_description(settings.asyncapi)
     for resource in _RESOURCES:
         resource.add_routes(app)
-    if ui is None or ui.index is None:
-        page.add_routes(app)
-    else:
-        ui.add_routes(app)
+    _add_pages(app, ui)
     # The last one added is the outermost.
     app.add_middleware(ExceptionMiddleware, handlers={Exception: on_unforeseen})
     bounds = settings.bounds
@@ -137,6 +136,17 @@ def create_app(settings: Settings, bus: Bus, *, now: Callable[[], float] = time.
     larger |= dict.fromkeys(jobs.BATCHES, bounds.list_bytes)
     app.add_middleware(Edge, counters=counters, bounds=bounds, larger=larger, streamed=(transfer.IMPORT,))
     return app
+
+
+def _add_pages(app: FastAPI, ui: WebUi | None) -> None:
+    """Add what browsers are shown: the built interface, and plain pages for what of it is not there."""
+    if ui is None or ui.index is None:
+        page.add_routes(app)
+        page.add_docs(app)
+        return
+    ui.add_routes(app)
+    if ui.docs is None:
+        page.add_docs(app)
 
 
 def _read_description(file: Path | None) -> bytes | None:

@@ -5,19 +5,18 @@ from typing import Final
 
 from fastapi import Request
 from starlette.responses import Response
-from starlette.types import Scope
 
 from functions.contract import subjects
-from functions.domain.audit import is_origin
 from functions.domain.faults import Malformed
 from functions.domain.names import is_token
+from gateway.attempts import Attempts, origin_of
 from gateway.callers import GATEWAY, Bus, Callers
 from gateway.counters import Counters
 from gateway.edge import CALLER
 from gateway.figures import Figures
 from gateway.live.feed import Feed
 from gateway.live.members import Members
-from gateway.problems import REQUEST_ID, Refusal
+from gateway.problems import JUDGED, REQUEST_ID, Refusal
 from gateway.proofs import Proven
 from gateway.readiness import Readiness
 from gateway.revocations import RevocationList
@@ -38,6 +37,7 @@ class Gateway:
 
     bus: Bus
     callers: Callers
+    attempts: Attempts
     counters: Counters
     readiness: Readiness
     figures: Figures
@@ -81,6 +81,7 @@ async def call(
     Raises:
         Fault: what the function answered instead, or ``unavailable``.
     """
+    request.scope[JUDGED] = True
     return await gateway_of(request).bus.request(
         subjects.subject(*tokens),
         payload,
@@ -98,14 +99,8 @@ async def call_for_nobody(request: Request, *tokens: str, payload: bytes = b"", 
     """Call a function for who is not signed in; it is told from where the request came. Raises as ``call`` does."""
     headers = {subjects.CALL: request.scope[REQUEST_ID], subjects.ORIGIN: origin_of(request.scope)}
     bus = gateway_of(request).bus
+    request.scope[JUDGED] = True
     return await bus.request(subjects.subject(*tokens), payload, caller=GATEWAY, within=within, headers=headers)
-
-
-def origin_of(scope: Scope) -> str:
-    """From where a request came, for the audit trail: ``http:`` and the client's address, as far as it is known."""
-    address = (scope.get("client") or ("",))[0] or ""
-    told = f"http:{address}"
-    return told if address and is_origin(told) else "http"
 
 
 def path_name(request: Request, parameter: str) -> str:

@@ -16,6 +16,23 @@ _PAUSES_SECONDS: Final = (0.5, 1.0, 2.0)
 TELEMETRY_COLUMNS: Final = ("deviceId", "timestamp", "data", "hubTime", "deviceTime", "encoding")
 EVENT_COLUMNS: Final = ("deviceId", "eventType", *TELEMETRY_COLUMNS[1:])
 
+AUDIT_COLUMNS: Final = (
+    "id",
+    "at",
+    "outcome",
+    "action",
+    "actor",
+    "origin",
+    "call",
+    "kind",
+    "target",
+    "before",
+    "after",
+    "cut",
+)
+# What is JSON in its cell.
+_IN_JSON: Final = frozenset({"data", "before", "after", "cut"})
+
 Part = list[dict[str, Any]]
 # Calls a function, by the tokens of its subject, with a payload.
 Ask = Callable[[Sequence[str], bytes], Awaitable[bytes]]
@@ -56,34 +73,55 @@ async def measured_parts(ask: Ask, wanted: dict[str, Any]) -> AsyncIterator[Part
     Raises:
         Fault: what a function answered instead.
     """
+    async for part in _continued(ask, ("telemetry", "export"), wanted):
+        yield part
+
+
+async def audit_parts(ask: Ask, wanted: dict[str, Any]) -> AsyncIterator[Part]:
+    """Entries of the audit trail as an ``AuditExport`` wants them, oldest first, a part at a time; one at least.
+
+    Raises:
+        Fault: what a function answered instead.
+    """
+    async for part in _continued(ask, ("audit", "export"), wanted):
+        yield part
+
+
+async def _continued(ask: Ask, tokens: Sequence[str], wanted: dict[str, Any]) -> AsyncIterator[Part]:
+    """The parts that a function gives, each asked for by where the one before ended."""
     after = ""
     while True:
         asked = orjson.dumps({**wanted, "after": after})
-        part = orjson.loads(await _ask(ask, ("telemetry", "export"), asked))
+        part = orjson.loads(await _ask(ask, tokens, asked))
         yield part["lines"]
         if part["next"] is None:
             return
         after = part["next"]
 
 
-async def measured_text(
+async def lines_text(
     media_type: str, found: AsyncIterator[Part], columns: Sequence[str], first: Part | None = None
 ) -> AsyncIterator[bytes]:
-    """The text of such parts, of which the first may have been asked for already."""
+    """The text of parts in columns, of which the first may have been asked for already."""
     is_csv = media_type == CSV
     if is_csv:
         yield csv_row(columns)
     for part in (first,) if first is not None else ():
-        yield b"".join(_measured_line(line, columns, is_csv=is_csv) for line in part)
+        yield b"".join(_line(line, columns, is_csv=is_csv) for line in part)
     async for part in found:
-        yield b"".join(_measured_line(line, columns, is_csv=is_csv) for line in part)
+        yield b"".join(_line(line, columns, is_csv=is_csv) for line in part)
 
 
-def _measured_line(line: dict[str, Any], columns: Sequence[str], *, is_csv: bool) -> bytes:
+def _line(line: dict[str, Any], columns: Sequence[str], *, is_csv: bool) -> bytes:
     if not is_csv:
         return ndjson_line(line)
-    # Data are JSON in their cell, those in base64 as they are.
-    cells = {**line, "data": line["data"] if "encoding" in line else orjson.dumps(line["data"]).decode()}
+    # Data in base64 stay as they are.
+    in_json = _IN_JSON if "encoding" not in line else frozenset()
+    cells = {
+        name: orjson.dumps(value).decode() if name in in_json else value
+        for name, value in line.items()
+        if value is not None or name == "data"
+    }
     return csv_row(cells.get(column, "") for column in columns)
 
 

@@ -15,12 +15,16 @@ from functions.contract import messages
 from functions.contract.faults import CATALOGUE
 from functions.contract.messages import Message, Request
 from functions.domain.faults import Reason
+from functions.domain.roles import LEAST, UserRole
 from functions.domain.tokens import Scope
 from gateway import problems
 from gateway.queries import Parameters
 
 _SCHEMAS = "#/components/schemas/{model}"
 _JSON = "application/json"
+# What an operation needs of who asks, for programs; its description says it for people.
+_SCOPE: Final = "x-required-scope"
+_ROLE: Final = "x-required-role"
 # What any request may be answered, and any that needs a token.
 _OF_ALL = (400, 408, 413, 500, 503)
 _OF_CALLERS = (401, 403, 429, 504)
@@ -98,6 +102,7 @@ def operation(
     is_list: bool = False,
     scope: Scope | None = None,
     is_signed_in: bool = False,
+    least: UserRole | None = None,
     faults: tuple[int, ...] = (),
     body: tuple[type[Message] | dict[str, Any], Any] | None = None,
     body_type: str = _JSON,
@@ -119,8 +124,9 @@ def operation(
         media_type: of a good answer.
         also: other media types that it may have, with the message or schema of each.
         is_list: whether it is an array of those.
-        scope: what the token must allow, or the user's role with it; None where anyone may ask.
+        scope: what the token must allow; None where anyone may ask.
         is_signed_in: whether it is for users alone.
+        least: the least role of a user; by default the least that has the scope, or any where there is none.
         faults: statuses beyond those that any request may be answered.
         body: message (or schema) and example of what is sent.
         body_type: media type of what is sent.
@@ -148,11 +154,7 @@ def operation(
     for status in sorted({*_OF_ALL, *(_OF_CALLERS if scope or is_signed_in else ()), *faults}):
         answers[str(status)] = {"$ref": f"#/components/responses/{_response_name(status)}"}
     answers |= {str(status): {"description": text} for status, text in (others or {}).items()}
-    extra: dict[str, Any] = {"responses": answers, "parameters": list(parameters)}
-    if scope is not None:
-        extra |= {"security": [{"bearer": []}, {"session": []}], "x-required-scope": str(scope)}
-    elif is_signed_in:
-        extra |= {"security": [{"session": []}]}
+    extra = {"responses": answers, "parameters": list(parameters), **_needed(scope, is_signed_in, least)}
     if body is not None:
         model, sent = body
         extra["requestBody"] = {
@@ -207,6 +209,9 @@ def document(app: FastAPI, version: str) -> dict[str, Any]:
         [(model, "validation" if issubclass(model, Request) else "serialization") for model in _models(found["paths"])],
         ref_template=_SCHEMAS,
     )
+    for methods in found["paths"].values():
+        for told in methods.values():
+            told["description"] = "\n\n".join((told["description"], _terms(told)))
     found["components"] = {
         "schemas": {**schemas["$defs"], "Problem": _PROBLEM},
         "responses": {_response_name(status): _response(status) for status in _REASONS},
@@ -216,6 +221,16 @@ def document(app: FastAPI, version: str) -> dict[str, Any]:
         },
     }
     return found
+
+
+def _terms(told: Mapping[str, Any]) -> str:
+    """Who may ask for an operation, as a sentence."""
+    if _ROLE not in told:
+        return "Anyone may ask."
+    role = told[_ROLE]
+    user = "a user" if role == UserRole.VIEWER else f"a user who is `{role}`"
+    user += "" if role in (UserRole.VIEWER, UserRole.ADMIN) else " or more"
+    return f"Needs a token with the scope `{told[_SCOPE]}`, or {user}." if _SCOPE in told else f"Needs {user}."
 
 
 def _models(value: Any) -> list[type[Message]]:
@@ -234,6 +249,14 @@ def _models(value: Any) -> list[type[Message]]:
     return [getattr(messages, name) for name in sorted(found)]
 
 
+def _needed(scope: Scope | None, is_signed_in: bool, least: UserRole | None) -> dict[str, Any]:
+    """What an operation needs of who asks; nothing where anyone may."""
+    if scope is not None:
+        shown: list[dict[str, Any]] = [{"bearer": []}, {"session": []}]
+        return {"security": shown, _SCOPE: str(scope), _ROLE: str(least or LEAST[scope])}
+    return {"security": [{"session": []}], _ROLE: str(least or UserRole.VIEWER)} if is_signed_in else {}
+
+
 def _schema(form: type[Message] | dict[str, Any]) -> dict[str, Any]:
     return form if isinstance(form, dict) else _reference(form)
 
@@ -247,9 +270,16 @@ def _response_name(status: int) -> str:
 
 
 def _response(status: int) -> dict[str, Any]:
-    reason = _REASONS[status]
+    """An answer that is no good one, with an example of each error that it may name."""
+    reasons = dict.fromkeys((_REASONS[status], *(one for one, entry in CATALOGUE.items() if entry.status == status)))
+    examples = {str(reason): {"summary": str(reason), "value": _page(reason, status)} for reason in reasons}
+    content = {problems.MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS.format(model="Problem")}, "examples": examples}}
+    return {"description": HTTPStatus(status).phrase, "content": content}
+
+
+def _page(reason: Reason, status: int) -> dict[str, Any]:
     sentence = CATALOGUE[reason].sentence
-    example = {
+    return {
         "type": f"urn:devicehub:problem:{reason}",
         "title": sentence,
         "status": status,
@@ -257,5 +287,3 @@ def _response(status: int) -> dict[str, Any]:
         "error": str(reason),
         "requestId": "5f0c9b1e7a3d2c48",
     }
-    content = {problems.MEDIA_TYPE: {"schema": {"$ref": _SCHEMAS.format(model="Problem")}, "example": example}}
-    return {"description": HTTPStatus(status).phrase, "content": content}

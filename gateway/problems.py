@@ -22,6 +22,8 @@ from functions.domain.faults import Fault, Malformed, NotFound, Reason
 
 MEDIA_TYPE: Final = "application/problem+json"
 REQUEST_ID: Final = "devicehub.request_id"
+# On a request whose refusal is not the gateway's own to note: a function was asked, or nothing was attempted.
+JUDGED: Final = "devicehub.judged"
 
 _RETRY_SECONDS = "1"
 _REFUSED_PROOF = 'Bearer realm="devicehub"'
@@ -88,11 +90,13 @@ def problem(
 
 async def _on_fault(request: Request, fault: Exception) -> Response:
     assert isinstance(fault, Fault)
+    request.app.state.gateway.attempts.note(request.scope, fault)
     return problem(request.scope, fault)
 
 
 async def _on_refusal(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
+    request.app.state.gateway.attempts.note(request.scope, refusal.fault)
     return problem(request.scope, refusal.fault, status=refusal.status, headers=refusal.headers)
 
 

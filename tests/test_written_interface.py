@@ -100,6 +100,7 @@ def test_the_page_names_what_differs_between_functions() -> None:
         "jobs.create.methods",
         "jobs.create.twins",
         "jobs.create.tags",
+        "audit.export",
         "audit.query",
         "checks.list",
         "local.devices.query",

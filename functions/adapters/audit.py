@@ -181,7 +181,13 @@ class TinyTrails:
 
     async def find(self, wanted: AuditWanted) -> Page[AuditEntry]:
         """A page of the entries that are wanted."""
-        found = sorted(filter(wanted.matches, self._audit.written), key=lambda one: one.id)
-        if not wanted.oldest_first:
-            found.reverse()
+        found = self._found(wanted)
         return Page(found[wanted.offset : wanted.offset + wanted.limit], len(found))
+
+    async def walk(self, wanted: AuditWanted) -> list[AuditEntry]:
+        """The entries of a page."""
+        return (await self.find(wanted)).entries
+
+    def _found(self, wanted: AuditWanted) -> list[AuditEntry]:
+        found = sorted(filter(wanted.matches, self._audit.written), key=lambda one: one.id)
+        return found if wanted.oldest_first else found[::-1]

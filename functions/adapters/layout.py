@@ -28,11 +28,11 @@ audit-changes    ``devicehub.stored.audit.changes.<kind>.<id>``    5 years  1 Gi
 audit-twins      ``devicehub.stored.audit.twins.<kind>.<id>``      1 year   1 GiB
 audit-onboarding ``devicehub.stored.audit.onboarding.<kind>.<id>`` 180 days 512 MiB
 audit-calls      ``devicehub.stored.audit.calls.<kind>.<id>``      180 days 512 MiB
+audit-refusals   ``devicehub.stored.audit.refusals.<kind>.<id>``   90 days  128 MiB
 ================ ================================================ ======== =========
 
-The oldest messages go first. A server counts those bytes as taken from the
-start (12 GiB in all), so its ``max_file_store`` must allow for them. Of a
-trail no message can be removed, by nobody.
+The oldest messages go first. A server counts the bytes as taken at once (12.1
+GiB), so ``max_file_store`` must allow them. Nobody can remove one of a trail.
 
 ``devicehub up`` makes all this as the admin user. The functions' own user
 needs no more than ``PUBLISH`` and ``SUBSCRIBE`` below to work on it:
@@ -291,6 +291,7 @@ TRAILS: Mapping[Trail, AuditTrail] = {
     Trail.TWINS: AuditTrail(Trail.TWINS, max_age_seconds=365 * _DAY_SECONDS, max_bytes=_GIB),
     Trail.ONBOARDING: AuditTrail(Trail.ONBOARDING, max_age_seconds=180 * _DAY_SECONDS, max_bytes=_GIB // 2),
     Trail.CALLS: AuditTrail(Trail.CALLS, max_age_seconds=180 * _DAY_SECONDS, max_bytes=_GIB // 2),
+    Trail.REFUSALS: AuditTrail(Trail.REFUSALS, max_age_seconds=90 * _DAY_SECONDS, max_bytes=_GIB // 8),
 }
 
 

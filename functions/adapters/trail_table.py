@@ -21,27 +21,34 @@ from functions.adapters.codec import Codec
 from functions.domain.audit import AuditEntry, AuditWanted, Trail
 
 _CODEC: Final = Codec(AuditEntry)
-_VERSION: Final = 1
+_VERSION: Final = 2
 # Totals beyond this are counted once a second.
 EXACT_UP_TO: Final = 10_000
 
 _SCHEMA: Final = """
     CREATE TABLE entries (
         id TEXT PRIMARY KEY, trail TEXT, sequence INTEGER, actor TEXT, topic TEXT, action TEXT, kind TEXT, target TEXT,
-        body BLOB
+        outcome TEXT, body BLOB
     ) WITHOUT ROWID;
     CREATE INDEX by_target ON entries (target, id, kind, actor, action, topic);
     CREATE INDEX by_actor ON entries (actor, id, kind, target, action, topic);
     CREATE INDEX by_action ON entries (action, id);
     CREATE INDEX by_topic ON entries (topic, id);
+    CREATE INDEX by_outcome ON entries (outcome, id);
     CREATE INDEX by_place ON entries (trail, sequence);
     CREATE TABLE places (trail TEXT PRIMARY KEY, sequence INTEGER, id TEXT);
 """
-_PUT: Final = "INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_PUT: Final = "INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _ALL: Final = "SELECT body FROM entries"
 _EACH: Final = "SELECT 1 FROM entries"
 # By the question's first value: what has the fewest entries, as a rule, comes first.
-_INDEXES: Final = {"target": "by_target", "actor": "by_actor", "action": "by_action", "topic": "by_topic"}
+_INDEXES: Final = {
+    "target": "by_target",
+    "actor": "by_actor",
+    "action": "by_action",
+    "topic": "by_topic",
+    "outcome": "by_outcome",
+}
 _COUNT: Final = "SELECT count(*) FROM"
 _PLACE: Final = "INSERT OR REPLACE INTO places VALUES (?, ?, ?)"
 
@@ -89,6 +96,7 @@ class TrailTable:
                     one.action,
                     one.kind,
                     one.target,
+                    one.outcome,
                     _CODEC.encode(one),
                 )
                 for one in taken
@@ -170,6 +178,8 @@ def _where(wanted: AuditWanted) -> tuple[str, Mapping[str, Any]]:
     values: dict[str, Any] = {"target": wanted.target, "actor": wanted.actor, "kind": wanted.kind}
     if action is not None:
         values[action] = wanted.action
+    # Nearly all are done: an index of those would be the whole table.
+    values["outcome"] = wanted.outcome
     values = {name: value for name, value in values.items() if value is not None}
     terms = [f"{name} = :{name}" for name in values]
     index = next((f"INDEXED BY {index}" for name, index in _INDEXES.items() if name in values), "")
@@ -177,6 +187,9 @@ def _where(wanted: AuditWanted) -> tuple[str, Mapping[str, Any]]:
         if moment is not None:
             terms.append(f"id {sign} :{name}")
             values[name] = _first_id(moment)
+    if wanted.past:
+        terms.append("id > :past")
+        values["past"] = wanted.past
     return (f"{index} WHERE {' AND '.join(terms)}" if terms else ""), values
 
 

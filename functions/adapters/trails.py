@@ -103,14 +103,23 @@ class SqliteTrails:
         Raises:
             Unavailable: they are still being read, or can be read no longer.
         """
+        entries = await self.walk(wanted)
+        assert self._reader is not None
+        return Page(entries, await self._total(wanted, self._reader))
+
+    async def walk(self, wanted: AuditWanted) -> list[AuditEntry]:
+        """The entries of such a page, uncounted.
+
+        Raises:
+            Unavailable: as ``find``.
+        """
         reader = self._reader
         if reader is None or not all(follower.filled.is_set() for follower in self._followers):
             raise Unavailable(detail="The audit trail is still being read. Ask again in a moment.")
         for task in self._tasks:
             if task.done() and not task.cancelled() and (problem := task.exception()):
                 raise Unavailable(detail="The audit trail cannot be read now.") from problem
-        entries = await self._on_thread(lambda: reader.find(wanted))
-        return Page(entries, await self._total(wanted, reader))
+        return await self._on_thread(lambda: reader.find(wanted))
 
     async def _total(self, wanted: AuditWanted, reader: TrailReader) -> int:
         what = replace(wanted, limit=0, offset=0, oldest_first=False)

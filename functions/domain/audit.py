@@ -42,6 +42,7 @@ class Trail(StrEnum):
     TWINS = "twins"
     ONBOARDING = "onboarding"
     CALLS = "calls"
+    REFUSALS = "refusals"
 
 
 # By the first word of an action; the others are changes.
@@ -50,7 +51,15 @@ _TRAILS = {
     "onboarding": Trail.ONBOARDING,
     "method": Trail.CALLS,
     "message": Trail.CALLS,
+    "access": Trail.REFUSALS,
 }
+
+
+class Outcome(StrEnum):
+    """Whether what an entry tells was done, or somebody was refused."""
+
+    DONE = "done"
+    REFUSED = "refused"
 
 
 class Doer(Protocol):
@@ -115,6 +124,11 @@ class AuditEntry:
     def trail(self) -> Trail:
         """Where it is kept."""
         return _TRAILS.get(self.action.partition(".")[0], Trail.CHANGES)
+
+    @property
+    def outcome(self) -> Outcome:
+        """Whether it was done, or refused."""
+        return Outcome.REFUSED if self.action.endswith(".refused") else Outcome.DONE
 
     @property
     def is_refusal(self) -> bool:
@@ -241,7 +255,7 @@ class AuditWanted:
 
     ``action`` is one, or a first word for all of a kind of thing (``device``);
     ``kind`` and ``target`` are of what it was done to. ``after`` is included,
-    ``before`` is not.
+    ``before`` is not. ``past`` is the id of an entry: only those of higher ids.
     """
 
     actor: str | None = None
@@ -250,6 +264,8 @@ class AuditWanted:
     target: str | None = None
     after: datetime | None = None
     before: datetime | None = None
+    outcome: Outcome | None = None
+    past: str = ""
     oldest_first: bool = False
     limit: int = 100
     offset: int = 0
@@ -263,6 +279,8 @@ class AuditWanted:
             and self.target in (None, one.target)
             and (self.after is None or one.at >= self.after)
             and (self.before is None or one.at < self.before)
+            and self.outcome in (None, one.outcome)
+            and one.id > self.past
         )
 
 

@@ -11,11 +11,13 @@ from functions.domain.query import MAX_PATHS, REPORTED, All, Condition, Tagged, 
 from functions.domain.sessions import Presence
 from functions.domain.traits import own_word
 
-# The fields of a device, as its view names them, by which a page can be sorted.
+# By what a page can be sorted: the fields of a device as its view names them, and its id and name as a query does.
 SORTABLE = (
     "deviceId",
     "deviceName",
+    "id",
     "displayName",
+    "name",
     "role",
     "groups",
     "tags",

@@ -36,6 +36,7 @@ from functions.runtime.decoding import (
     session_of,
 )
 from functions.runtime.integrators import is_integrator, keep_to_groups, prove
+from functions.runtime.refusing import note_refusal
 
 log = structlog.get_logger("functions")
 
@@ -80,8 +81,8 @@ async def answer(route: Route, hub: Hub, subject: str, payload: bytes, headers: 
         return Reply(reply.encode())
     except Fault as fault:
         reason = fault.reason
-        if fault.__cause__ is not None:
-            facts["cause"] = repr(fault.__cause__)
+        facts |= _cause_of(fault)
+        note_refusal(route, hub, fault, headers, told=facts)
         return _refuse(fault, hub, told)
     except TimeoutError:
         reason = Reason.TIMEOUT
@@ -111,6 +112,11 @@ async def _handle(route: Route, call: Call[Any], proven: Credentials | None, hub
     if proven is not None:
         await keep_to_groups(route, call, proven, hub)
     return await route.handler(call, hub)
+
+
+def _cause_of(fault: Fault) -> dict[str, str]:
+    """What is behind a fault, for the log."""
+    return {} if fault.__cause__ is None else {"cause": repr(fault.__cause__)}
 
 
 def _alleged(headers: Mapping[str, str]) -> str | None:

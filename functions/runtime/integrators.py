@@ -32,15 +32,21 @@ async def prove(headers: Mapping[str, str], hub: Hub) -> Credentials:
         Denied: the server's word cannot be read, or the credentials are unknown, revoked or over.
         Unavailable: the storage.
     """
-    try:
-        told = from_json(headers[subjects.REQUEST_INFO])
-    except ValueError as problem:
-        raise Denied(detail="The server's account of the caller cannot be read.") from problem
-    user = told.get("user") if isinstance(told, dict) else None
-    if not isinstance(user, str) or not is_token(user):
-        raise Denied(detail="The calling account names no user.")
+    user = key_of(headers)
+    if user is None:
+        raise Denied(detail="The server's account of the caller names no user.")
     kept = await hub.credentials.get(user)
     return credentials.prove(None if kept is None else kept.value, hub.clock.now())
+
+
+def key_of(headers: Mapping[str, str]) -> str | None:
+    """The public key that a caller connected with, on the server's word; None where that cannot be read."""
+    try:
+        told = from_json(headers[subjects.REQUEST_INFO])
+    except ValueError:
+        return None
+    user = told.get("user") if isinstance(told, dict) else None
+    return user if isinstance(user, str) and is_token(user) else None
 
 
 async def keep_to_groups(route: Route, call: Call[Any], proven: Credentials, hub: Hub) -> None:

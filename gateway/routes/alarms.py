@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from functions.contract.messages import AlarmQuery, AlarmView
 from functions.contract.views import split_page
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import SLOW_SECONDS, answer, call, path_name, prove
@@ -37,6 +38,7 @@ _LIST_ALARMS: Final = operation(
     is_list=True,
     example=[examples.ALARM],
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
     parameters=query_parameters(_QUERY, _TEXTS),
     headers={
         "X-Total-Count": "How many alarms match in all.",
@@ -55,6 +57,7 @@ _ACKNOWLEDGE: Final = operation(
         "acknowledgedBy": "user:anna",
     },
     scope=Scope.ADMIN,
+    least=UserRole.OPERATOR,
     faults=(404,),
     parameters=(_ALARM,),
 )

@@ -22,6 +22,7 @@ from gateway import user_examples as examples
 from gateway.calls import SLOW_SECONDS, answer, call, call_for_nobody, gateway_of, json_body, no_body, prove
 from gateway.cookies import cleared, kept, refuse_foreign, session_text
 from gateway.openapi import object_schema, operation
+from gateway.problems import JUDGED
 from gateway.proofs import Proven
 from gateway.queries import Parameters
 
@@ -186,6 +187,9 @@ def _welcome(request: Request, begun: SignedIn) -> Response:
 
 
 async def _tell(request: Request, *, is_kept: bool) -> Response:
+    if session_text(request.scope) is None and "authorization" not in request.headers:
+        # So pages ask whether somebody is signed in: nobody tries anything.
+        request.scope[JUDGED] = True
     _NO_QUERY.read(request.scope["query_string"])
     proven = await _signed_in(request)
     found = await gateway_of(request).callers.look_at_session(proven.session)

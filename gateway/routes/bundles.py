@@ -12,6 +12,7 @@ from functions.domain.faults import NotFound
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.archives import MEDIA_TYPE, pack
+from gateway.attempts import origin_of
 from gateway.callers import GATEWAY
 from gateway.calls import (
     JSON,
@@ -21,7 +22,6 @@ from gateway.calls import (
     call,
     gateway_of,
     json_body,
-    origin_of,
     path_name,
     prove,
 )

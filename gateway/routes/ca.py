@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract.messages import CaCreate, CaImport, CaReplaced, CaView
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import SLOW_SECONDS, answer, call, json_body, no_body, prove
@@ -27,6 +28,7 @@ _READ_CA: Final = operation(
     reply=CaView,
     example=examples.CA,
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
 )
 _CREATE_CA: Final = operation(
     tag="certificate authority",
@@ -56,6 +58,7 @@ _DOWNLOAD_CA: Final = operation(
     media_type=_PEM,
     example=examples.PEM,
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
 )
 
 

@@ -15,6 +15,7 @@ from functions.contract.messages import (
     CertificateView,
 )
 from functions.contract.views import split_page
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import SLOW_SECONDS, answer, call, gateway_of, no_body, path_name, prove
@@ -53,6 +54,7 @@ _LIST_CERTIFICATES: Final = operation(
     is_list=True,
     example=[examples.CERTIFICATE],
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
     parameters=query_parameters(_QUERY, _TEXTS),
     headers={
         "X-Total-Count": "How many certificates match in all.",
@@ -66,6 +68,7 @@ _READ_CERTIFICATE: Final = operation(
     reply=CertificateDetail,
     example={**examples.CERTIFICATE, "pem": examples.PEM},
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
     faults=(404,),
     parameters=(_SERIAL,),
 )

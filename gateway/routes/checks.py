@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract.messages import CheckView
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import answer, call, prove
@@ -25,6 +26,7 @@ _LIST_CHECKS: Final = operation(
     is_list=True,
     example=[examples.CHECK],
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
 )
 
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from functions.contract.messages import ClaimFact, ClaimIssue, ClaimNamed, ClaimQuery, ClaimRevoke, ClaimView, Done
 from functions.contract.views import split_page
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import SLOW_SECONDS, answer, call, json_body, no_body, path_name, prove
@@ -34,6 +35,7 @@ _LIST_CLAIMS: Final = operation(
     is_list=True,
     example=[examples.CLAIM],
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
     parameters=query_parameters(_QUERY, _TEXTS),
     headers={
         "X-Total-Count": "How many there are in all.",
@@ -59,6 +61,7 @@ _READ_CLAIM: Final = operation(
     reply=ClaimView,
     example=examples.CLAIM_DETAIL,
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
     faults=(404,),
     parameters=(NAME,),
 )

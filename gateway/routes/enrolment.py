@@ -6,6 +6,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract.messages import EnrolmentChange, EnrolmentView
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import answer, call, json_body, prove
@@ -22,6 +23,7 @@ _READ: Final = operation(
     reply=EnrolmentView,
     example=examples.ENROLMENT,
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
 )
 _CHANGE: Final = operation(
     tag="enrolment",

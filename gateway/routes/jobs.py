@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from functions.contract.messages import JobDetail, JobItemQuery, JobQuery, JobView, MethodJob, TagJob, TwinJob
 from functions.contract.views import split_page
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import job_examples as examples
 from gateway.calls import SLOW_SECONDS, answer, call, json_body, no_body, path_name, prove
@@ -104,6 +105,7 @@ _CANCEL_JOB: Final = operation(
     reply=JobView,
     example={**examples.JOB, "state": "cancelling", "cancelledBy": "app:dashboard"},
     scope=Scope.DEVICES_READ,
+    least=UserRole.OPERATOR,
     faults=(404, 409, 415),
     parameters=(_JOB,),
 )
@@ -115,6 +117,7 @@ _RETRY_JOB: Final = operation(
     status=202,
     example={**examples.JOB, "retryOf": "01dd98f4b6c1-77c0a4e2"},
     scope=Scope.DEVICES_READ,
+    least=UserRole.OPERATOR,
     faults=(404, 409, 415),
     parameters=(_JOB,),
     headers=_LOCATION,

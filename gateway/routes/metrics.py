@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract.messages import HostMetrics, MetricsHistory, MetricsHistoryQuery, MetricsQuery
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import metrics_examples
 from gateway.calls import SLOW_SECONDS, answer, call, prove
@@ -24,6 +25,7 @@ _GET_METRICS: Final = operation(
     is_list=True,
     example=[metrics_examples.METRICS],
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
     faults=(404,),
     parameters=query_parameters(_QUERY, {"node": "The node name of a host; all if it is not given."}),
 )
@@ -34,6 +36,7 @@ _GET_HISTORY: Final = operation(
     reply=MetricsHistory,
     example=metrics_examples.HISTORY,
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
     faults=(404, 409),
     parameters=query_parameters(
         _HISTORY_QUERY,

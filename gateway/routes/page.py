@@ -1,4 +1,4 @@
-"""The plain page at ``/``: that the hub runs, and what to do next. It needs no script and nothing from elsewhere."""
+"""The plain pages at ``/`` and ``/docs``: what to do next. They need no script and nothing from elsewhere."""
 
 import re
 from base64 import b64encode
@@ -24,7 +24,7 @@ _POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
-_PAGE: Final = """<!doctype html>
+_FRAME: Final = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -33,7 +33,11 @@ _PAGE: Final = """<!doctype html>
 <style>{style}</style>
 </head>
 <body>
-<h1>Device Hub is running</h1>
+{content}
+</body>
+</html>
+"""
+_PAGE: Final = """<h1>Device Hub is running</h1>
 <p>Version {version}. <a href="/readyz">/readyz</a> tells whether every part of it is ready.</p>
 <h2>Ask it something</h2>
 <p>Programs show an API token. Make one on the machine that the hub runs on:</p>
@@ -44,18 +48,28 @@ curl -H "Authorization: Bearer $TOKEN" {base}/api/devices
 curl -H "Authorization: Bearer $TOKEN" {base}/api/devices/DEVICE/twin
 curl -H "Authorization: Bearer $TOKEN" -H "Content-Type: application/json" \\
   -X PATCH -d '{{"desired": {{"rate": 12}}}}' {base}/api/devices/DEVICE/twin</code></pre>
-<p><a href="/openapi.json">/openapi.json</a> describes all there is to ask.</p>
+<p><a href="/docs">/docs</a> shows all there is to ask, <a href="/openapi.json">/openapi.json</a> tells machines.</p>
 <h2>Let a device join</h2>
 <pre><code>devicehub enrolment open --minutes 30
-devicehub device create my-device --out my-device</code></pre>
-</body>
-</html>
-"""
+devicehub device create my-device --out my-device</code></pre>"""
+_NO_DOCS: Final = """<h1>The interface of Device Hub</h1>
+<p>It is described for machines: <a href="/openapi.json">/openapi.json</a> has every address of HTTP.
+Of what is said over NATS, MQTT and the WebSocket, /asyncapi.json.</p>
+<h2>To read it here</h2>
+<p>The viewer is a part of the web interface, and this gateway was given none. In a clone, this builds both:</p>
+<pre><code>make up</code></pre>
+<p>A gateway that runs by itself is given the folder of a built web interface with <code>HUB_WEBUI_DIR</code>,
+and then started again.</p>"""
 
 
 def add_routes(app: FastAPI) -> None:
-    """Add the page."""
+    """Add the page at the top."""
     app.add_api_route("/", read_page, methods=["GET"], include_in_schema=False)
+
+
+def add_docs(app: FastAPI) -> None:
+    """Add the page in the place of the viewer of the description."""
+    app.add_api_route("/docs", read_no_docs, methods=["GET"], include_in_schema=False)
 
 
 async def read_page(request: Request) -> Response:
@@ -63,9 +77,15 @@ async def read_page(request: Request) -> Response:
     host = request.headers.get("host", "")
     if _HOST.fullmatch(host) is None:
         host = "localhost:8080"
-    page = _PAGE.format(
-        style=_STYLE,
-        version=escape(gateway_of(request).version),
-        base=escape(f"{request.scope['scheme']}://{host}"),
-    )
+    base = escape(f"{request.scope['scheme']}://{host}")
+    return _page(_PAGE.format(version=escape(gateway_of(request).version), base=base))
+
+
+async def read_no_docs(request: Request) -> Response:
+    """How to get the viewer, and what there is without it."""
+    return _page(_NO_DOCS)
+
+
+def _page(content: str) -> Response:
+    page = _FRAME.format(style=_STYLE, content=content)
     return Response(page, headers={"Content-Security-Policy": _POLICY}, media_type="text/html")

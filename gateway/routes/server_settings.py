@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract.messages import ServerChange, ServerView
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import examples
 from gateway.calls import answer, call, json_body, prove
@@ -27,6 +28,7 @@ _READ: Final = operation(
     reply=ServerView,
     example=examples.SERVER,
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
     headers=_ETAG,
 )
 _CHANGE: Final = operation(

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract.messages import ServiceActed, ServiceQuery, ServiceView, VerbWord
+from functions.domain.roles import UserRole
 from functions.domain.tokens import Scope
 from gateway import host_examples
 from gateway.calls import SLOW_SECONDS, answer, call, prove
@@ -29,6 +30,7 @@ _LIST_SERVICES: Final = operation(
     is_list=True,
     example=[host_examples.SERVICE],
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
     faults=(404,),
     parameters=_NODE,
 )
@@ -39,6 +41,7 @@ _GET_SERVICE: Final = operation(
     reply=ServiceView,
     example=host_examples.SERVICE,
     scope=Scope.ADMIN,
+    least=UserRole.VIEWER,
     faults=(404, 409),
     parameters=(_UNIT, *_NODE),
 )
@@ -61,6 +64,7 @@ def add_routes(app: FastAPI) -> None:
             reply=ServiceActed,
             example={**host_examples.SERVICE_ACTED, "verb": verb},
             scope=Scope.ADMIN,
+            least=UserRole.OPERATOR,
             faults=(404, 409),
             parameters=(_UNIT, *_NODE),
         )

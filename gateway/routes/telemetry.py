@@ -14,7 +14,7 @@ from functions.contract.views import split_page
 from functions.domain.tokens import Scope
 from gateway import measured_examples as examples
 from gateway.calls import SLOW_SECONDS, answer, call, json_body, path_name, prove
-from gateway.exports import EVENT_COLUMNS, TELEMETRY_COLUMNS, measured_parts, measured_text
+from gateway.exports import EVENT_COLUMNS, TELEMETRY_COLUMNS, lines_text, measured_parts
 from gateway.openapi import operation, query_parameters
 from gateway.queries import Parameters, page_links
 from gateway.routes.devices import DEVICE
@@ -248,4 +248,4 @@ async def _export(request: Request, parameters: Parameters, kind: str, columns: 
     first = await anext(found)
     name = f"{kind}.{'csv' if media_type == CSV else 'ndjson'}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingResponse(measured_text(media_type, found, columns, first), headers=headers, media_type=media_type)
+    return StreamingResponse(lines_text(media_type, found, columns, first), headers=headers, media_type=media_type)

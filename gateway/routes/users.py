@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from functions.contract.messages import Done, UserCreate, UserFact, UserSessionFact, UserUpdate
+from functions.domain.roles import UserRole
 from gateway import user_examples as examples
 from gateway.calls import SLOW_SECONDS, answer, call, json_body, no_body, path_name, prove
 from gateway.openapi import operation, path_parameter
@@ -28,6 +29,7 @@ _LIST_USERS: Final = operation(
     is_list=True,
     example=[examples.USER],
     is_signed_in=True,
+    least=UserRole.ADMIN,
     headers=_COUNT,
 )
 _CREATE_USER: Final = operation(
@@ -38,6 +40,7 @@ _CREATE_USER: Final = operation(
     reply=UserFact,
     example=examples.USER,
     is_signed_in=True,
+    least=UserRole.ADMIN,
     faults=(409, 415),
     body=(UserCreate, examples.USER_CREATE),
     headers={"Location": "Where it is."},
@@ -49,6 +52,7 @@ _UPDATE_USER: Final = operation(
     reply=UserFact,
     example=examples.USER,
     is_signed_in=True,
+    least=UserRole.ADMIN,
     faults=(404, 409, 415),
     body=(UserUpdate, examples.USER_UPDATE),
     parameters=(_NAME,),
@@ -60,6 +64,7 @@ _DELETE_USER: Final = operation(
     reply=Done,
     example={"done": True},
     is_signed_in=True,
+    least=UserRole.ADMIN,
     faults=(404, 409, 415),
     parameters=(_NAME,),
 )

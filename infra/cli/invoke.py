@@ -161,6 +161,7 @@ def _open_hub(state: Path | None) -> "Hub":
     from functions.adapters.telemetry import MemoryTelemetry
     from functions.domain.enrolment import RENEWAL_GRACE
     from functions.domain.logins import SessionLifetime
+    from functions.domain.refusals import RefusalSums
     from functions.ports import Hub
 
     clock, shown, secret, database = SystemClock(), _Shown(), _uuid_key(state), _open_state(state)
@@ -183,6 +184,7 @@ def _open_hub(state: Path | None) -> "Hub":
         heard=NothingHeard(),
         audit=audit,
         trails=TinyTrails(audit),
+        refusals=RefusalSums(),
         telemetry=MemoryTelemetry(),
         hosts=NoHosts(),
         **asked,

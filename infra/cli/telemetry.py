@@ -132,7 +132,7 @@ def events(
 
 async def _export(data: Path | None, media_type: str, wanted: dict[str, Any], out: BinaryIO) -> int:
     from functions.contract.subjects import subject
-    from gateway.exports import EVENT_COLUMNS, TELEMETRY_COLUMNS, measured_parts, measured_text
+    from gateway.exports import EVENT_COLUMNS, TELEMETRY_COLUMNS, lines_text, measured_parts
 
     count = 0
     async with connected(data_directory(data)) as (bus, _):
@@ -147,7 +147,7 @@ async def _export(data: Path | None, media_type: str, wanted: dict[str, Any], ou
                 yield part
 
         columns = EVENT_COLUMNS if wanted["kind"] == "events" else TELEMETRY_COLUMNS
-        async for piece in measured_text(media_type, counted(), columns):
+        async for piece in lines_text(media_type, counted(), columns):
             out.write(piece)
     return count
 

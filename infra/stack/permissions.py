@@ -40,6 +40,7 @@ FOR_INTEGRATIONS = (
     f"{ROOT}.alarms.list",
     f"{ROOT}.alarms.*.ack",
     f"{ROOT}.audit.query",
+    f"{ROOT}.audit.export",
 )
 
 # What they may hear as it happens, and the scope that each needs. Nobody can
@@ -91,6 +92,7 @@ _STAFF = (
     "crl.get",
     "alarms.list",
     "audit.query",
+    "audit.export",
     "telemetry.>",
     "events.query",
     "checks.list",
@@ -204,6 +206,7 @@ USERS: Mapping[str, Permissions] = {
     "gateway": Permissions(
         publish=(
             *_hub(*_STAFF, "tokens.prove", "setup.get", "setup.complete", "sessions.create", "sessions.prove"),
+            *_hub("audit.refused"),
             "$SRV.>",
             # These tell figures of this account, and change nothing.
             "$SYS.REQ.ACCOUNT.PING.STATZ",

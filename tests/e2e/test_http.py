@@ -18,7 +18,8 @@ import pytest
 from functions.domain.tokens import Scope
 from infra.node import known_paths
 from infra.stack.supervision import Supervisor
-from tests.e2e.rig import CLI, COMMAND, RunningHub, free_port, until
+from tests.e2e.rig import CLI, COMMAND, RunningHub, until
+from tests.ports import free_port
 from tests.unit.gateway.events import DEVICE, KINDS, REPEATING, REQUESTS, WHOLE, Answer, Request, answer_of, read
 
 BELIEVED_SECONDS = 2.0

@@ -13,7 +13,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.e2e.rig import COMMAND, RunningHub, free_port, until
+from tests.e2e.rig import COMMAND, RunningHub, until
+from tests.ports import free_port
 
 PASSWORD = "correct horse battery"
 MARK = {"X-Device-Hub": "1"}

@@ -106,6 +106,8 @@ NEED_NONE = {
     "sessions.prove": FACTS,
     "sessions.list": READS,
     "users.list": READS,
+    "audit.export": READS,
+    "audit.refused": FACTS,
     "broker.access.get": FACTS,
     "broker.sessions.opened": FACTS,
     "broker.sessions.closed": FACTS,

@@ -17,7 +17,17 @@ from functions.contract.messages.alarms import (
     AlarmWord,
     SeverityWord,
 )
-from functions.contract.messages.audit import AuditList, AuditQuery, AuditRecorded, AuditView
+from functions.contract.messages.audit import (
+    AuditExport,
+    AuditFilter,
+    AuditLines,
+    AuditList,
+    AuditQuery,
+    AuditRecorded,
+    AuditView,
+    RefusalReport,
+    RefusedAttempts,
+)
 from functions.contract.messages.authority import CaCreate, CaFact, CaFingerprint, CaImport, CaName, CaReplaced, CaView
 from functions.contract.messages.base import (
     ClientToken,

@@ -22,7 +22,7 @@ from infra.stack import leftovers
 from infra.stack.interrupts import STOPPING
 from infra.stack.programs import Programs
 from infra.stack.starting import stop
-from tests.integration.infra.conftest import free_port
+from tests.ports import free_port
 
 COMMAND = str(Path(sys.executable).with_name("devicehub"))
 

@@ -174,7 +174,9 @@ def found_in(pattern: Pattern, text: str) -> bool:
 KEYS: dict[str, Callable[[One], Any]] = {
     "deviceId": lambda one: (one.device.role or one.device.id).casefold(),
     "deviceName": lambda one: one.device.id.casefold(),
+    "id": lambda one: one.device.id.casefold(),
     "displayName": lambda one: (one.device.name or one.device.id).casefold(),
+    "name": lambda one: (one.device.name or one.device.id).casefold(),
     "role": lambda one: (one.device.role is not None, (one.device.role or "").casefold()),
     "groups": lambda one: sorted({group.casefold() for group in one.device.groups}),
     "tags": lambda one: sorted({f"{key}={value}".casefold() for key, value in one.device.tags.items()}),

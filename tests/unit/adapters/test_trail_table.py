@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from functions.adapters.trail_table import TrailTable
 from functions.audit_checks import audit_entry
-from functions.domain.audit import AuditEntry, AuditWanted, Trail
+from functions.domain.audit import AuditEntry, AuditWanted, Outcome, Trail
 from functions.testing import START
 
-ACTIONS = ("device.suspended", "device.resumed", "twin.desired", "token.created")
+ACTIONS = ("device.suspended", "device.resumed", "twin.desired", "token.created", "access.refused")
 MOMENTS = st.integers(0, 20).map(lambda number: START + timedelta(milliseconds=number * 250))
 
 
@@ -47,6 +47,8 @@ WANTED = st.builds(
     target=st.none() | st.sampled_from(["a", "' OR 1=1 --"]),
     after=st.none() | MOMENTS,
     before=st.none() | MOMENTS,
+    outcome=st.none() | st.sampled_from(Outcome),
+    past=st.just("") | MOMENTS.map(lambda at: f"{int(at.timestamp() * 1000):012x}-0007"),
     oldest_first=st.booleans(),
     limit=st.integers(1, 10),
     offset=st.integers(0, 10),

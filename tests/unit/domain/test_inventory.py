@@ -32,7 +32,7 @@ def test_fields_to_sort_by_have_commas_between_and_a_minus_for_the_other_directi
 
 @pytest.mark.parametrize(
     "text",
-    ["-", ",", "model,", "modle", "Model", " model", "--model", "+model", "id", "metadata", "model;drop table", "é"],
+    ["-", ",", "model,", "modle", "Model", " model", "--model", "+model", "tag", "metadata", "model;drop table", "é"],
 )
 def test_what_is_no_field_to_sort_by_is_refused_with_those_that_are(text: str) -> None:
     with pytest.raises(Malformed) as refused:

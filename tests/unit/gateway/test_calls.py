@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.calls import origin_of
+from gateway.attempts import origin_of
 
 
 @pytest.mark.parametrize(

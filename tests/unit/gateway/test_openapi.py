@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from functions.contract.faults import CATALOGUE
 from functions.contract.messages import (
@@ -82,8 +83,17 @@ async def test_every_address_is_described(document: dict[str, Any]) -> None:
     }
     described = {(method, path) for method, path, _ in operations(document)}
 
-    assert served - described == {("get", "/"), ("get", "/openapi.json"), ("get", "/asyncapi.json")}
+    assert served - described == {("get", path) for path in ("/", "/docs", "/openapi.json", "/asyncapi.json")}
     assert not described - served
+
+
+async def test_a_validator_of_openapi_finds_nothing_wrong(document: dict[str, Any]) -> None:
+    assert [
+        (list(wrong.absolute_path), wrong.message) for wrong in OpenAPIV31SpecValidator(document).iter_errors()
+    ] == []
+
+    document["paths"]["/api/devices"]["get"]["parameters"][0]["in"] = "thought"
+    assert not OpenAPIV31SpecValidator(document).is_valid()
 
 
 async def test_every_reference_leads_somewhere_and_nothing_is_left_over(document: dict[str, Any]) -> None:
@@ -113,6 +123,11 @@ async def test_every_operation_says_all_there_is_to_know(document: dict[str, Any
         assert all(one["schema"] for one in (content, *others)), where
         assert content["example"], where
         assert {"400", "500", "503"} <= set(answers), where
+        role, scope = operation.get("x-required-role"), operation.get("x-required-scope")
+        assert ("security" in operation) == (role is not None), where
+        assert f"`{role}`" in operation["description"] or role in (None, "viewer"), where
+        assert ("Anyone may ask." in operation["description"]) == (role is None), where
+        assert f"`{scope}`" in operation["description"] or scope is None, where
         if "security" in operation:
             assert {"401", "403", "429", "504"} <= set(answers), where
         named = {one["name"] for one in operation["parameters"] if one["in"] == "path"}
@@ -133,8 +148,10 @@ async def test_every_refusal_is_a_problem_page(document: dict[str, Any]) -> None
                 continue
             told = resolve(document, answer["$ref"])
             (content,) = [told["content"]["application/problem+json"]]
-            assert content["example"]["status"] == int(status)
-            assert set(schema["required"]) <= set(content["example"]) <= set(schema["properties"])
+            for reason, example in content["examples"].items():
+                page = example["value"]
+                assert (page["status"], page["error"]) == (int(status), reason)
+                assert set(schema["required"]) <= set(page) <= set(schema["properties"])
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,11 @@ async def compare(request: Request, *kinds: str) -> None:
 
 
 def called(rig: Rig) -> list[tuple[str, bytes]]:
-    return [(asked.subject, asked.payload) for asked in rig.bus.asked if ".tokens." not in asked.subject]
+    return [
+        (asked.subject, asked.payload)
+        for asked in rig.bus.asked
+        if ".tokens." not in asked.subject and "audit.refused" not in asked.subject
+    ]
 
 
 # --- What the hub's own answers do not have: an app that has it

@@ -1,11 +1,13 @@
 """The description for AsyncAPI says all that the tables say, and all of what it points at is there."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft7Validator
 
 from bridge.mqtt.topics import OUTBOUND, ROWS
 from functions.contract import subjects
@@ -13,6 +15,8 @@ from functions.routes import ROUTES
 from gateway.live.topics import TOPICS
 from infra.asyncapi import EVENTS, SERVED, document
 from infra.stack.permissions import HEARD_BY_INTEGRATIONS
+
+SCHEMA = Path(__file__).parents[2] / "vectors" / "asyncapi" / "schema-3.0.0.json"
 
 
 @pytest.fixture(scope="module")
@@ -136,3 +140,35 @@ def test_it_has_the_form_of_asyncapi_three(described: dict[str, Any]) -> None:
         assert one["action"] in ("send", "receive")
         messages = _at(described, one["channel"]["$ref"])["messages"]
         assert {each["$ref"].rpartition("/")[2] for each in one["messages"]} <= messages.keys()
+
+
+@pytest.fixture(scope="module")
+def form() -> Draft7Validator:
+    """What the AsyncAPI Initiative says that a document is; the vectors' README says where it is from."""
+    return Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+def test_the_schema_of_asyncapi_finds_nothing_wrong(described: dict[str, Any], form: Draft7Validator) -> None:
+    written = json.loads(json.dumps(described))
+
+    assert [(list(wrong.absolute_path), wrong.message) for wrong in form.iter_errors(written)] == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda told: told["info"].pop("title"),
+        lambda told: next(iter(told["operations"].values())).update(action="shout"),
+        lambda told: next(iter(told["operations"].values())).pop("channel"),
+        lambda told: next(iter(told["channels"].values())).update(adress="devicehub.nowhere"),
+        lambda told: told["servers"]["nats"].pop("protocol"),
+        lambda told: next(iter(told["components"]["schemas"].values())).update(type="text"),
+    ],
+)
+def test_the_schema_of_asyncapi_finds_mistakes(
+    described: dict[str, Any], form: Draft7Validator, spoil: Callable[[dict[str, Any]], object]
+) -> None:
+    spoilt = json.loads(json.dumps(described))
+    spoil(spoilt)
+
+    assert not form.is_valid(spoilt)

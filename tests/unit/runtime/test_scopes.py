@@ -105,6 +105,8 @@ WHO: dict[str, tuple[Kind, Scope | None]] = {
     "credentials.list": (STAFF, None),
     "credentials.revoke": (STAFF, None),
     "tokens.prove": (SYSTEM, None),
+    "audit.export": (READERS, Scope.ADMIN),
+    "audit.refused": (SYSTEM, None),
     "setup.get": (SYSTEM, None),
     "setup.open": (SYSTEM, None),
     "setup.complete": (SYSTEM, None),

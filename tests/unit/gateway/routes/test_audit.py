@@ -1,5 +1,7 @@
 """The audit trail over HTTP."""
 
+import csv
+import io
 from typing import Any
 
 import httpx
@@ -55,6 +57,7 @@ async def test_the_function_gets_what_was_asked(rig: Rig) -> None:
         "target": "token:page",
         "startTime": "2035-01-01T00:00:00Z",
         "endTime": "2036-01-01T00:00:00Z",
+        "outcome": "done",
         "sort": "-at",
         "limit": 7,
         "offset": 0,
@@ -66,7 +69,7 @@ async def test_the_function_gets_what_was_asked(rig: Rig) -> None:
 
     request = rig.bus.on("audit.query")[0]
     assert orjson.loads(request.payload) == asked
-    assert set(_TEXTS) == set(asked) == {field.alias for field in AuditQuery.model_fields.values()}
+    assert set(_TEXTS) - {"format"} == set(asked) == {field.alias for field in AuditQuery.model_fields.values()}
 
 
 @pytest.mark.parametrize(
@@ -96,3 +99,65 @@ async def test_no_token_and_no_key_stands_in_the_trail(rig: Rig) -> None:
     assert "token.created" in text
     assert "dh_" not in text
     assert "PRIVATE" not in text
+
+
+# --- Exports --------------------------------------------------------------------
+
+
+async def wishes(client: httpx.AsyncClient, rig: Rig, count: int) -> None:
+    for number in range(count):
+        rig.hub.clock.advance(1)
+        await client.patch(f"/api/devices/{DEVICE}/twin", json={"desired": {"n": number}})
+
+
+async def test_every_entry_that_matches_is_exported_oldest_first() -> None:
+    rig = make_rig()
+    async with await client_of(rig) as client:
+        await wishes(client, rig, 620)
+        answer = await client.get("/api/audit/export?action=twin.desired")
+        (oldest,) = (await client.get("/api/audit?action=twin&sort=at&limit=1")).json()
+
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.headers["content-disposition"] == 'attachment; filename="audit.ndjson"'
+    lines = [orjson.loads(line) for line in answer.text.splitlines()]
+    assert [line["after"]["doc"]["n"] for line in lines] == list(range(620))
+    assert lines[0] == oldest
+    assert len(rig.bus.on("audit.export")) > 1
+
+
+@pytest.mark.parametrize(("query", "headers"), [("&format=csv", {}), ("", {"Accept": "text/csv"})])
+async def test_an_export_can_be_csv(rig: Rig, query: str, headers: dict[str, str]) -> None:
+    async with await client_of(rig) as client:
+        await wishes(client, rig, 2)
+        answer = await client.get(f"/api/audit/export?action=twin{query}", headers=headers)
+
+    assert answer.headers["content-type"].startswith("text/csv")
+    assert [
+        (row["actor"], row["outcome"], orjson.loads(row["after"])["doc"])
+        for row in csv.DictReader(io.StringIO(answer.text))
+    ] == [
+        ("app:page", "done", {"n": 0}),
+        ("app:page", "done", {"n": 1}),
+    ]
+
+
+async def test_an_export_of_nothing_is_empty(rig: Rig) -> None:
+    async with await client_of(rig) as client:
+        answer = await client.get("/api/audit/export?outcome=refused")
+
+    assert (answer.status_code, answer.text) == (200, "")
+
+
+@pytest.mark.parametrize("query", ["format=xml", "outcome=maybe", "limit=3", "after=x", "startTime=now"])
+async def test_wrong_options_of_an_export_are_refused(rig: Rig, query: str) -> None:
+    async with await client_of(rig) as client:
+        answer = await client.get(f"/api/audit/export?{query}")
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "bad_request")
+
+
+async def test_an_export_needs_the_scope_admin(rig: Rig) -> None:
+    async with rig.client(await rig.token("devices:read", name="page")) as client:
+        answer = await client.get("/api/audit/export")
+
+    assert (answer.status_code, answer.json()["error"]) == (403, "denied")

@@ -238,7 +238,9 @@ async def test_thousands_of_unknown_sessions_are_refused_and_cost_the_hub_little
         ]
 
     assert {answer.status_code for answer in answers} == {401, 429}
-    assert len(rig.bus.asked) <= 20
+    # Besides, what was refused is told for the audit trail, in sums.
+    assert len(rig.bus.on("sessions.prove")) <= 20
+    assert len(rig.bus.on("audit.refused")) <= 5
 
 
 @pytest.mark.parametrize(

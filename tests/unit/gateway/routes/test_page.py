@@ -7,14 +7,17 @@ import pytest
 from tests.unit.gateway.rig import Rig
 
 
-async def test_the_page_needs_nothing_but_itself(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    ("path", "said"), [("/", "Device Hub is running"), ("/docs", "the folder of a built web interface")]
+)
+async def test_the_page_needs_nothing_but_itself(rig: Rig, path: str, said: str) -> None:
     async with rig.client() as client:
-        answer = await client.get("/")
+        answer = await client.get(path)
 
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     page = answer.text
-    assert "Device Hub is running" in page
+    assert said in page
     assert "<script" not in page
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page)
     links = re.findall(r'href="([^"]+)"', page)
@@ -23,9 +26,10 @@ async def test_the_page_needs_nothing_but_itself(rig: Rig) -> None:
         assert {(await client.get(link)).status_code for link in links} == {200}
 
 
-async def test_the_policy_lets_the_pages_own_style_in_and_nothing_else(rig: Rig) -> None:
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_the_policy_lets_the_pages_own_style_in_and_nothing_else(rig: Rig, path: str) -> None:
     async with rig.client() as client:
-        answer = await client.get("/")
+        answer = await client.get(path)
 
     (style,) = re.findall(r"<style>(.*?)</style>", answer.text, re.DOTALL)
     allowed = b64encode(sha256(style.encode()).digest()).decode()

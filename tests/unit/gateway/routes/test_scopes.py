@@ -57,7 +57,7 @@ GROUP = "old-pumps"
 UNIT = "bridge"
 # For whom there is no token yet: see test_bundles.
 STRANGERS = {"/api/provisioning/certs/{file}"}
-OPEN = {"/health", "/healthz", "/readyz", "/", "/openapi.json", "/asyncapi.json", "/api/crl"}
+OPEN = {"/health", "/healthz", "/readyz", "/", "/docs", "/openapi.json", "/asyncapi.json", "/api/crl"}
 
 
 def addresses() -> Iterator[tuple[str, str]]:
@@ -140,6 +140,18 @@ def needed(rig: Rig, path: str) -> Scope:
     return scope
 
 
+_described: dict[str, Any] = {}
+
+
+async def description(path: str, method: str) -> dict[str, Any]:
+    """What /openapi.json says of an address; it is the same for every rig."""
+    if not _described:
+        async with make_rig().client() as client:
+            _described.update((await client.get("/openapi.json")).json()["paths"])
+    told: dict[str, Any] = _described[path][method.lower()]
+    return told
+
+
 def test_all_addresses_are_walked() -> None:
     assert len(PROTECTED) >= 6
     assert {path for _, path in addresses()} >= OPEN
@@ -175,6 +187,8 @@ async def test_each_role_opens_what_it_is_for(method: str, path: str) -> None:
         }
         if path in BESIDES:
             least = UserRole.OPERATOR
+        described = await description(path, method)
+        assert described["x-required-role"] == least
         if ranks.index(role) >= ranks.index(least):
             assert answer.is_success, answer.text
         else:
@@ -186,10 +200,10 @@ async def test_each_role_opens_what_it_is_for(method: str, path: str) -> None:
 async def test_the_description_names_the_scope_that_the_function_needs(rig: Rig, method: str, path: str) -> None:
     answer = await ask(rig, method, path, await rig.token(Scope.ADMIN))
     assert answer.is_success
-    async with rig.client() as client:
-        described = (await client.get("/openapi.json")).json()["paths"][path][method.lower()]
 
+    described = await description(path, method)
     assert described["x-required-scope"] == needed(rig, path)
+    assert f"the scope `{described['x-required-scope']}`" in described["description"]
     assert described["security"] == [{"bearer": []}, {"session": []}]
 
 

@@ -46,6 +46,8 @@ async def test_users_are_for_admins_alone(rig: Rig, method: str, path: str, body
         assert (await client.request(method, path, json=body)).status_code == 403
     async with rig.client() as client:
         assert (await client.request(method, path, json=body)).status_code == 401
+        described = (await client.get("/openapi.json")).json()["paths"][path.replace("bert", "{name}")][method.lower()]
+    assert described["x-required-role"] == UserRole.ADMIN
 
 
 @pytest.mark.parametrize(

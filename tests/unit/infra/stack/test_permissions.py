@@ -37,6 +37,7 @@ TOKENS = [route for route in STAFF if route.subject.startswith(("tokens.", "cred
 # What programs of a host's machine ask, by its shim.
 LOCAL = [route for route in ROUTES if route.part]
 PROVE = "devicehub.tokens.prove"
+REFUSED = "devicehub.audit.refused"
 SERVED = "devicehub.enrolment.files"
 # What the gateway asks for who is nobody yet, and the commands for who has the machine.
 NOBODYS = {"devicehub.setup.complete", "devicehub.sessions.create", "devicehub.sessions.prove"}
@@ -63,9 +64,11 @@ def test_the_bridge_may_not_act_as_an_operator(route: Route) -> None:
 
 
 def test_every_route_is_of_one_of_these() -> None:
-    assert {route.full_subject for route in DEVICES + STAFF + KEEPERS + LOCAL} | {PROVE, SERVED} | NOBODYS | SETUP == {
-        route.full_subject for route in ROUTES
-    }
+    assert {route.full_subject for route in DEVICES + STAFF + KEEPERS + LOCAL} | {
+        PROVE,
+        REFUSED,
+        SERVED,
+    } | NOBODYS | SETUP == {route.full_subject for route in ROUTES}
 
 
 @pytest.mark.parametrize("route", STAFF, ids=lambda route: route.name)
@@ -83,6 +86,10 @@ def test_only_the_gateway_signs_in_and_only_the_machine_opens_the_setup() -> Non
 
 def test_only_the_gateway_asks_what_a_token_allows() -> None:
     assert [user for user in USERS if may_publish(user, PROVE)] == ["gateway"]
+
+
+def test_only_the_gateway_tells_what_it_refused() -> None:
+    assert [user for user in USERS if may_publish(user, REFUSED)] == ["gateway"]
 
 
 def test_the_bridge_does_not_ask_for_claim_files() -> None:
