@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.faults import Malformed
-from functions.ports import Audit, Page
+from functions.ports import Audit
+from functions.storage import Page
 from functions.testing import START, refused
 
 Find = Callable[[AuditWanted], Awaitable[Page[AuditEntry]]]

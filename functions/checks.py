@@ -10,7 +10,8 @@ from functions.domain.faults import Conflict, Malformed
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
 from functions.domain.twins import Half
-from functions.ports import Spoiled, Store, Streams
+from functions.ports import Streams
+from functions.storage import Spoiled, Store
 from functions.testing import START, collect, refused
 
 Read = Callable[[str, DeviceId], Awaitable[list[tuple[bytes, Mapping[str, str]]]]]

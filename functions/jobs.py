@@ -9,10 +9,11 @@ from typing import Final
 from functions.domain.faults import Conflict
 from functions.domain.jobs import Job, JobKind, is_free, own
 from functions.handlers.job_places import clear_place
-from functions.ports import Hub, Kept, Spoiled
+from functions.ports import Hub
 from functions.results import Sleep
 from functions.route import Route
 from functions.runtime.attempts import attempt
+from functions.storage import Kept, Spoiled
 from functions.working import ROUTES, Halt, Working
 
 # How soon a new job is begun, and one that was given up is gone on with.

@@ -9,7 +9,8 @@ import structlog
 
 from functions.domain.faults import Conflict, Unavailable
 from functions.domain.jobs import Item, Job, Part, Tally, add, cancel_waiting, count, lose, merge, part_key
-from functions.ports import Hub, Kept, Spoiled
+from functions.ports import Hub
+from functions.storage import Kept, Spoiled
 
 log = structlog.get_logger("functions")
 

@@ -52,7 +52,8 @@ from functions.domain.refusals import RefusalSums
 from functions.domain.roles import UserRole
 from functions.domain.services import HostWord
 from functions.domain.sessions import SessionMark
-from functions.ports import Authority, Call, Hub, Kept
+from functions.ports import Authority, Call, Hub
+from functions.storage import Kept
 
 B = TypeVar("B", bound=BaseModel)
 T = TypeVar("T")

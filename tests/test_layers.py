@@ -22,9 +22,22 @@ PACKAGES = ("functions", "gateway", "bridge", "infra")
 ARROWS: Mapping[str, tuple[str, ...]] = {
     "functions.domain": ("functions.domain",),
     "functions.contract": ("functions.contract", "functions.domain"),
-    "functions.ports": ("functions.contract", "functions.domain"),
-    "functions.handlers": ("functions.handlers", "functions.ports", "functions.contract", "functions.domain"),
-    "functions.adapters": ("functions.adapters", "functions.ports", "functions.contract", "functions.domain"),
+    "functions.storage": ("functions.domain",),
+    "functions.ports": ("functions.storage", "functions.contract", "functions.domain"),
+    "functions.handlers": (
+        "functions.handlers",
+        "functions.ports",
+        "functions.storage",
+        "functions.contract",
+        "functions.domain",
+    ),
+    "functions.adapters": (
+        "functions.adapters",
+        "functions.ports",
+        "functions.storage",
+        "functions.contract",
+        "functions.domain",
+    ),
     "functions.route": ("functions.ports", "functions.contract", "functions.domain"),
     "functions.routes": ("functions.route", "functions.handlers", "functions.contract", "functions.domain"),
     "functions.plugins": ("functions.route", "functions.contract", "functions.domain"),
@@ -32,12 +45,19 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
         "functions.runtime",
         "functions.route",
         "functions.ports",
+        "functions.storage",
         "functions.contract",
         "functions.domain",
     ),
-    "functions.testing": ("functions.adapters", "functions.ports", "functions.contract", "functions.domain"),
-    "functions.checks": ("functions.testing", "functions.ports", "functions.domain"),
-    "functions.audit_checks": ("functions.testing", "functions.ports", "functions.domain"),
+    "functions.testing": (
+        "functions.adapters",
+        "functions.ports",
+        "functions.storage",
+        "functions.contract",
+        "functions.domain",
+    ),
+    "functions.checks": ("functions.testing", "functions.ports", "functions.storage", "functions.domain"),
+    "functions.audit_checks": ("functions.testing", "functions.ports", "functions.storage", "functions.domain"),
     "functions.settings": ("functions.route", "functions.contract", "functions.domain"),
     "functions": ("functions",),
     "gateway": ("gateway", "functions.contract", "functions.domain"),
@@ -48,7 +68,7 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
 COMPOSITION_ROOTS = ("app.py", "__main__.py")
 MODULE_LINES = 400
 # All that a handler may touch reads best on one page, and so does all that is kept.
-LONG_MODULES = {"functions/ports.py": 620, "functions/adapters/layout.py": 420}
+LONG_MODULES = {"functions/ports.py": 540, "functions/adapters/layout.py": 420}
 FUNCTION_LINES = 40
 
 # Calls that reach outside the process or start something: never while a module is imported.

@@ -16,7 +16,7 @@ from functions.adapters.durable import write
 from functions.adapters.layout import TRAILS
 from functions.domain.audit import AuditEntry, AuditRecord, AuditWanted, Trail, left_out
 from functions.domain.faults import Unavailable
-from functions.ports import Page
+from functions.storage import Page
 
 _MESSAGE_ID = "Nats-Msg-Id"
 # Records that wait for the storage, at most: a thousand of the largest are 64 MiB, of the usual ones 1 MiB.

@@ -23,7 +23,8 @@ from functions.domain.inventory import Counts, DeviceQuery, Written, facts_of
 from functions.domain.query import Condition, Saved
 from functions.domain.sessions import Presence
 from functions.domain.twins import Half
-from functions.ports import Clock, Page
+from functions.ports import Clock
+from functions.storage import Page
 
 _LOST: Final = "The inventory cannot be read now."
 # How long a question waits for what was written just now; mostly it is there within some milliseconds.

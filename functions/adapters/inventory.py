@@ -37,7 +37,7 @@ from functions.domain.query import All, Condition, Field, Is, Saved, conditions
 from functions.domain.query import names as is_about
 from functions.domain.sessions import Presence
 from functions.domain.traits import known_traits, own_word
-from functions.ports import Page
+from functions.storage import Page
 
 # What the view of a device calls otherwise than a query does.
 _ORDERS: Final = {"deviceId": SHOWN_ID, "deviceName": Field.ID, "displayName": Field.NAME}

@@ -29,7 +29,7 @@ from functions.adapters.durable import (
 from functions.adapters.feed import Change, Feed, is_removal
 from functions.adapters.recent import Recent
 from functions.domain.faults import Conflict, Unavailable
-from functions.ports import Kept, Spoiled
+from functions.storage import Kept, Spoiled
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ _DELETE = {"KV-Operation": "DEL"}
 
 
 class JetStreamStore(Generic[T]):
-    """Values under keys in one or more buckets (``functions.ports.Store``).
+    """Values under keys in one or more buckets (``functions.storage.Store``).
 
     The buckets must exist; ``layout.prepare`` makes them.
 

@@ -17,7 +17,7 @@ from typing import Any, Final
 from functions.domain.certificates import Certificate, Purpose, RevocationReason, is_weak_key
 from functions.domain.inventory import Sort
 from functions.domain.register import CertificatesWanted, Entry, State
-from functions.ports import Page
+from functions.storage import Page
 
 # What is filtered and sorted by stands first in the row, as SQLite reads no further than it must. Times are
 # microseconds since 1970. One transaction for good, as nothing is taken back and nothing kept.

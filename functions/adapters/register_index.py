@@ -15,7 +15,7 @@ from functions.domain.certificates import Certificate
 from functions.domain.devices import Device
 from functions.domain.faults import Unavailable
 from functions.domain.register import CertificatesWanted, Entry
-from functions.ports import Page
+from functions.storage import Page
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from tinydb.table import Table
 
 from functions.adapters.codec import Codec, Undecodable, check_key
 from functions.domain.faults import Conflict
-from functions.ports import Clock, Kept, Spoiled
+from functions.ports import Clock
+from functions.storage import Kept, Spoiled
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ class FileStorage(Storage):
 
 
 class TinyStore(Generic[T]):
-    """Values under keys in one TinyDB table (``functions.ports.Store``), a document a key.
+    """Values under keys in one TinyDB table (``functions.storage.Store``), a document a key.
 
     A document holds the key's last revisions, each with its time and either
     the value or the mark of its removal. The mark stays, so that revisions

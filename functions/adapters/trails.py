@@ -24,7 +24,7 @@ from functions.adapters.layout import TRAILS, AuditTrail
 from functions.adapters.trail_table import EXACT_UP_TO, TrailReader, TrailTable
 from functions.domain.audit import AuditEntry, AuditWanted
 from functions.domain.faults import Unavailable
-from functions.ports import Page
+from functions.storage import Page
 
 R = TypeVar("R")
 

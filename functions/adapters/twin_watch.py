@@ -22,7 +22,7 @@ from functions.domain.drift import drifted_at, shortened
 from functions.domain.faults import Unavailable
 from functions.domain.inventory import facts_of
 from functions.domain.twins import Half
-from functions.ports import Kept
+from functions.storage import Kept
 
 _AT_ONCE: Final = 32
 _RETRY_SECONDS: Final = 0.5

@@ -16,7 +16,7 @@ from functions.adapters.tinydb_store import TinyStore
 from functions.domain.enrolment import Whitelisted
 from functions.domain.faults import Unavailable
 from functions.domain.whitelist import Wanted, select
-from functions.ports import Page
+from functions.storage import Page
 
 # After a restart of the server the feed is silent for 1.5 s before it is opened anew.
 _CATCH_UP_SECONDS = 3.0

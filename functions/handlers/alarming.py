@@ -26,7 +26,8 @@ from functions.domain.alarms import (
 from functions.domain.checks import Finding
 from functions.domain.faults import Conflict
 from functions.handlers.rewriting import Unread, amend, rewrite
-from functions.ports import Hub, Kept
+from functions.ports import Hub
+from functions.storage import Kept
 
 CHANGED = subject_on_bus("alarms", "changed")
 

@@ -21,7 +21,8 @@ from functions.domain.presence import Darkness, Doubt
 from functions.domain.sessions import Session
 from functions.handlers.presence import tell
 from functions.handlers.rewriting import amend
-from functions.ports import Hub, Kept
+from functions.ports import Hub
+from functions.storage import Kept
 
 
 async def watch_evidence(hub: Hub) -> None:

@@ -28,7 +28,8 @@ from functions.domain.twins import Half
 from functions.domain.wishes import read_wish, recall
 from functions.handlers.rewriting import value_of
 from functions.handlers.twins import Twin, registered, view_of
-from functions.ports import Call, Hub, Kept
+from functions.ports import Call, Hub
+from functions.storage import Kept
 
 # A time, or the versions of both halves.
 _Moment = datetime | tuple[int, int]

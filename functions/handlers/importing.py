@@ -44,7 +44,8 @@ from functions.handlers.names import check_role
 from functions.handlers.records import change, refuse_own_id
 from functions.handlers.rewriting import amend, rewrite, value_of
 from functions.handlers.twins import wish
-from functions.ports import Call, Hub, Kept, Store
+from functions.ports import Call, Hub
+from functions.storage import Kept, Store
 
 _AT_ONCE = 16
 _SHOWN_CHARACTERS = 64

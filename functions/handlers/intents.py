@@ -26,7 +26,8 @@ from functions.handlers.auditing import record_all
 from functions.handlers.locking import BUSY, unlock
 from functions.handlers.names import release_role
 from functions.handlers.rewriting import value_of
-from functions.ports import Hub, Kept
+from functions.ports import Hub
+from functions.storage import Kept
 
 _ENTRY_DIGITS = 16
 # An operation is prepared for a few milliseconds; one that crashed meanwhile is left as it is for longer than a call.

@@ -51,7 +51,8 @@ from functions.handlers.lapsing import live_claim
 from functions.handlers.rewriting import Written, amend, rewrite, value_of
 from functions.handlers.server_settings import server_settings
 from functions.handlers.trusting import current, sign_device
-from functions.ports import Hub, Kept, Store
+from functions.ports import Hub
+from functions.storage import Kept, Store
 
 _SECOND_DEVICE = "This hardware UUID has a device already, under another id."
 

@@ -9,7 +9,8 @@ from functions.domain.faults import Conflict
 from functions.domain.jobs import MADE_WITHIN, MOST_OVER, Place, is_forgotten, part_key
 from functions.handlers.batches import in_turns
 from functions.handlers.salvaging import read_past, tell_spoiled
-from functions.ports import Hub, Kept
+from functions.ports import Hub
+from functions.storage import Kept
 
 
 async def forget_jobs(hub: Hub) -> None:

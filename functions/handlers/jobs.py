@@ -47,7 +47,8 @@ from functions.domain.tokens import Scope, allows
 from functions.handlers.auditing import record
 from functions.handlers.batches import AT_ONCE, asker, begin, new_id, tell, view
 from functions.handlers.rewriting import amend, value_of
-from functions.ports import Call, Hub, Spoiled
+from functions.ports import Call, Hub
+from functions.storage import Spoiled
 
 
 async def list_(call: Call[JobQuery], hub: Hub) -> JobPage:

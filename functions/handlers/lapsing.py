@@ -11,7 +11,8 @@ from functions.domain.faults import Conflict
 from functions.handlers.auditing import make, record_all, timer
 from functions.handlers.revoking import revoke, tell
 from functions.handlers.rewriting import value_of
-from functions.ports import Hub, Kept, Store
+from functions.ports import Hub
+from functions.storage import Kept, Store
 
 
 async def live_claim(hub: Hub, store: Store[Claim], key: str) -> Kept[Claim] | None:

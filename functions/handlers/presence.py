@@ -48,7 +48,8 @@ from functions.domain.sessions import Presence, Session, follow
 from functions.handlers.methods import deliver_queued
 from functions.handlers.rewriting import rewrite
 from functions.handlers.twins import publish_open_delta
-from functions.ports import Call, Hub, Kept, Store
+from functions.ports import Call, Hub
+from functions.storage import Kept, Store
 
 T = TypeVar("T")
 

@@ -26,7 +26,8 @@ from functions.handlers.locking import BUSY
 from functions.handlers.names import check_role
 from functions.handlers.registry import shown
 from functions.handlers.retiring import end_certificates
-from functions.ports import Call, Hub, Kept
+from functions.ports import Call, Hub
+from functions.storage import Kept
 
 _ATTEMPTS = 5
 

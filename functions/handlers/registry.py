@@ -13,7 +13,8 @@ from functions.domain.faults import NotFound, Reason
 from functions.domain.names import DeviceId
 from functions.domain.twins import delta
 from functions.handlers.rewriting import value_of
-from functions.ports import Call, Hub, Kept
+from functions.ports import Call, Hub
+from functions.storage import Kept
 
 
 async def read(call: Call[Nothing], hub: Hub) -> DeviceRecord:

@@ -28,7 +28,8 @@ from functions.handlers.alarming import close_alarm, open_alarm
 from functions.handlers.rewriting import amend, value_of
 from functions.handlers.salvaging import read_past, tell_spoiled
 from functions.handlers.trusting import current
-from functions.ports import Hub, Kept, Spoiled
+from functions.ports import Hub
+from functions.storage import Kept, Spoiled
 
 ACCESS_CHANGED = subject("broker", "access", "changed")
 # Where the list is kept.

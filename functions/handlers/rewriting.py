@@ -6,7 +6,7 @@ from enum import Enum, auto
 from typing import Generic, TypeVar
 
 from functions.domain.faults import Conflict
-from functions.ports import Kept, Store
+from functions.storage import Kept, Store
 
 T = TypeVar("T")
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from functions.handlers.alarming import close_alarm, open_alarm
-from functions.ports import Hub, Kept, Spoiled, Store
+from functions.ports import Hub
+from functions.storage import Kept, Spoiled, Store
 
 T = TypeVar("T")
 

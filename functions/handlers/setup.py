@@ -21,7 +21,8 @@ from functions.handlers.limiting import begin_attempt, end_attempt
 from functions.handlers.logins import begin_session
 from functions.handlers.rewriting import rewrite
 from functions.handlers.users import keep_user, make_user
-from functions.ports import Call, Hub, Kept
+from functions.ports import Call, Hub
+from functions.storage import Kept
 
 SETUP = "setup"
 

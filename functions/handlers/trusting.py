@@ -19,7 +19,8 @@ from functions.domain.callers import SYSTEM, Caller
 from functions.domain.certificates import Purpose, Signed
 from functions.domain.faults import Conflict, Unavailable
 from functions.handlers.rewriting import rewrite
-from functions.ports import Hub, Kept
+from functions.ports import Hub
+from functions.storage import Kept
 
 TRUST = "trust"
 

@@ -43,7 +43,8 @@ from functions.handlers.admission import admit_device
 from functions.handlers.auditing import record
 from functions.handlers.locking import BUSY
 from functions.handlers.rewriting import value_of
-from functions.ports import Call, Hub, Kept, Store
+from functions.ports import Call, Hub
+from functions.storage import Kept, Store
 
 _ATTEMPTS = 5
 _UNWRITTEN = Half()

@@ -27,7 +27,8 @@ from functions.handlers.auditing import record
 from functions.handlers.limiting import begin_attempt, end_attempt, forget_name
 from functions.handlers.logins import begin_session, tell_changed
 from functions.handlers.rewriting import amend, value_of
-from functions.ports import Call, Hub, Kept
+from functions.ports import Call, Hub
+from functions.storage import Kept
 
 _STAMP_BYTES = 16
 

@@ -35,7 +35,8 @@ from functions.domain.whitelist import SORTABLE, Line, Result, Verdict, Wanted, 
 from functions.handlers.auditing import record
 from functions.handlers.issuing import lost_races_can_be_retried
 from functions.handlers.rewriting import amend, value_of
-from functions.ports import Call, Hub, Page
+from functions.ports import Call, Hub
+from functions.storage import Page
 
 _ATTEMPTS = 5
 _DISABLED = "it is disabled"

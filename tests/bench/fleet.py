@@ -21,7 +21,7 @@ from functions.domain.devices import Device
 from functions.domain.faults import Conflict, Fault, Unavailable
 from functions.domain.sessions import Presence
 from functions.domain.twins import Half, apply
-from functions.ports import Store
+from functions.storage import Store
 from tests.bench.ceilings import loops
 from tests.bench.measure import Tally
 from tests.bench.stage import Stage, many

@@ -16,7 +16,7 @@ from functions.contract import subjects
 from functions.contract.messages import CertificatePage, CertificateQuery
 from functions.domain.devices import Device
 from functions.domain.faults import Unavailable
-from functions.ports import Kept, Store
+from functions.storage import Kept, Store
 from tests.bench.stage import many
 from tests.e2e.joiners import Joiners
 from tests.e2e.rig import CLI, RunningHub, until

@@ -76,8 +76,8 @@ def test_a_demanded_fault_that_does_not_come_is_a_failure() -> None:
 
 
 def test_the_layout_names_every_store_of_the_hub() -> None:
-    stores = {field.name: field.type for field in fields(Hub) if str(field.type).startswith("functions.ports.Store")}
+    stores = {field.name: field.type for field in fields(Hub) if str(field.type).startswith("functions.storage.Store")}
 
-    assert {name: f"functions.ports.Store[{b.kind.__module__}.{b.kind.__name__}]" for name, b in BUCKETS.items()} == {
+    assert {name: f"functions.storage.Store[{b.kind.__module__}.{b.kind.__name__}]" for name, b in BUCKETS.items()} == {
         name: str(kind) for name, kind in stores.items()
     }

@@ -25,7 +25,7 @@ from functions.domain.inventory import Counts, DeviceQuery, Written
 from functions.domain.query import All
 from functions.domain.sessions import Presence
 from functions.domain.twins import Half, apply
-from functions.ports import Page
+from functions.storage import Page
 from functions.testing import START
 from tests.integration.nats_server import NatsServer, restart, until_connected
 

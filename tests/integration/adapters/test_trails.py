@@ -18,7 +18,7 @@ from functions.adapters.trails import SqliteTrails
 from functions.audit_checks import AUDITED, Find, TrailsChecks, audit_entry, fill
 from functions.domain.audit import AuditEntry, AuditWanted, Trail
 from functions.domain.faults import Unavailable
-from functions.ports import Page
+from functions.storage import Page
 from functions.testing import refused
 from tests.integration.nats_server import NatsServer, until_connected
 

@@ -19,7 +19,8 @@ from functions.domain.devices import Device
 from functions.domain.enrolment import ClaimCertificate, Enrolment
 from functions.domain.faults import Conflict, Unavailable
 from functions.handlers import certificates, provisioning
-from functions.ports import Audit, Hub, Kept, Spoiled, Store
+from functions.ports import Audit, Hub
+from functions.storage import Kept, Spoiled, Store
 from functions.testing import START, MemoryHub, call, collect, memory_hub
 
 FLEET = "claim:fleet"

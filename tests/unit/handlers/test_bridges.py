@@ -9,7 +9,8 @@ from functions.contract.messages import BridgeName
 from functions.domain.faults import Malformed
 from functions.domain.marks import BridgeStart
 from functions.handlers import bridges
-from functions.ports import Hub, Kept, Store
+from functions.ports import Hub
+from functions.storage import Kept, Store
 from functions.testing import MemoryHub, call, memory_hub
 
 

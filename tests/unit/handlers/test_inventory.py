@@ -15,7 +15,8 @@ from functions.domain.inventory import DeviceQuery, Written
 from functions.domain.sessions import Presence
 from functions.domain.twins import Half
 from functions.handlers import inventory, registry
-from functions.ports import Hub, Page
+from functions.ports import Hub
+from functions.storage import Page
 from functions.testing import START, call, memory_hub
 
 ID = "EDGB-0001"

@@ -16,7 +16,8 @@ from functions.domain.faults import Conflict, Reason, Unavailable
 from functions.domain.order import Order
 from functions.domain.twins import Half, delta, merge
 from functions.handlers import history, twins
-from functions.ports import Call, Hub, Kept, Spoiled, Store
+from functions.ports import Call, Hub
+from functions.storage import Kept, Spoiled, Store
 from functions.testing import START, MemoryHub, call, memory_hub
 
 ID = "EDGB-0001"

@@ -23,7 +23,8 @@ from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reaso
 from functions.domain.names import DeviceId
 from functions.domain.twins import Half
 from functions.handlers import twins
-from functions.ports import Call, Store
+from functions.ports import Call
+from functions.storage import Store
 from functions.testing import START, MemoryHub, call, memory_hub
 
 ID = "EDGB-0001"
