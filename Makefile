@@ -32,6 +32,7 @@ check: dependencies ## what CI runs: format, lint, types, layers, tests
 	@$(bin)/ruff format --check .
 	@$(bin)/ruff check .
 	@$(bin)/mypy
+	@.ci/webui check
 	@$(both_at_once)
 
 # Those that start whole hubs mostly wait; beside them run all others.
@@ -51,10 +52,12 @@ soak: dependencies ## run the long kill and endurance tests
 format: dependencies ## put the code into the form that check wants
 	@$(bin)/ruff format .
 	@$(bin)/ruff check --fix .
+	@cd webui && PATH="$$PATH:$(CURDIR)/$(bin)" npm run --silent format
 
 lock: dependencies ## pin the newest allowed versions of what pyproject.toml names
 	@$(bin)/pip-compile --upgrade $(lock_options) --output-file=requirements.lock pyproject.toml
 	@$(bin)/pip-compile --upgrade $(lock_options) --extra=dev --constraint=requirements.lock \
 		--output-file=requirements-dev.lock pyproject.toml
+	@$(bin)/pip-compile --upgrade $(lock_options) --output-file=requirements-node.lock requirements-node.in
 	@$(bin)/pip-compile --upgrade $(lock_options) --build-deps-for=editable --only-build-deps \
 		--constraint=requirements-dev.lock --output-file=requirements-build.lock pyproject.toml

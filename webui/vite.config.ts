@@ -9,6 +9,7 @@ export default defineConfig({
   build: {
     outDir: '../infra/webui',
     emptyOutDir: true,
+    manifest: true,
     target: 'es2022',
     // The policy of the hub allows no data: scripts or fonts, and small files do not matter on a local network.
     assetsInlineLimit: 0,

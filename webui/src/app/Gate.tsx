@@ -27,7 +27,7 @@ async function arrive(): Promise<void> {
   session.end();
 }
 
-let arriving: Promise<void> | undefined;
+let hasAsked = false;
 
 /** Lets nobody in who has not signed in, and leads the first one to the first run. */
 export function Gate() {
@@ -38,7 +38,9 @@ export function Gate() {
   const isOpen = pathname === '/login' || pathname === '/setup';
 
   useEffect(() => {
-    arriving ??= arrive();
+    if (hasAsked) return;
+    hasAsked = true;
+    void arrive();
   }, []);
   useEffect(() => {
     if (stage.name === 'out' && !isOpen) {
@@ -51,7 +53,7 @@ export function Gate() {
       <ProblemPage
         problem={problem}
         again={() => {
-          arriving = arrive();
+          void arrive();
         }}
       />
     );
