@@ -1,5 +1,6 @@
 """The audit trail on NATS JetStream, and in TinyDB for tests and one call of one function."""
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +59,7 @@ class JetStreamAudit:
     def __init__(self, client: Client, now: Callable[[], float] = time.monotonic) -> None:
         self._client = client
         self._late: deque[AuditRecord] = deque()
+        self._catching_up = asyncio.Lock()
         self._refusals = _Allowance(now)
 
     async def append(self, entries: Sequence[AuditEntry]) -> None:
@@ -89,7 +91,14 @@ class JetStreamAudit:
         return _of(entries, kind, target, most)
 
     async def catch_up(self) -> None:
-        """Write what waits; what cannot be written now goes on waiting."""
+        """Write what waits; what cannot be written now goes on waiting. Nothing is done while another call does it."""
+        if self._catching_up.locked():
+            # Hundreds that were late at once would each write what all of them left.
+            return
+        async with self._catching_up:
+            await self._write_late()
+
+    async def _write_late(self) -> None:
         while self._late:
             record = self._late[0]
             try:
@@ -97,7 +106,7 @@ class JetStreamAudit:
             except Unavailable as fault:
                 log.warning("audit entries wait", records=len(self._late), cause=repr(fault.__cause__))
                 return
-            # Another call may have written it at the same time; the server kept it once.
+            # It may have been given up meanwhile, for there were too many.
             if self._late and self._late[0] is record:
                 self._late.popleft()
 

@@ -26,6 +26,8 @@ from functions.domain.names import DeviceId
 
 # What a broker takes to say that it has a message; with a busy one it is a few milliseconds.
 _TAKEN_SECONDS = 2.0
+# So many requests are with the bridges at once: a thousand that came at once would share the seconds of each.
+_SENDING_AT_ONCE = 64
 # Calls that wait in one process. Each costs some 2 KiB and what is sent with it.
 _MOST_WAITING = 4096
 
@@ -57,6 +59,7 @@ class NatsDownlink:
         self._own = secrets.token_hex(8)
         self._numbers = count(1)
         self._waiting: dict[str, _Wait] = {}
+        self._sending = asyncio.Semaphore(_SENDING_AT_ONCE)
         self.counts: Counter[str] = Counter()
 
     async def start(self) -> None:
@@ -97,26 +100,17 @@ class NatsDownlink:
     async def send(
         self, device: DeviceId, path: tuple[str, ...], body: Message | Encoded[Any], *, within: float | None
     ) -> None:
-        """Give the broker a message for a device.
+        """Give the broker a message for a device, when it is its turn.
 
         Raises:
             NotFound: nobody is subscribed (``not_subscribed``).
             Unavailable: the broker was not given it; ``timeout`` when that is not known.
         """
-        require_connection(self._client)
+        # From now, and not from its turn: what waits for that gets no longer time.
         headers = {} if within is None else {DEADLINE: str(int((self._now() + within) * 1000))}
-        try:
-            reply = await self._client.request(
-                subject("devices", device, *path), body.encode(), timeout=_TAKEN_SECONDS, headers=headers
-            )
-        except nats.errors.NoRespondersError as problem:
-            raise Unavailable(detail="No bridge to a broker is there now.") from problem
-        except nats.errors.MaxPayloadError as problem:
-            raise Malformed(Reason.TOO_LARGE) from problem
-        except (TimeoutError, nats.errors.TimeoutError) as problem:
-            raise Unavailable(Reason.TIMEOUT) from problem
-        except (nats.errors.Error, OSError) as problem:
-            raise Unavailable(detail="The bus cannot be reached now.") from problem
+        async with self._sending:
+            require_connection(self._client)
+            reply = await self._request(subject("devices", device, *path), body.encode(), headers)
         fault = decode_fault(reply.headers, reply.data)
         if fault is not None:
             raise fault
@@ -127,6 +121,18 @@ class NatsDownlink:
             if not wait.answer.done():
                 told = "The hub is being restarted while the device was to answer; it may have done it, or do it still."
                 wait.answer.set_exception(Unavailable(Reason.TIMEOUT, told))
+
+    async def _request(self, subject: str, payload: bytes, headers: dict[str, str]) -> Msg:
+        try:
+            return await self._client.request(subject, payload, timeout=_TAKEN_SECONDS, headers=headers)
+        except nats.errors.NoRespondersError as problem:
+            raise Unavailable(detail="No bridge to a broker is there now.") from problem
+        except nats.errors.MaxPayloadError as problem:
+            raise Malformed(Reason.TOO_LARGE) from problem
+        except (TimeoutError, nats.errors.TimeoutError) as problem:
+            raise Unavailable(Reason.TIMEOUT) from problem
+        except (nats.errors.Error, OSError) as problem:
+            raise Unavailable(detail="The bus cannot be reached now.") from problem
 
     async def _heard(self, msg: Msg) -> None:
         if self._own.encode() not in msg.data:

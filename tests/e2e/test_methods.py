@@ -142,7 +142,9 @@ async def test_a_thousand_calls_at_once_each_hear_their_own_answer(hub: RunningH
 
         answers = await asyncio.gather(*(ask(number) for number in range(1000)))
 
-    assert [each.get("payload") for each in answers] == list(range(1000))
+    # Whole, and few: what was refused, and why, is lost in a thousand lines.
+    wrong = [(number, each) for number, each in enumerate(answers) if each.get("payload") != number]
+    assert (len(wrong), wrong[:3]) == (0, [])
     assert len({each["requestId"] for each in answers}) == 1000
 
 
