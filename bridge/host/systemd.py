@@ -10,7 +10,7 @@ import psutil
 
 from bridge.host.link import Link
 from bridge.host.ports import Source, Unit, Verb
-from functions.domain.faults import Conflict, Denied, NotFound, Reason, Unavailable
+from functions.domain.faults import Conflict, Denied, Fault, NotFound, Reason, Unavailable
 
 _NAME: Final = "org.freedesktop.systemd1"
 _PATH: Final = "/org/freedesktop/systemd1"
@@ -22,6 +22,7 @@ _UNKNOWN: Final = 2**64 - 1
 _MOST_RESULTS: Final = 256
 # One restart is told as some twenty changes.
 _TOGETHER_SECONDS: Final = 0.1
+_WORD_SECONDS: Final = 1.0
 
 
 class Systemd:
@@ -74,7 +75,7 @@ class Systemd:
             raise Denied(Reason.UNIT_NOT_ALLOWED, told)
         method = f"{_MANAGER}.{_METHODS[verb]}"
         (job,) = await asyncio.to_thread(link.call, _PATH, method, "(ss)", name, "replace", seconds=self._seconds)
-        result = await self._end_of(job)
+        result = await self._end_of(link, job)
         if result not in ("done", "skipped"):
             told = f"The {verb.value} of {name} ended as '{result}'. The log of the unit says why."
             raise Conflict(Reason.JOB_FAILED, told)
@@ -155,14 +156,29 @@ class Systemd:
                 waiting.set_exception(Unavailable(Reason.TIMEOUT, told))
         self._changed.set()
 
-    async def _end_of(self, job: str) -> str:
-        """The result of a job, which may have ended already."""
+    async def _end_of(self, link: Link, job: str) -> str:
+        """The result of a job, which may have ended already.
+
+        Raises:
+            Unavailable: ``timeout`` where systemd is silent or gone, or has ended the job without a word on how.
+        """
         if (known := self._results.pop(job, None)) is not None:
             return known
         waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._jobs[job] = waiting
         try:
-            return await waiting
+            while not await _comes(waiting, self._seconds):
+                try:
+                    # Nothing tells that systemd is gone: so it is asked whether it still has the job.
+                    await asyncio.to_thread(
+                        link.call, job, f"{_PROPERTIES}.GetAll", "(s)", f"{_NAME}.Job", seconds=self._seconds
+                    )
+                except Fault as fault:
+                    # Word of the end travels by another thread than the answer, and may come after it.
+                    if not await _comes(waiting, _WORD_SECONDS):
+                        told = "systemd does not say what became of the job; it may have been done, or go on."
+                        raise Unavailable(Reason.TIMEOUT, told) from fault
+            return waiting.result()
         finally:
             del self._jobs[job]
 
@@ -200,6 +216,12 @@ class Systemd:
             memory_bytes=_memory(int(service.get("MemoryCurrent", _UNKNOWN)), pid),
             restarts=service.get("NRestarts"),
         )
+
+
+async def _comes(waiting: asyncio.Future[str], seconds: float) -> bool:
+    """Whether it is there in time."""
+    done, _ = await asyncio.wait({waiting}, timeout=seconds)
+    return bool(done)
 
 
 def _there(unit: Unit | None, name: str) -> Unit:
