@@ -112,6 +112,16 @@ def _holder(port: int) -> str:
     return ""
 
 
+def listens(pid: int, port: int) -> bool:
+    """Whether a process of this user, or one that it started, listens on a port."""
+    try:
+        process = psutil.Process(pid)
+        found = [one.net_connections("tcp") for one in (process, *process.children(recursive=True))]
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+    return any(one.status == psutil.CONN_LISTEN and one.laddr[1:2] == (port,) for each in found for one in each)
+
+
 def _next_free(address: Address) -> int:
     """A port near the wanted one that is free now."""
     for port in range(address.port + 1, min(address.port + 100, 65536)):

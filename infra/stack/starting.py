@@ -22,6 +22,7 @@ from infra.stack import integrations, interrupts, leftovers, readiness, sockets
 from infra.stack.certificates import server_entry
 from infra.stack.paths import Paths
 from infra.stack.plan import Plan
+from infra.stack.preflight import listens, port_problems
 from infra.stack.supervision import NotRunning, Process, Supervisor, is_alive, launch
 
 READY_SECONDS = 60.0
@@ -121,7 +122,7 @@ async def _start(plan: Plan, watch: "_Watch") -> None:
     nats = readiness.nats_address(node.nats_url)
     broker = Address.parse(node.mqtt_listen).reach
     context = readiness.broker_context(paths.broker_trust)
-    while not await readiness.accepts(nats):
+    while not (await readiness.accepts(nats) and watch.has_its_port("nats")):
         await watch.pause("nats")
     password = _read_secret(paths.nats_password("admin"))
     mend = f"A server of your own needs the accounts and users that stand in {paths.nats_config}."
@@ -186,6 +187,7 @@ class _Watch:
         names = ["supervisor", *(server.name for server in plan.servers)]
         names += [name for part in plan.parts for name in part.process_names]
         self._begins = {name: _size(plan.paths.log(name)) for name in names}
+        self._ports = dict(_ports(plan))
         self.process = launch(plan.paths, environ, wrapper=wrapper)
 
     async def pause(self, part: str) -> None:
@@ -206,6 +208,16 @@ class _Watch:
         files = ", ".join(str(self._paths.log(name)) for name in logs)
         return Problem(f"'{part}' {what}. The last lines of its log ({files}):\n{told}", "Everything was stopped.")
 
+    def has_its_port(self, part: str) -> bool:
+        """Whether the part itself listens on its port, and not another program; so too where it is not started here."""
+        if part not in self._ports:
+            return True
+        try:
+            pids = [one.pid for one in self.supervisor.processes() if one.part == part and one.pid]
+        except NotRunning:
+            return False
+        return any(listens(pid, self._ports[part][1].port) for pid in pids)
+
     def _check(self) -> None:
         if self.process.poll() is not None:
             raise self.problem("supervisor", f"ended with status {self.process.returncode}")
@@ -217,7 +229,13 @@ class _Watch:
         for one in processes:
             known = self._pids.setdefault(one.name, one.pid) if one.pid else one.pid
             if one.has_failed or known != one.pid:
-                raise self.problem(one.name, _fate(one))
+                raise self._why_not_its_port(one) or self.problem(one.name, _fate(one))
+
+    def _why_not_its_port(self, one: Process) -> Problem | None:
+        """What keeps a part from its port: looked at before the start, but others may have taken it since."""
+        if one.part not in self._ports or self.has_its_port(one.part):
+            return None
+        return next(port_problems(*self._ports[one.part]), None)
 
     def _said(self, name: str) -> Iterable[str]:
         try:
@@ -227,6 +245,15 @@ class _Watch:
         begin = self._begins[name]
         # Shorter than before: it was rotated, and all of it is new.
         return content[begin if begin <= len(content) else 0 :].decode(errors="replace").splitlines()
+
+
+def _ports(plan: Plan) -> Iterable[tuple[str, tuple[str, Address]]]:
+    """The parts that others connect to, each with the setting of its address and that."""
+    if any(server.name == "nats" for server in plan.servers):
+        yield "nats", ("HUB_NATS_LISTEN", readiness.nats_address(plan.node.nats_url))
+    yield "mosquitto", ("HUB_MQTT_LISTEN", Address.parse(plan.node.mqtt_listen))
+    if plan.node.http_listen:
+        yield "gateway", ("HUB_HTTP_LISTEN", Address.parse(plan.node.http_listen))
 
 
 def _fate(process: Process) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,3 +139,31 @@ def test_a_nats_server_elsewhere_that_refuses_the_hub_is_told(
     assert f"The NATS server at {foreign.node.nats_url} cannot be used as 'admin': " in told
     assert "authorization" in told.lower()
     assert f"the accounts and users that stand in {plan.paths.nats_config}" in told
+
+
+@pytest.mark.parametrize("setting", ["HUB_NATS_LISTEN", "HUB_MQTT_LISTEN", "HUB_HTTP_LISTEN"])
+def test_a_port_that_was_taken_since_it_was_looked_at_is_told_with_who_has_it_and_what_to_set(
+    tmp_path: Path, programs: Programs, setting: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+
+        told = failure(planned(tmp_path, programs, **{setting: f"127.0.0.1:{port}"}))
+
+    assert f"Port {port} ({setting}=127.0.0.1:{port}) is in use by " in told
+    assert f"(process {os.getpid()})" in told
+    assert f"choose another port: {setting}=127.0.0.1:" in told
+
+
+def test_another_nats_server_on_the_port_of_the_hubs_own_is_not_taken_for_it(
+    tmp_path: Path, programs: Programs, plan_for: Planner
+) -> None:
+    foreign = plan_for(tmp_path / "foreign")
+    address = nats_address(foreign.node.nats_url)
+
+    with running(foreign, "nats", tmp_path / "nats.log") as server:
+        wait_for(address, tmp_path / "nats.log")
+        told = failure(planned(tmp_path, programs, HUB_NATS_LISTEN=str(address)))
+
+    assert f"Port {address.port} (HUB_NATS_LISTEN={address}) is in use by " in told
+    assert f"(process {server.pid})" in told
