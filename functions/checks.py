@@ -6,6 +6,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from functions.domain.audit import Agent, AuditEntry, entry
+from functions.domain.callers import SYSTEM, Caller
 from functions.domain.faults import Conflict, Malformed
 from functions.domain.names import DeviceId
 from functions.domain.order import Order
@@ -28,6 +30,14 @@ def half(version: int, doc: dict[str, Any] | None = None) -> Half:
         order=Order("local-control", 3, version),
         digest="ab" * 32,
     )
+
+
+def _pledge(number: int) -> AuditEntry:
+    """An entry as large as may be, with what a header of a message could trip over."""
+    text = "\r\n: é\u2028\U0001f600" * 100
+    after = {" note ": text, "long": "x" * 3000}
+    doer = Agent(Caller(SYSTEM, "test"), "call")
+    return entry(doer, "group.changed", "north", at=START, random=f"{number:02}", before={"note": text}, after=after)
 
 
 class StoreChecks:
@@ -131,6 +141,37 @@ class StoreChecks:
 
         await plain.remove("D1", expect=second)
         assert await plain.history("D1") == []
+
+    async def test_what_writes_pledged_is_found_once_also_of_what_was_written_over(self, store: Store[Half]) -> None:
+        """First values, replacements and removals; what was seen before is not found again."""
+        seen: dict[str, int] = {}
+        assert await store.pledged(seen) == []
+        made, changed, gone, again = (_pledge(number) for number in range(4))
+        first = await store.create("D1", half(1), pledge=made)
+        await store.create("D2", half(1))
+        second = await store.replace("D1", half(2), expect=first, pledge=changed)
+        assert [one.id for one in await store.pledged(seen)] == [made.id, changed.id]
+        await store.remove("D1", expect=second, pledge=gone)
+        await store.create("D1", half(3), pledge=again)
+
+        assert await store.pledged(seen) == [gone, again]
+        assert await store.pledged(seen) == []
+        assert sorted(one.id for one in await store.pledged({})) == sorted(
+            one.id for one in (made, changed, gone, again)
+        )
+
+    async def test_what_lost_its_race_pledged_nothing(self, store: Store[Half]) -> None:
+        """As it changed nothing."""
+        first = await store.create("D1", half(1))
+        for expect in (first + 1, 0):
+            with refused(Conflict):
+                await store.replace("D1", half(2), expect=expect, pledge=_pledge(1))
+            with refused(Conflict):
+                await store.remove("D1", expect=expect, pledge=_pledge(2))
+        with refused(Conflict):
+            await store.create("D1", half(2), pledge=_pledge(3))
+
+        assert await store.pledged({}) == []
 
     async def test_keys_are_letters_digits_underscores_and_hyphens(self, store: Store[Half]) -> None:
         """1 to 128 of them; capitals count. Anything else never reaches the storage."""

@@ -25,6 +25,7 @@ from functions.handlers import (
     revoking,
     suspending,
 )
+from functions.handlers.pledging import Pledges
 from functions.ports import Hub
 from functions.runtime.attempts import attempt
 
@@ -34,6 +35,8 @@ _AT_ONCE_EVERY_SECONDS: Final = 1
 # They have days, and there may be as many as devices.
 _RENEWALS_EVERY_SECONDS: Final = 600
 _FORGETTING_EVERY_SECONDS: Final = 600
+# Before a record can have been written as often as its bucket keeps revisions.
+_PLEDGES_EVERY_SECONDS: Final = 20
 
 Chore = Callable[[Hub], Awaitable[None]]
 
@@ -81,6 +84,7 @@ def start_watching(hub: Hub) -> list[asyncio.Task[None]]:
     """What a process that has the index does of itself, until the tasks are cancelled."""
     return [
         asyncio.create_task(do_chores(hub, (checks.watch,), _EVERY_SECONDS)),
+        asyncio.create_task(do_chores(hub, (Pledges().keep,), _PLEDGES_EVERY_SECONDS)),
         asyncio.create_task(do_chores(hub, TELLING, _AT_ONCE_EVERY_SECONDS)),
     ]
 

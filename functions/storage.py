@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
+from functions.domain.audit import AuditEntry
+
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -38,6 +40,8 @@ class Store(Protocol[T]):
     """Values of one type under keys, each with a revision, written only over the revision that was read.
 
     A key is 1 to 128 of ``[A-Za-z0-9_-]``. A write is durable before it returns.
+    A ``pledge`` is the entry for the audit trail that is to follow a write: it
+    is kept in the same write, so that a write without its entry can be found.
 
     Every method raises ``Unavailable`` when the storage cannot be reached in
     time; a write that raised it may have been done. Reading raises ``Spoiled``
@@ -57,7 +61,7 @@ class Store(Protocol[T]):
         """
         ...
 
-    async def create(self, key: str, value: T) -> int:
+    async def create(self, key: str, value: T, *, pledge: AuditEntry | None = None) -> int:
         """Keep a first value and give its revision. Raises Conflict if the key has one."""
         ...
 
@@ -72,16 +76,23 @@ class Store(Protocol[T]):
         """The values now kept under those of the keys that have one."""
         ...
 
-    async def replace(self, key: str, value: T, *, expect: int) -> int:
+    async def replace(self, key: str, value: T, *, expect: int, pledge: AuditEntry | None = None) -> int:
         """Write over revision ``expect`` and give the new one. Raises Conflict if another came first."""
         ...
 
-    async def remove(self, key: str, *, expect: int) -> None:
+    async def remove(self, key: str, *, expect: int, pledge: AuditEntry | None = None) -> None:
         """Remove what revision ``expect`` is. Raises Conflict if another came first. The key can be created again."""
         ...
 
     async def history(self, key: str) -> list[Kept[T]]:
         """What was kept under the key, oldest first: as many of the last values as the store keeps."""
+        ...
+
+    async def pledged(self, seen: dict[str, int]) -> list[AuditEntry]:
+        """What writes pledged since ``seen``, which is moved on; as far back as the store keeps revisions.
+
+        An empty ``seen`` reads the whole store: for start-up.
+        """
         ...
 
     def entries(self, spoiled: list[Spoiled] | None = None) -> AsyncIterator[tuple[str, Kept[T]]]:

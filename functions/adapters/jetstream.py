@@ -26,8 +26,10 @@ from functions.adapters.durable import (
     find,
     write,
 )
-from functions.adapters.feed import Change, Feed, is_removal
+from functions.adapters.feed import Change, Feed, LogFeed, is_removal
+from functions.adapters.pledges import pledge_headers, pledge_in
 from functions.adapters.recent import Recent
+from functions.domain.audit import AuditEntry
 from functions.domain.faults import Conflict, Unavailable
 from functions.storage import Kept, Spoiled
 
@@ -41,7 +43,7 @@ _DELETE = {"KV-Operation": "DEL"}
 class JetStreamStore(Generic[T]):
     """Values under keys in one or more buckets (``functions.storage.Store``).
 
-    The buckets must exist; ``layout.prepare`` makes them.
+    The buckets must exist; ``preparing.prepare`` makes them.
 
     Args:
         client: the connection.
@@ -80,16 +82,17 @@ class JetStreamStore(Generic[T]):
         """A value read or written here not long ago, with its revision, to be replaced over it."""
         return None if self._recent is None else self._recent.get(key)
 
-    async def create(self, key: str, value: T) -> int:
+    async def create(self, key: str, value: T, *, pledge: AuditEntry | None = None) -> int:
         """Keep a first value and give its revision. Raises Conflict if the key has one."""
         data = self._codec.encode(value)
+        headers = pledge_headers(pledge)
         try:
-            return await self._keep(key, value, data, 0)
+            return await self._keep(key, value, data, 0, headers)
         except Conflict:
             last = await self._last(key)
             if last is None or not is_removal(last):
                 raise
-        return await self._keep(key, value, data, sequence_of(last))
+        return await self._keep(key, value, data, sequence_of(last), headers)
 
     async def create_all(self, values: Mapping[str, T]) -> dict[str, Kept[T]]:
         """Keep a first value under each key that has none; give what the others have."""
@@ -138,13 +141,13 @@ class JetStreamStore(Generic[T]):
                 raise
             found[key] = kept
 
-    async def replace(self, key: str, value: T, *, expect: int) -> int:
+    async def replace(self, key: str, value: T, *, expect: int, pledge: AuditEntry | None = None) -> int:
         """Write over revision ``expect`` and give the new one. Raises Conflict if another came first."""
         if expect < 1:
             raise Conflict
-        return await self._keep(key, value, self._codec.encode(value), expect)
+        return await self._keep(key, value, self._codec.encode(value), expect, pledge_headers(pledge))
 
-    async def remove(self, key: str, *, expect: int) -> None:
+    async def remove(self, key: str, *, expect: int, pledge: AuditEntry | None = None) -> None:
         """Remove what revision ``expect`` is. Raises Conflict if another came first.
 
         The mark of the removal stays as the key's last revision, so that they
@@ -154,7 +157,7 @@ class JetStreamStore(Generic[T]):
             raise Conflict
         if self._recent is not None:
             self._recent.drop(key)
-        await self._write(key, b"", expect, _DELETE)
+        await self._write(key, b"", expect, _DELETE | pledge_headers(pledge))
 
     async def history(self, key: str) -> list[Kept[T]]:
         """What was kept under the key, oldest first, removals left out: one request for all revisions."""
@@ -187,24 +190,36 @@ class JetStreamStore(Generic[T]):
                 else:
                     spoiled.append(kept)
 
+    async def pledged(self, seen: dict[str, int]) -> list[AuditEntry]:
+        """What writes pledged since ``seen``, the last revision of each bucket that was looked at."""
+        found: list[AuditEntry] = []
+        for bucket in self._shards:
+            async with LogFeed(self._client, f"KV_{bucket}", after=seen.get(bucket, 0)) as feed:
+                while not feed.caught_up:
+                    for change in await feed.batch():
+                        entry = pledge_in(change.headers)
+                        found += [] if entry is None else [entry]
+                        seen[bucket] = change.revision
+        return found
+
     def _bucket(self, key: str) -> str:
         return self._shards[shard_of(check_key(key), len(self._shards))]
 
-    async def _keep(self, key: str, value: T, data: bytes, expect: int) -> int:
+    async def _keep(self, key: str, value: T, data: bytes, expect: int, headers: Mapping[str, str]) -> int:
         """Write a value and remember it; where that fails, what is remembered may be wrong."""
         if self._recent is None:
-            return await self._write(key, data, expect)
+            return await self._write(key, data, expect, headers)
         try:
-            revision = await self._write(key, data, expect)
+            revision = await self._write(key, data, expect, headers)
         except (Conflict, Unavailable):
             self._recent.drop(key)
             raise
         self._recent.put(key, value, revision, data)
         return revision
 
-    async def _write(self, key: str, data: bytes, expect: int, headers: dict[str, str] | None = None) -> int:
+    async def _write(self, key: str, data: bytes, expect: int, headers: Mapping[str, str]) -> int:
         subject = f"$KV.{self._bucket(key)}.{key}"
-        return await write(self._client, subject, data, {EXPECTED_REVISION: str(expect), **(headers or {})})
+        return await write(self._client, subject, data, {EXPECTED_REVISION: str(expect), **headers})
 
     async def _last(self, key: str) -> Msg | None:
         bucket = self._bucket(key)

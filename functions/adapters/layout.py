@@ -8,7 +8,9 @@ devices, presence,
 sessions,
 certificates,
 job_parts              4         1        ``hub-devices-0`` …
-the others             1         1        ``hub-names``, ``hub-claim-certificates``, …
+groups, tokens, users,
+… (``_PLEDGING``)      1         8        ``hub-groups``, ``hub-tokens``, ``hub-users``, …
+the others             1         1        ``hub-names``, ``hub-renewals``, …
 =====================  ========  =======  =============================================
 
 The shard of a key is its CRC-32 modulo the number of shards. Buckets have no
@@ -34,7 +36,7 @@ audit-refusals   ``devicehub.stored.audit.refusals.<kind>.<id>``   90 days  128 
 The oldest messages go first. A server counts the bytes as taken at once (12.1
 GiB), so ``max_file_store`` must allow them. Nobody can remove one of a trail.
 
-``devicehub up`` makes all this as the admin user. The functions' own user
+``devicehub up`` makes all this as the admin user (``functions.adapters.preparing``). The functions' own user
 needs no more than ``PUBLISH`` and ``SUBSCRIBE`` below to work on it:
 
 - ``$KV.*.>`` writes values,
@@ -46,19 +48,15 @@ needs no more than ``PUBLISH`` and ``SUBSCRIBE`` below to work on it:
   ``_INBOX_functions``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import nats.errors
-import nats.js.errors
 from nats.aio.client import Client
-from nats.js import JetStreamContext
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from tinydb import TinyDB
 
 from functions.adapters.codec import DEFAULT_LIMIT_BYTES, Codec
-from functions.adapters.durable import require_connection
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.recent import Recent
 from functions.adapters.tinydb_store import TinyStore
@@ -70,7 +68,6 @@ from functions.domain.certificates import Certificate
 from functions.domain.credentials import Credentials
 from functions.domain.devices import Device, Suspension
 from functions.domain.enrolment import Claim, ClaimCertificate, Enrolment, Reservation, Whitelisted
-from functions.domain.faults import Unavailable
 from functions.domain.groups import Group
 from functions.domain.history import KEPT_REVISIONS
 from functions.domain.intents import Intent
@@ -98,30 +95,14 @@ SUBSCRIBE = ("_INBOX_functions.>",)
 
 _GIB = 1024**3
 _DAY_SECONDS = 24 * 3600.0
-# A message's size counts its headers.
-_HEADER_BYTES = 4096
-_PREPARE_SECONDS = 10.0
+# A message's size counts its headers, among them an entry of the audit trail: 8 KiB of text, in ASCII.
+_HEADER_BYTES = 64 * 1024
+# As many writes of a record can be followed by an entry of the audit trail that is still to come.
+_PLEDGING = 8
 
 # What is written into a stream's metadata, to know it again.
-_MADE_AS = "hub-made-as"
-_SHARDS = "hub-shards"
-
-# What may be set anew on an existing stream.
-_SETTINGS = (
-    "max_msgs_per_subject",
-    "max_msg_size",
-    "max_age",
-    "max_bytes",
-    "max_msgs",
-    "discard",
-    "allow_rollup_hdrs",
-    "allow_direct",
-    "allow_atomic",
-    "deny_delete",
-    "deny_purge",
-    "duplicate_window",
-    "num_replicas",
-)
+MADE_AS = "hub-made-as"
+SHARDS_OF = "hub-shards"
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,36 +230,36 @@ BUCKETS: Mapping[str, Bucket] = {
     "renewals": Bucket("hub-renewals", Claim),
     "claims": Bucket("hub-claims", Claim, recalled_bytes=0),
     "certificates": Bucket("hub-certificates", Certificate, shards=4),
-    "claim_certificates": Bucket("hub-claim-certificates", ClaimCertificate),
-    "whitelist": Bucket("hub-whitelist", Whitelisted, batched=True),
-    "enrolment": Bucket("hub-enrolment", Enrolment),
-    "settings": Bucket("hub-settings", ServerSettings),
+    "claim_certificates": Bucket("hub-claim-certificates", ClaimCertificate, history=_PLEDGING),
+    "whitelist": Bucket("hub-whitelist", Whitelisted, history=_PLEDGING, batched=True),
+    "enrolment": Bucket("hub-enrolment", Enrolment, history=_PLEDGING),
+    "settings": Bucket("hub-settings", ServerSettings, history=_PLEDGING),
     "revoked": Bucket("hub-revoked", Revoked),
     # Holds the whole CRL, 49 bytes of PEM an entry, 68 with a reason: 100,000
     # entries. A server takes no more than its max_payload, which is 1 MiB
     # (15,000) unless set higher; ours has 8.
     "revocations": Bucket("hub-revocations", Revocations, limit_bytes=7 * 1024 * 1024),
-    "trust": Bucket("hub-trust", Trust),
+    "trust": Bucket("hub-trust", Trust, history=_PLEDGING),
     "bridges": Bucket("hub-bridges", BridgeStart),
     "queued": Bucket("hub-queued", CallQueue),
     "flapping": Bucket("hub-flapping", Flapping),
     "restarts": Bucket("hub-restarts", BrokerRestart),
     "dark": Bucket("hub-dark", Darkness),
     "doubts": Bucket("hub-doubts", Doubt),
-    "tokens": Bucket("hub-tokens", Token),
-    "users": Bucket("hub-users", User),
-    "user_sessions": Bucket("hub-user-sessions", UserSession),
+    "tokens": Bucket("hub-tokens", Token, history=_PLEDGING),
+    "users": Bucket("hub-users", User, history=_PLEDGING),
+    "user_sessions": Bucket("hub-user-sessions", UserSession, history=_PLEDGING),
     "login_failures": Bucket("hub-login-failures", LoginFailures),
-    "setup_codes": Bucket("hub-setup-codes", SetupCode),
-    "credentials": Bucket("hub-credentials", Credentials),
+    "setup_codes": Bucket("hub-setup-codes", SetupCode, history=_PLEDGING),
+    "credentials": Bucket("hub-credentials", Credentials, history=_PLEDGING),
     "intents": Bucket("hub-intents", Intent),
     "jobs": Bucket("hub-jobs", Job),
     # A hundred answers of a method, each as long as may be.
     "job_parts": Bucket("hub-job-parts", Part, shards=4, limit_bytes=512 * 1024),
     "job_places": Bucket("hub-job-places", JobPlace),
-    "alarms": Bucket("hub-alarms", Alarm),
+    "alarms": Bucket("hub-alarms", Alarm, history=_PLEDGING),
     "marks": Bucket("hub-marks", Mark),
-    "groups": Bucket("hub-groups", Group),
+    "groups": Bucket("hub-groups", Group, history=_PLEDGING),
 }
 
 STREAMS: Mapping[str, Stream] = {
@@ -293,10 +274,6 @@ TRAILS: Mapping[Trail, AuditTrail] = {
     Trail.CALLS: AuditTrail(Trail.CALLS, max_age_seconds=180 * _DAY_SECONDS, max_bytes=_GIB // 2),
     Trail.REFUSALS: AuditTrail(Trail.REFUSALS, max_age_seconds=90 * _DAY_SECONDS, max_bytes=_GIB // 8),
 }
-
-
-class LayoutError(Exception):
-    """The server's buckets or streams are not, and cannot become, what this version works on."""
 
 
 def open_stores(client: Client) -> dict[str, JetStreamStore[Any]]:
@@ -318,42 +295,6 @@ def open_tables(database: TinyDB, clock: Clock) -> dict[str, TinyStore[Any]]:
         field: TinyStore(database.table(bucket.name), bucket.codec(), clock, history=bucket.history)
         for field, bucket in BUCKETS.items()
     }
-
-
-async def prepare(
-    client: Client,
-    *,
-    replicas: int = 1,
-    buckets: Iterable[Bucket] = tuple(BUCKETS.values()),
-    streams: Iterable[Stream | AuditTrail] = (*STREAMS.values(), *TRAILS.values()),
-) -> None:
-    """Make the buckets and streams that are missing, and set the limits of those that are there.
-
-    What they hold stays as it is; a second run changes nothing.
-
-    Args:
-        client: a connection of the admin user.
-        replicas: 1 on one server, 3 in a cluster.
-        buckets: what to keep, the hub's own unless a test has less.
-        streams: likewise.
-
-    Raises:
-        LayoutError: something there has another shape, or the server has no room.
-        Unavailable: the server did not answer.
-    """
-    wanted = [config for bucket in buckets for config in bucket.configs(replicas)]
-    wanted += [config for stream in streams for config in stream.configs(replicas)]
-    require_connection(client)
-    context = client.jetstream(timeout=_PREPARE_SECONDS)
-    try:
-        found = await _existing(context)
-        _check_shards(wanted, found)
-        for config in wanted:
-            await _make(context, config, found.get(str(config.name)))
-    except nats.js.errors.APIError as problem:
-        raise LayoutError(f"The NATS server refused to make the hub's storage: {problem.description}.") from problem
-    except (nats.errors.Error, OSError) as problem:
-        raise Unavailable(detail="The NATS server did not answer while its storage was prepared.") from problem
 
 
 def _growing(max_age_seconds: float, max_bytes: int) -> dict[str, Any]:
@@ -378,43 +319,5 @@ def _common(name: str, shards: int, replicas: int) -> dict[str, Any]:
         "max_consumers": -1,
         "max_msgs": -1,
         "duplicate_window": 120.0,
-        "metadata": {_MADE_AS: name, _SHARDS: str(shards)},
+        "metadata": {MADE_AS: name, SHARDS_OF: str(shards)},
     }
-
-
-async def _existing(context: JetStreamContext) -> dict[str, StreamConfig]:
-    found: dict[str, StreamConfig] = {}
-    while page := await context.streams_info(offset=len(found)):
-        found |= {str(info.config.name): info.config for info in page}
-    return found
-
-
-def _check_shards(wanted: Iterable[StreamConfig], found: Mapping[str, StreamConfig]) -> None:
-    """Refuse shards of another number: keys would be looked for where they are not."""
-    shards = {(config.metadata or {})[_MADE_AS]: (config.metadata or {})[_SHARDS] for config in wanted}
-    for name, config in found.items():
-        told = config.metadata or {}
-        base = told.get(_MADE_AS)
-        if base in shards and told.get(_SHARDS) != shards[base]:
-            raise LayoutError(
-                f"'{name}' was made when '{base}' had {told.get(_SHARDS)} shards; this version has {shards[base]}."
-                " Run the version that made it, or move its data first."
-            )
-
-
-async def _make(context: JetStreamContext, wanted: StreamConfig, found: StreamConfig | None) -> None:
-    if found is None:
-        await context.add_stream(wanted)
-        return
-    if (found.metadata or {}).get(_MADE_AS) != (wanted.metadata or {})[_MADE_AS]:
-        raise LayoutError(f"The server has a stream '{wanted.name}' that this hub did not make.")
-    if (found.storage, found.retention, found.subjects) != (wanted.storage, wanted.retention, wanted.subjects):
-        raise LayoutError(f"The stream '{wanted.name}' keeps other subjects, or keeps them otherwise, than the hub's.")
-    if found.max_msgs_per_subject > wanted.max_msgs_per_subject > 0:
-        raise LayoutError(
-            f"'{wanted.name}' keeps {found.max_msgs_per_subject} revisions of a key; this version would drop all but"
-            f" {wanted.max_msgs_per_subject}."
-        )
-    merged = found.evolve(**{name: getattr(wanted, name) for name in _SETTINGS})
-    if merged != found:
-        await context.update_stream(merged)

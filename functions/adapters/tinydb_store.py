@@ -19,6 +19,8 @@ from tinydb.storages import Storage
 from tinydb.table import Table
 
 from functions.adapters.codec import Codec, Undecodable, check_key
+from functions.adapters.pledges import CODEC as PLEDGES
+from functions.domain.audit import AuditEntry
 from functions.domain.faults import Conflict
 from functions.ports import Clock
 from functions.storage import Kept, Spoiled
@@ -92,9 +94,9 @@ class TinyStore(Generic[T]):
         kept = self._kept(key, revisions[-1]) if revisions else None
         return None if kept is None else (kept.value, kept.revision)
 
-    async def create(self, key: str, value: T) -> int:
+    async def create(self, key: str, value: T, *, pledge: AuditEntry | None = None) -> int:
         """Keep a first value and give its revision. Raises Conflict if the key has one."""
-        return self.seed(key, value)
+        return self.seed(key, value, pledge)
 
     async def create_all(self, values: Mapping[str, T]) -> dict[str, Kept[T]]:
         """Keep a first value under each key that has none; give what the others have."""
@@ -124,27 +126,37 @@ class TinyStore(Generic[T]):
         found = {key: await self.get(key) for key in keys}
         return {key: kept for key, kept in found.items() if kept is not None}
 
-    def seed(self, key: str, value: T) -> int:
+    def seed(self, key: str, value: T, pledge: AuditEntry | None = None) -> int:
         """As ``create``, for where there is no event loop yet."""
         data = self._codec.encode(value)
         revisions = self._revisions(key)
         if revisions and "value" in revisions[-1]:
             raise Conflict
-        return self._append(key, revisions, {"value": from_json(data)})
+        return self._append(key, revisions, {"value": from_json(data)}, pledge)
 
-    async def replace(self, key: str, value: T, *, expect: int) -> int:
+    async def replace(self, key: str, value: T, *, expect: int, pledge: AuditEntry | None = None) -> int:
         """Write over revision ``expect`` and give the new one. Raises Conflict if another came first."""
         data = self._codec.encode(value)
-        return self._append(key, self._expected(key, expect), {"value": from_json(data)})
+        return self._append(key, self._expected(key, expect), {"value": from_json(data)}, pledge)
 
-    async def remove(self, key: str, *, expect: int) -> None:
+    async def remove(self, key: str, *, expect: int, pledge: AuditEntry | None = None) -> None:
         """Remove what revision ``expect`` is. Raises Conflict if another came first."""
-        self._append(key, self._expected(key, expect), {})
+        self._append(key, self._expected(key, expect), {}, pledge)
 
     async def history(self, key: str) -> list[Kept[T]]:
         """What was kept under the key, oldest first, removals left out."""
         read = (self._kept(key, record) for record in self._revisions(key))
         return [kept for kept in read if kept is not None]
+
+    async def pledged(self, seen: dict[str, int]) -> list[AuditEntry]:
+        """What writes pledged since ``seen``, the last revision of each key that was looked at."""
+        found: list[AuditEntry] = []
+        for document in self._table.all():
+            key, revisions = document["key"], document["revisions"]
+            new = [one for one in revisions if one["revision"] > seen.get(key, 0)]
+            found += [PLEDGES.decode(to_json(one["pledge"])) for one in new if "pledge" in one]
+            seen[key] = revisions[-1]["revision"]
+        return found
 
     async def entries(self, spoiled: list[Spoiled] | None = None) -> AsyncIterator[tuple[str, Kept[T]]]:
         """Every key with its value, as they are when the first is asked for."""
@@ -177,8 +189,12 @@ class TinyStore(Generic[T]):
             raise Conflict
         return revisions
 
-    def _append(self, key: str, before: list[dict[str, Any]], content: dict[str, Any]) -> int:
+    def _append(
+        self, key: str, before: list[dict[str, Any]], content: dict[str, Any], pledge: AuditEntry | None
+    ) -> int:
         revision: int = before[-1]["revision"] + 1 if before else 1
+        if pledge is not None:
+            content = {**content, "pledge": from_json(PLEDGES.encode(pledge))}
         record = {"revision": revision, "at": self._clock.now().isoformat(), **content}
         kept = [*before, record][-self._history :]
         self._table.upsert({"key": key, "revisions": kept}, where("key") == key)

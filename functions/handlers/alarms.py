@@ -13,10 +13,11 @@ from typing import Any
 
 from functions.contract.messages import AlarmClear, AlarmPage, AlarmQuery, AlarmRaise, AlarmView, Done, Nothing
 from functions.domain.alarms import SORTABLE, Alarm, AlarmState, Severity, acknowledge, sort_of, text_of
+from functions.domain.audit import AuditEntry
 from functions.domain.faults import NotFound
 from functions.domain.inventory import parse_sorts
 from functions.handlers.alarming import close_alarm, open_alarm, tell
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record_all
 from functions.handlers.rewriting import amend
 from functions.ports import Call, Hub
 
@@ -64,13 +65,17 @@ async def ack(call: Call[Nothing], hub: Hub) -> AlarmView:
         Conflict: others kept changing it.
     """
     now = hub.clock.now()
-    written = await amend(hub.alarms, call.names[0], lambda alarm: acknowledge(alarm, str(call.caller), now))
+
+    def told(_: Alarm, alarm: Alarm) -> AuditEntry:
+        facts = {"kind": alarm.kind, "subject": alarm.subject}
+        return make(hub, call, "alarm.acknowledged", call.names[0], after=facts)
+
+    written = await amend(hub.alarms, call.names[0], lambda alarm: acknowledge(alarm, str(call.caller), now), tell=told)
     if written is None:
         raise NotFound(detail="There is no alarm of this id. 'devicehub alarms' lists them.")
     if written.changed:
         await tell(hub, written.value)
-        facts = {"kind": written.value.kind, "subject": written.value.subject}
-        await record(hub, call, "alarm.acknowledged", call.names[0], after=facts)
+        await record_all(hub, written.entries)
     return _view(written.value)
 
 

@@ -10,6 +10,8 @@ Writes     trust, certificates, claim_certificates, revoked, revocations
 Publishes  devicehub.broker.access.changed
 """
 
+from dataclasses import replace
+
 from functions.contract.messages import CaCreate, CaFact, CaImport, CaReplaced, CaView, Nothing
 from functions.domain.audit import UNNAMED, Doer
 from functions.domain.ca import CA_DAYS, CaCertificate, Trust, Trusted, bundle, ends, judge_chain, settle, succeed
@@ -17,7 +19,7 @@ from functions.domain.certificates import key_name
 from functions.domain.enrolment import is_claim_live
 from functions.domain.faults import Conflict, Reason
 from functions.domain.names import CLAIM_PREFIX
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record_all
 from functions.handlers.issuing import lost_races_can_be_retried
 from functions.handlers.revoking import revoke, spread, tell
 from functions.handlers.rewriting import amend
@@ -115,8 +117,9 @@ async def _replace(call: Doer, hub: Hub, authority: Trusted, replaces: str | Non
     kept = await look(hub)
     before = kept.value
     decided = succeed(before, authority, replaces=replaces, at=hub.clock.now(), by=str(call.caller))
+    told = make(hub, call, "ca.replaced", UNNAMED, before=_told(before, hub), after=_told(decided, hub))
     try:
-        await hub.trust.replace(TRUST, decided, expect=kept.revision)
+        await hub.trust.replace(TRUST, decided, expect=kept.revision, pledge=told)
     except Conflict as lost:
         if (await look(hub)).value.in_use:
             raise Conflict(Reason.CA_IN_USE) from lost
@@ -124,8 +127,7 @@ async def _replace(call: Doer, hub: Hub, authority: Trusted, replaces: str | Non
     await hub.authority.follow(decided)
     with lost_races_can_be_retried():
         ended = await _end_claims(hub, decided)
-    after = {**_told(decided, hub), "endedClaims": ended}
-    await record(hub, call, "ca.replaced", UNNAMED, before=_told(before, hub), after=after)
+    await record_all(hub, [replace(told, after={**told.after, "endedClaims": ended})])
     await tell(hub)
     return _replaced(decided, ended, hub)
 

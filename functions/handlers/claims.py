@@ -24,11 +24,12 @@ from functions.contract.messages import (
     Done,
     Issued,
 )
+from functions.domain.audit import AuditEntry
 from functions.domain.certificates import Certificate, Gate, Purpose, entry_of, is_usable
 from functions.domain.enrolment import ClaimCertificate, is_claim_live
 from functions.domain.faults import Conflict, NotFound, Reason, Unavailable
 from functions.domain.names import CLAIM_PREFIX, ClaimName, claim_name
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record, record_all
 from functions.handlers.certificates import issued
 from functions.handlers.issuing import lost_races_can_be_retried, read_request
 from functions.handlers.revoking import revoke as revoke_serials
@@ -56,7 +57,8 @@ async def create(call: Call[ClaimCreate], hub: Hub) -> Issued:
     if given is not None:
         return issued(given, hub)
     certificate = await _register(call, name, call.body.csr_pem, digest, hub)
-    if not await _take_name(name, certificate, hub):
+    told = _told(call, name, certificate, hub)
+    if not await _take_name(name, certificate, hub, told):
         # Another call took the name meanwhile; what was signed here goes nowhere.
         given = await _given_before(name, digest, hub)
         if given is None:
@@ -64,7 +66,7 @@ async def create(call: Call[ClaimCreate], hub: Hub) -> Issued:
         return issued(given, hub)
     await _refuse_if_replaced(certificate, hub)
     await tell(hub)
-    await _record(call, name, certificate, hub)
+    await record_all(hub, [told])
     return issued(certificate, hub)
 
 
@@ -83,11 +85,12 @@ async def issue(call: Call[ClaimIssue], hub: Hub) -> ClaimView:
         raise _taken(name)
     pair = hub.keyring.make(f"{CLAIM_PREFIX}{name}")
     certificate = await _register(call, name, pair.csr_pem, read_request(pair.csr_pem, hub).digest, hub)
-    if not await _take_name(name, certificate, hub, key_pem=pair.key_pem):
+    told = _told(call, name, certificate, hub)
+    if not await _take_name(name, certificate, hub, told, key_pem=pair.key_pem):
         raise _taken(name)
     await _refuse_if_replaced(certificate, hub)
     await tell(hub)
-    await _record(call, name, certificate, hub)
+    await record_all(hub, [told])
     return await _view(name, hub)
 
 
@@ -178,7 +181,9 @@ async def _view(name: ClaimName, hub: Hub) -> ClaimView:
     )
 
 
-async def _take_name(name: ClaimName, certificate: Certificate, hub: Hub, *, key_pem: str = "") -> bool:
+async def _take_name(
+    name: ClaimName, certificate: Certificate, hub: Hub, told: AuditEntry, *, key_pem: str = ""
+) -> bool:
     """Give the name to a certificate, with its key if the hub is to keep it; False where another call has it."""
     mine = ClaimCertificate(name, certificate.serial, certificate.issued_at, certificate.not_after)
     if key_pem:
@@ -188,14 +193,14 @@ async def _take_name(name: ClaimName, certificate: Certificate, hub: Hub, *, key
         return claim if claim is not None and is_claim_live(claim, certificate.issued_at) else mine
 
     with lost_races_can_be_retried():
-        return (await rewrite(hub.claim_certificates, name, take)).value == mine
+        return (await rewrite(hub.claim_certificates, name, take, tell=lambda *_: told)).value == mine
 
 
-async def _record(
+def _told(
     call: Call[ClaimCreate] | Call[ClaimIssue], name: ClaimName, certificate: Certificate, hub: Hub
-) -> None:
+) -> AuditEntry:
     facts = {"serial": certificate.serial, "notAfter": certificate.not_after}
-    await record(hub, call, "claim.created", name, after=facts)
+    return make(hub, call, "claim.created", name, after=facts)
 
 
 async def _refuse_if_replaced(certificate: Certificate, hub: Hub) -> None:

@@ -19,10 +19,11 @@ from functions.contract.messages import (
     Nothing,
 )
 from functions.domain import credentials
+from functions.domain.audit import AuditEntry
 from functions.domain.credentials import Credentials
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.tokens import is_live, parse_scopes
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record_all
 from functions.handlers.rewriting import amend, value_of
 from functions.ports import Call, Hub
 
@@ -41,17 +42,18 @@ async def create(call: Call[CredentialsCreate], hub: Hub) -> CredentialsFact:
     groups = tuple(dict.fromkeys(call.body.groups))
     await _refuse_dynamic(groups, hub)
     if await _in_use(call.body.name, hub):
-        told = f"Credentials named '{call.body.name}' are in use. Take another name, or revoke them first."
-        raise Conflict(Reason.NAME_TAKEN, told)
+        sentence = f"Credentials named '{call.body.name}' are in use. Take another name, or revoke them first."
+        raise Conflict(Reason.NAME_TAKEN, sentence)
     now = hub.clock.now()
     expires_at = now + timedelta(days=call.body.days) if call.body.days is not None else None
     made = Credentials(call.body.name, tuple(scopes), groups, now, expires_at)
+    facts = {"scopes": list(scopes), "groups": list(groups), "expiresAt": expires_at, "publicKey": key}
+    told = make(hub, call, "credentials.created", made.name, after=facts)
     try:
-        await hub.credentials.create(key, made)
+        await hub.credentials.create(key, made, pledge=told)
     except Conflict as problem:
         raise Conflict(Reason.NAME_TAKEN, "There are credentials of this key already. Make another key.") from problem
-    facts = {"scopes": list(scopes), "groups": list(groups), "expiresAt": expires_at, "publicKey": key}
-    await record(hub, call, "credentials.created", made.name, after=facts)
+    await record_all(hub, [told])
     return _fact(key, made)
 
 
@@ -69,14 +71,16 @@ async def revoke(call: Call[CredentialsRevoke], hub: Hub) -> Done:
     """
     keys = await _in_use(call.body.name, hub)
     if not keys:
-        told = "No credentials of this name are in use. 'devicehub nats-credentials list' shows them."
-        raise NotFound(detail=told)
+        sentence = "No credentials of this name are in use. 'devicehub nats-credentials list' shows them."
+        raise NotFound(detail=sentence)
     now = hub.clock.now()
-    revoked = [await amend(hub.credentials, key, lambda kept: credentials.revoke(kept, now)) for key in keys]
-    changed = [written.value for written in revoked if written is not None and written.changed]
-    if changed:
-        facts = {"scopes": changed[0].scopes, "groups": changed[0].groups, "expiresAt": changed[0].expires_at}
-        await record(hub, call, "credentials.revoked", call.body.name, before=facts)
+
+    def told(before: Credentials, _: Credentials) -> AuditEntry:
+        facts = {"scopes": before.scopes, "groups": before.groups, "expiresAt": before.expires_at}
+        return make(hub, call, "credentials.revoked", call.body.name, before=facts)
+
+    revoked = [await amend(hub.credentials, key, lambda kept: credentials.revoke(kept, now), tell=told) for key in keys]
+    await record_all(hub, [entry for written in revoked if written is not None for entry in written.entries])
     return Done()
 
 

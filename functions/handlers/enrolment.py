@@ -10,10 +10,11 @@ from datetime import timedelta
 from typing import Any
 
 from functions.contract.messages import EnrolmentChange, EnrolmentOpen, EnrolmentView, Nothing, WhitelistEnforce
+from functions.domain.audit import AuditEntry
 from functions.domain.enrolment import ClaimCertificate, Enrolment, is_open, require_bundle
 from functions.domain.faults import Malformed
 from functions.domain.names import claim_name
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record_all
 from functions.handlers.claims import unknown_claim
 from functions.handlers.gates import ENROLMENT
 from functions.handlers.rewriting import rewrite, value_of
@@ -107,10 +108,11 @@ async def _servable(name: str | None, hub: Hub) -> ClaimCertificate | None:
 
 
 async def _change(call: Call[Any], hub: Hub, deed: str, change: Callable[[Enrolment], Enrolment]) -> EnrolmentView:
-    written = await rewrite(hub.enrolment, ENROLMENT, lambda enrolment: change(enrolment or Enrolment()))
-    if written.changed:
-        before = written.before or Enrolment()
-        await record(hub, call, f"enrolment.{deed}", ENROLMENT, before=before, after=written.value)
+    def told(before: Enrolment | None, after: Enrolment) -> AuditEntry:
+        return make(hub, call, f"enrolment.{deed}", ENROLMENT, before=before or Enrolment(), after=after)
+
+    written = await rewrite(hub.enrolment, ENROLMENT, lambda enrolment: change(enrolment or Enrolment()), tell=told)
+    await record_all(hub, written.entries)
     return _view(written.value, hub)
 
 

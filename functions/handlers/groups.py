@@ -19,10 +19,11 @@ from functions.contract.messages import (
     GroupUpdate,
     Nothing,
 )
+from functions.domain.audit import AuditEntry
 from functions.domain.faults import Conflict, NotFound, Reason
 from functions.domain.groups import SORTABLE, Group, check_query, check_room, group_name, requery, saved
 from functions.domain.inventory import parse_sorts
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record_all
 from functions.handlers.rewriting import rewrite
 from functions.ports import Call, Hub
 
@@ -62,12 +63,13 @@ async def create(call: Call[GroupCreate], hub: Hub) -> GroupFact:
     group = Group(name, now, now, query)
     # Before it is kept, as whoever counts groups asks it too.
     size = await _size(group, hub)
+    told = make(hub, call, "group.created", name, after=asdict(group))
     try:
-        await hub.groups.create(name, group)
+        await hub.groups.create(name, group, pledge=told)
     except Conflict:
-        told = f"A group named '{name}' was made already. Take another name, or give that one another query."
-        raise Conflict(Reason.NAME_TAKEN, told) from None
-    await record(hub, call, "group.created", name, after=asdict(group))
+        sentence = f"A group named '{name}' was made already. Take another name, or give that one another query."
+        raise Conflict(Reason.NAME_TAKEN, sentence) from None
+    await record_all(hub, [told])
     return _fact(name, group, size, hub)
 
 
@@ -84,10 +86,12 @@ async def update(call: Call[GroupUpdate], hub: Hub) -> GroupFact:
     check_room(await _made(hub), name, query)
     now = hub.clock.now()
     size = await _size(Group(name, now, now, query), hub)
-    written = await rewrite(hub.groups, name, lambda group: requery(group, query, now))
-    if written.changed:
-        before = None if written.before is None else asdict(written.before)
-        await record(hub, call, "group.changed", name, before=before, after=asdict(written.value))
+
+    def told(before: Group | None, after: Group) -> AuditEntry:
+        return make(hub, call, "group.changed", name, before=before and asdict(before), after=asdict(after))
+
+    written = await rewrite(hub.groups, name, lambda group: requery(group, query, now), tell=told)
+    await record_all(hub, written.entries)
     return _fact(name, written.value, size, hub)
 
 
@@ -102,12 +106,13 @@ async def delete(call: Call[Nothing], hub: Hub) -> Done:
     kept = await hub.groups.get(name)
     members = await hub.index.members(name)
     if members:
-        told = f"{members} devices name '{name}' in their records. Take them out of it first."
-        raise Conflict(Reason.GROUP_IN_USE, told)
+        sentence = f"{members} devices name '{name}' in their records. Take them out of it first."
+        raise Conflict(Reason.GROUP_IN_USE, sentence)
     if kept is None:
         raise NotFound(detail="There is no group of this name. 'devicehub group list' shows them.")
-    await hub.groups.remove(name, expect=kept.revision)
-    await record(hub, call, "group.deleted", name, before=asdict(kept.value))
+    told = make(hub, call, "group.deleted", name, before=asdict(kept.value))
+    await hub.groups.remove(name, expect=kept.revision, pledge=told)
+    await record_all(hub, [told])
     return Done()
 
 

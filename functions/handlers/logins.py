@@ -26,7 +26,7 @@ from functions.domain.faults import Conflict, Denied, NotFound, Reason
 from functions.domain.logins import UserSession
 from functions.domain.roles import UserRole, role_of
 from functions.domain.users import User, canonical, user_key
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record, record_all
 from functions.handlers.limiting import begin_attempt, end_attempt
 from functions.handlers.rewriting import amend, value_of
 from functions.ports import Call, Hub
@@ -141,17 +141,18 @@ async def end(call: Call[Nothing], hub: Hub) -> Done:
     kept = await hub.user_sessions.get(call.names[0])
     if kept is None or not _may_see(call, kept.value):
         raise NotFound(detail="There is no session of this id. It may have ended by itself.")
+    told = make(hub, call, "session.ended", call.names[0], before={"user": kept.value.user})
     try:
-        await hub.user_sessions.remove(call.names[0], expect=kept.revision)
+        await hub.user_sessions.remove(call.names[0], expect=kept.revision, pledge=told)
     except Conflict as lost:
         again = await hub.user_sessions.get(call.names[0])
         if again is not None:
             # A use of it was noted at this moment.
-            await hub.user_sessions.remove(call.names[0], expect=again.revision)
+            await hub.user_sessions.remove(call.names[0], expect=again.revision, pledge=told)
         else:
             raise NotFound(detail="The session ended at this moment.") from lost
     await tell_changed(hub, kept.value.user, call.names[0])
-    await record(hub, call, "session.ended", call.names[0], before={"user": kept.value.user})
+    await record_all(hub, [told])
     return Done()
 
 

@@ -15,11 +15,12 @@ from functions.contract.messages import (
     ServerFixed,
     ServerView,
 )
+from functions.domain.audit import AuditEntry
 from functions.domain.bundles import Site
 from functions.domain.faults import Conflict, Malformed
 from functions.domain.records import expect_version
 from functions.domain.server_settings import ServerSettings, amend_settings
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record_all
 from functions.handlers.revoking import tell
 from functions.handlers.rewriting import rewrite, value_of
 from functions.ports import Call, Hub
@@ -58,10 +59,12 @@ async def change(call: Call[ServerChange], hub: Hub) -> ServerView:
             raise Conflict(detail="The settings changed at this moment. Read them again, then decide.")
         return amend_settings(found or ServerSettings(), wish)
 
-    written = await rewrite(hub.settings, SERVER, decide, kept)
+    def told(found: ServerSettings | None, after: ServerSettings) -> AuditEntry:
+        return make(hub, call, "settings.changed", SERVER, before=found or ServerSettings(), after=after)
+
+    written = await rewrite(hub.settings, SERVER, decide, kept, tell=told)
     before = written.before or ServerSettings()
-    if written.value != before:
-        await record(hub, call, "settings.changed", SERVER, before=before, after=written.value)
+    await record_all(hub, written.entries)
     if written.value.broker_names != before.broker_names:
         await tell(hub)
     return _view(written.value, written.revision, hub)

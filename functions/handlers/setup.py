@@ -15,7 +15,7 @@ from functions.domain.logins import SetupCode
 from functions.domain.roles import UserRole
 from functions.domain.server_settings import ServerSettings, amend_settings
 from functions.handlers import server_settings
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record_all
 from functions.handlers.limiting import SETUP as ATTEMPTS
 from functions.handlers.limiting import begin_attempt, end_attempt
 from functions.handlers.logins import begin_session
@@ -43,8 +43,9 @@ async def open_(call: Call[Nothing], hub: Hub) -> SetupCodeGiven:
     code = "".join(secrets.choice(logins.CODE_LETTERS) for _ in range(logins.CODE_LENGTH))
     expires_at = hub.clock.now() + logins.CODE_GOOD_FOR
     made = SetupCode(logins.code_digest(code), expires_at)
-    await rewrite(hub.setup_codes, SETUP, lambda _: made)
-    await record(hub, call, "setup.opened", SETUP, after={"expiresAt": expires_at})
+    told = make(hub, call, "setup.opened", SETUP, after={"expiresAt": expires_at})
+    written = await rewrite(hub.setup_codes, SETUP, lambda _: made, tell=lambda *_: told)
+    await record_all(hub, written.entries)
     groups = (code[place : place + 4] for place in range(0, len(code), 4))
     return SetupCodeGiven(code="-".join(groups), expires_at=expires_at)
 
@@ -75,8 +76,7 @@ async def complete(call: Call[SetupComplete], hub: Hub) -> SignedIn:
         await hub.setup_codes.replace(SETUP, replace(kept.value, used=True), expect=kept.revision)
     except Conflict as lost:
         raise _set_up() from lost
-    await keep_user(hub, user)
-    await record(hub, call, "user.created", user.name, after={"role": user.role, "first": True})
+    await keep_user(hub, user, make(hub, call, "user.created", user.name, after={"role": user.role, "first": True}))
     if names is not None:
         await server_settings.change(replace(call, body=ServerChange(hostnames=names)), hub)  # type: ignore[arg-type]
     return await begin_session(hub, user, call.origin)

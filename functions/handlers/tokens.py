@@ -19,9 +19,10 @@ from functions.contract.messages import (
     TokenRevoke,
 )
 from functions.domain import tokens
+from functions.domain.audit import AuditEntry
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.tokens import Token
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record_all
 from functions.handlers.job_tokens import cancel_jobs_of
 from functions.handlers.rewriting import amend, value_of
 from functions.ports import Call, Hub
@@ -38,8 +39,8 @@ async def create(call: Call[TokenCreate], hub: Hub) -> TokenCreated:
         Conflict: a token of this name is in use (``name_taken``).
     """
     if tokens.is_text(call.body.name):
-        told = "This is what a token looks like, and names are shown to everyone."
-        raise Malformed(detail=told, fields={"name": told})
+        sentence = "This is what a token looks like, and names are shown to everyone."
+        raise Malformed(detail=sentence, fields={"name": sentence})
     scopes = tokens.parse_scopes(call.body.scopes)
     now = hub.clock.now()
     if await _in_use(call.body.name, hub):
@@ -49,9 +50,10 @@ async def create(call: Call[TokenCreate], hub: Hub) -> TokenCreated:
         )
     text = tokens.PREFIX + secrets.token_urlsafe(tokens.RANDOM_BYTES)
     expires_at = now + timedelta(days=call.body.days) if call.body.days is not None else None
-    await hub.tokens.create(tokens.digest(text), Token(call.body.name, scopes, now, expires_at))
     facts = {"scopes": list(scopes), "expiresAt": expires_at}
-    await record(hub, call, "token.created", call.body.name, after=facts)
+    told = make(hub, call, "token.created", call.body.name, after=facts)
+    await hub.tokens.create(tokens.digest(text), Token(call.body.name, scopes, now, expires_at), pledge=told)
+    await record_all(hub, [told])
     return TokenCreated(name=call.body.name, token=text, scopes=list(scopes), expires_at=expires_at)
 
 
@@ -84,12 +86,18 @@ async def revoke(call: Call[TokenRevoke], hub: Hub) -> Done:
         # Without the name: who mistakes a token's text for it must not read it in a log.
         raise NotFound(detail="No token of this name is in use.")
     now = hub.clock.now()
-    revoked = [await amend(hub.tokens, digest, lambda token: tokens.revoke(token, now)) for digest in digests]
-    changed = [written.value for written in revoked if written is not None and written.changed]
+
+    def told(before: Token, _: Token) -> AuditEntry:
+        facts = {"scopes": before.scopes, "expiresAt": before.expires_at}
+        return make(hub, call, "token.revoked", call.body.name, before=facts)
+
+    revoked = [
+        await amend(hub.tokens, digest, lambda token: tokens.revoke(token, now), tell=told) for digest in digests
+    ]
+    changed = [written for written in revoked if written is not None and written.changed]
     if changed:
-        facts = {"scopes": changed[0].scopes, "expiresAt": changed[0].expires_at}
-        await record(hub, call, "token.revoked", call.body.name, before=facts)
-        await cancel_jobs_of(hub, call, changed)
+        await record_all(hub, [entry for written in changed for entry in written.entries])
+        await cancel_jobs_of(hub, call, [written.value for written in changed])
     return Done()
 
 

@@ -19,11 +19,12 @@ from functions.contract.messages import (
     UserList,
     UserUpdate,
 )
+from functions.domain.audit import AuditEntry
 from functions.domain.callers import OPERATOR
 from functions.domain.faults import Conflict, Denied, Malformed, NotFound, Reason
 from functions.domain.roles import UserRole
 from functions.domain.users import User, canonical, changed, check_password, keep_an_admin, user_key, user_name
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record_all
 from functions.handlers.limiting import begin_attempt, end_attempt, forget_name
 from functions.handlers.logins import begin_session, tell_changed
 from functions.handlers.rewriting import amend, value_of
@@ -47,8 +48,7 @@ async def create(call: Call[UserCreate], hub: Hub) -> UserFact:
         Conflict: ``name_taken``.
     """
     user = await make_user(hub, call.body.name, UserRole(call.body.role), call.body.password)
-    await keep_user(hub, user)
-    await record(hub, call, "user.created", user.name, after={"role": user.role})
+    await keep_user(hub, user, make(hub, call, "user.created", user.name, after={"role": user.role}))
     return _fact(user)
 
 
@@ -79,17 +79,19 @@ async def update(call: Call[UserUpdate], hub: Hub) -> UserFact:
         stamp=secrets.token_hex(_STAMP_BYTES),
     )
     await _keep_an_admin(hub, key, change(before))
-    written = await amend(hub.users, key, change)
+    facts = {"passwordChanged": True} if hashed is not None else {}
+
+    def told(found: User, user: User) -> AuditEntry:
+        return make(hub, call, "user.changed", before.name, before=_state(found), after=_state(user) | facts)
+
+    written = await amend(hub.users, key, change, tell=told)
     if written is None:
         raise _unknown()
     if hashed is not None:
         await forget_name(hub, before.name)
-    if written.changed and written.before is not None:
+    if written.changed:
         await tell_changed(hub, key)
-        facts = {"passwordChanged": True} if hashed is not None else {}
-        await record(
-            hub, call, "user.changed", before.name, before=_state(written.before), after=_state(written.value) | facts
-        )
+        await record_all(hub, written.entries)
     return _fact(written.value)
 
 
@@ -103,9 +105,10 @@ async def delete(call: Call[Nothing], hub: Hub) -> Done:
     key = user_key(call.names[0])
     kept = _found(await hub.users.get(key))
     await _keep_an_admin(hub, key, None)
-    await hub.users.remove(key, expect=kept.revision)
+    told = make(hub, call, "user.deleted", kept.value.name, before=_state(kept.value))
+    await hub.users.remove(key, expect=kept.revision, pledge=told)
     await tell_changed(hub, key)
-    await record(hub, call, "user.deleted", kept.value.name, before=_state(kept.value))
+    await record_all(hub, [told])
     return Done()
 
 
@@ -132,10 +135,11 @@ async def change_password(call: Call[PasswordChange], hub: Hub) -> SignedIn:
         raise Malformed(detail=f"newPassword: {wrong}", fields={"newPassword": wrong})
     hashed = await hub.passwords.hash(new)
     user = changed(kept.value, hub.clock.now(), password=hashed, stamp=secrets.token_hex(_STAMP_BYTES))
-    await hub.users.replace(key, user, expect=kept.revision)
+    told = make(hub, call, "user.changed", user.name, after={"passwordChanged": True})
+    await hub.users.replace(key, user, expect=kept.revision, pledge=told)
     begun = await begin_session(hub, user, call.origin)
     await tell_changed(hub, key)
-    await record(hub, call, "user.changed", user.name, after={"passwordChanged": True})
+    await record_all(hub, [told])
     return begun
 
 
@@ -151,16 +155,17 @@ async def make_user(hub: Hub, name: str, role: UserRole, password: str) -> User:
     return User(name, role, hashed, secrets.token_hex(_STAMP_BYTES), now, now)
 
 
-async def keep_user(hub: Hub, user: User) -> None:
-    """Keep a new user.
+async def keep_user(hub: Hub, user: User, told: AuditEntry) -> None:
+    """Keep a new user, and write down that it was made.
 
     Raises:
         Conflict: ``name_taken``.
     """
     try:
-        await hub.users.create(user_key(user.name), user)
+        await hub.users.create(user_key(user.name), user, pledge=told)
     except Conflict as taken:
         raise Conflict(Reason.NAME_TAKEN, f"There is a user '{user.name}' already, in this case or another.") from taken
+    await record_all(hub, [told])
 
 
 async def _new_password(call: Call[UserUpdate], user: User, hub: Hub) -> str | None:

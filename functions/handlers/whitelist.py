@@ -26,13 +26,13 @@ from functions.contract.messages import (
     WhitelistUpdate,
 )
 from functions.contract.whitelisting import report
-from functions.domain.audit import UNNAMED
+from functions.domain.audit import UNNAMED, AuditEntry
 from functions.domain.enrolment import Whitelisted
 from functions.domain.faults import Conflict, Malformed, NotFound, Reason
 from functions.domain.inventory import parse_sorts
 from functions.domain.names import hardware_uuid
 from functions.domain.whitelist import SORTABLE, Line, Result, Verdict, Wanted, judge, line_of, select
-from functions.handlers.auditing import record
+from functions.handlers.auditing import make, record, record_all
 from functions.handlers.issuing import lost_races_can_be_retried
 from functions.handlers.rewriting import amend, value_of
 from functions.ports import Call, Hub
@@ -54,8 +54,9 @@ async def create(call: Call[WhitelistCreate], hub: Hub) -> WhitelistFact:
     body = call.body
     line = Line(1, hardware_uuid(body.uuid), body.note, body.hardware_version, body.manufacturer)
     entry = _entry(line, hub)
+    told = make(hub, call, "whitelist.added", entry.uuid_hash, after=_shown(entry))
     try:
-        await hub.whitelist.create(entry.uuid_hash, entry)
+        await hub.whitelist.create(entry.uuid_hash, entry, pledge=told)
     except Conflict:
         kept = value_of(await hub.whitelist.get(entry.uuid_hash))
         if kept is None or _facts(kept) != _facts(entry):
@@ -64,7 +65,7 @@ async def create(call: Call[WhitelistCreate], hub: Hub) -> WhitelistFact:
                 f"The UUID is on the whitelist already, as the entry {entry.uuid_hash}. Change that one.",
             ) from None
         return _view(kept)
-    await record(hub, call, "whitelist.added", entry.uuid_hash, after=_shown(entry))
+    await record_all(hub, [told])
     return _view(entry)
 
 
@@ -124,12 +125,15 @@ async def update(call: Call[WhitelistUpdate], hub: Hub) -> WhitelistFact:
     changes = call.body.model_dump(exclude_none=True)
     if not changes:
         raise Malformed(detail="Give 'disabled', 'note', 'hardwareVersion' or 'manufacturer'.")
-    written = await amend(hub.whitelist, call.names[0], lambda entry: replace(entry, **changes))
+
+    def told(found: Whitelisted, _: Whitelisted) -> AuditEntry:
+        before = {name: getattr(found, name) for name in changes}
+        return make(hub, call, "whitelist.changed", call.names[0], before=before, after=changes)
+
+    written = await amend(hub.whitelist, call.names[0], lambda entry: replace(entry, **changes), tell=told)
     if written is None:
         raise _unknown()
-    if written.changed and written.before is not None:
-        before = {name: getattr(written.before, name) for name in changes}
-        await record(hub, call, "whitelist.changed", call.names[0], before=before, after=changes)
+    await record_all(hub, written.entries)
     return _view(written.value)
 
 
@@ -145,12 +149,13 @@ async def remove(call: Call[Nothing], hub: Hub) -> Done:
         kept = await hub.whitelist.get(call.names[0])
         if kept is None:
             raise _unknown()
+        told = make(hub, call, "whitelist.removed", call.names[0], before=_shown(kept.value))
         try:
-            await hub.whitelist.remove(call.names[0], expect=kept.revision)
+            await hub.whitelist.remove(call.names[0], expect=kept.revision, pledge=told)
         except Conflict as conflict:
             lost = conflict
             continue
-        await record(hub, call, "whitelist.removed", call.names[0], before=_shown(kept.value))
+        await record_all(hub, [told])
         return Done()
     raise Conflict(detail="The entry was used at every attempt to remove it. Try again in a moment.") from lost
 

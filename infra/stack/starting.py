@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from nats.aio.client import Client
 
 from functions.adapters.jetstream import JetStreamStore
-from functions.adapters.layout import BUCKETS, LayoutError, prepare
+from functions.adapters.layout import BUCKETS
+from functions.adapters.preparing import LayoutError, prepare
 from functions.domain.certificates import Certificate
 from functions.domain.credentials import Credentials
 from functions.domain.faults import Conflict, Unavailable

@@ -11,7 +11,7 @@ import nats.errors
 import pytest
 from nats.aio.client import Client
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.clock import SystemClock
 from functions.adapters.index import BucketIndex
 from functions.adapters.layout import BUCKETS, open_stores
@@ -28,7 +28,7 @@ KINDS = ("devices", "presence", "desired", "reported", "groups", "certificates",
 
 @pytest.fixture
 async def hub(admin: Client, functions: Client, connect: Connect) -> AsyncIterator[MemoryHub]:
-    await layout.prepare(admin, buckets=[BUCKETS[kind] for kind in KINDS], streams=())
+    await preparing.prepare(admin, buckets=[BUCKETS[kind] for kind in KINDS], streams=())
     stores: dict[str, Any] = {kind: store for kind, store in open_stores(functions).items() if kind in KINDS}
     index = BucketIndex(functions, SystemClock())
     await index.start()

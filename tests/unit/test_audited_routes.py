@@ -4,7 +4,7 @@ A new route must be named here: with an act that changes something, or among
 those that need no entry, with the reason.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ import orjson
 import pytest
 from argon2 import PasswordHasher
 
+from functions.adapters.audit import TinyAudit
 from functions.adapters.authority import LocalAuthority
 from functions.adapters.hasher import HmacHasher
 from functions.adapters.roots import make_root
@@ -27,6 +28,7 @@ from functions.domain.logins import SetupCode, UserSession, code_digest
 from functions.domain.roles import UserRole
 from functions.domain.sessions import Presence
 from functions.domain.users import User
+from functions.handlers.pledging import Pledges
 from functions.route import Route
 from functions.routes import ROUTES
 from functions.runtime.calls import Reply, answer
@@ -118,6 +120,37 @@ NEED_NONE = {
     "broker.trust.taken": FACTS,
     "ca.get": READS,
 }
+
+# Their entry is pledged by the change itself, so that it follows whatever becomes of the process.
+PLEDGED = (
+    "registry.groups.create",
+    "registry.groups.*.update",
+    "registry.groups.*.delete",
+    "enrolment.open",
+    "enrolment.close",
+    "enrolment.enforce",
+    "enrolment.change",
+    "whitelist.create",
+    "whitelist.entries.*.update",
+    "whitelist.entries.*.remove",
+    "settings.server.change",
+    "claims.issue",
+    "claims.create",
+    "alarms.*.ack",
+    "ca.create",
+    "ca.import",
+    "setup.open",
+    "setup.complete",
+    "sessions.*.end",
+    "users.create",
+    "users.*.update",
+    "users.*.delete",
+    "users.change-password",
+    "credentials.create",
+    "credentials.revoke",
+    "tokens.create",
+    "tokens.revoke",
+)
 
 # Each time that a private key leaves the hub, or a device is asked to do something, is an act of its own.
 EVERY_TIME = (
@@ -410,6 +443,65 @@ async def test_a_change_is_written_down(subject: str) -> None:
     assert (last.action, last.target) == (act.action, act.target or last.target)
     assert {(one.actor, one.origin, one.call) for one in entries} == {(act.call.caller, "http:192.0.2.7", "c0ffee")}
     assert (last.before, last.after) != (None, None)
+
+
+def _cut(hub: MemoryHub) -> MemoryHub:
+    """The same hub, of a process that is killed before it writes anything down."""
+    return replace(hub, audit=_Cut(hub.audit))  # type: ignore[arg-type]
+
+
+class _KilledError(BaseException):
+    """A process ended."""
+
+
+class _Cut:
+    def __init__(self, audit: TinyAudit) -> None:
+        self.written = audit.written
+
+    async def append(self, _: Sequence[AuditEntry]) -> None:
+        raise _KilledError
+
+
+@pytest.mark.parametrize("subject", PLEDGED)
+async def test_a_change_whose_process_is_killed_is_written_down_by_another(subject: str) -> None:
+    whole, hub, act, pledges = _hub(), _hub(), ACTS[subject], Pledges()
+    for one in (whole, hub):
+        for first in act.before:
+            await _do(one, first)
+    (wanted,) = [one for one in await _done(whole, act.call) if one.action == act.action]
+    known = len(hub.audit.written)
+
+    with pytest.raises(_KilledError):
+        await _do(_cut(hub), act.call)
+    await pledges.keep(hub)
+    assert hub.audit.written[known:] == []
+    hub.clock.advance(60)
+    await pledges.keep(hub)
+    await Pledges().keep(hub)
+
+    (entry,) = hub.audit.written[known:]
+    assert (entry.action, entry.actor, entry.origin, entry.call) == (
+        wanted.action,
+        wanted.actor,
+        wanted.origin,
+        wanted.call,
+    )
+    assert act.target in (ANY, entry.target)
+    assert (entry.before, entry.after) != (None, None)
+
+
+@pytest.mark.parametrize("subject", PLEDGED)
+async def test_what_is_written_down_is_not_again_by_another(subject: str) -> None:
+    hub, act = _hub(), ACTS[subject]
+    for first in act.before:
+        await _do(hub, first)
+    await _done(hub, act.call)
+    hub.clock.advance(60)
+    known = len(hub.audit.written)
+
+    await Pledges().keep(hub)
+
+    assert hub.audit.written[known:] == []
 
 
 @pytest.mark.parametrize("subject", sorted(ACTS.keys() - set(EVERY_TIME)))

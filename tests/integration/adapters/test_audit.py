@@ -8,7 +8,7 @@ import pytest
 import structlog
 from nats.aio.client import Client
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.audit import CODEC, JetStreamAudit
 from functions.adapters.layout import TRAILS
 from functions.audit_checks import AuditChecks, Recorded, audit_entry
@@ -20,7 +20,7 @@ from tests.integration.nats_server import NatsServer, until_connected
 
 @pytest.fixture
 async def audit(admin: Client, functions: Client) -> JetStreamAudit:
-    await layout.prepare(admin, buckets=(), streams=tuple(TRAILS.values()))
+    await preparing.prepare(admin, buckets=(), streams=tuple(TRAILS.values()))
     return JetStreamAudit(functions)
 
 

@@ -11,7 +11,7 @@ import pytest
 import structlog
 from nats.aio.client import Client
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.clock import SystemClock
 from functions.adapters.index import BucketIndex
 from functions.adapters.jetstream import JetStreamStore
@@ -41,7 +41,7 @@ def device(number: int) -> Device:
 
 @pytest.fixture
 async def devices(admin: Client, functions: Client) -> JetStreamStore[Device]:
-    await layout.prepare(admin, buckets=FOLLOWED, streams=())
+    await preparing.prepare(admin, buckets=FOLLOWED, streams=())
     return JetStreamStore(functions, DEVICES.names, DEVICES.codec())
 
 

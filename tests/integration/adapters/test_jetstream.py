@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import pytest
 from nats.aio.client import Client
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.codec import Codec
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.layout import Bucket
@@ -62,14 +62,14 @@ class TestInBatches(StoreChecks):
 @pytest.fixture
 async def batched(admin: Client, functions: Client) -> Client:
     # As a bucket that an earlier version made, to which batches are added.
-    await layout.prepare(admin, buckets=(replace(BATCHED, batched=False), PLAIN), streams=())
-    await layout.prepare(admin, buckets=(BATCHED, PLAIN), streams=())
+    await preparing.prepare(admin, buckets=(replace(BATCHED, batched=False), PLAIN), streams=())
+    await preparing.prepare(admin, buckets=(BATCHED, PLAIN), streams=())
     return functions
 
 
 @pytest.fixture
 async def prepared(admin: Client, functions: Client) -> Client:
-    await layout.prepare(admin, buckets=(HALVES, PLAIN), streams=())
+    await preparing.prepare(admin, buckets=(HALVES, PLAIN), streams=())
     return functions
 
 
@@ -243,7 +243,7 @@ class Blob:
 
 async def test_a_value_over_the_servers_own_limit_is_refused(admin: Client, functions: Client) -> None:
     large = Bucket("large", Blob, limit_bytes=8 * 1024 * 1024)
-    await layout.prepare(admin, buckets=(large,), streams=())
+    await preparing.prepare(admin, buckets=(large,), streams=())
     store: JetStreamStore[Blob] = JetStreamStore(functions, large.names, large.codec())
 
     with refused(Fault):

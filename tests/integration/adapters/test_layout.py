@@ -6,8 +6,9 @@ import pytest
 from nats.aio.client import Client
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig, StreamInfo
 
-from functions.adapters import layout
-from functions.adapters.layout import BUCKETS, STREAMS, TRAILS, Bucket, LayoutError, Stream
+from functions.adapters import layout, preparing
+from functions.adapters.layout import BUCKETS, STREAMS, TRAILS, Bucket, Stream
+from functions.adapters.preparing import LayoutError
 from functions.checks import half
 from functions.domain.devices import Device
 from functions.domain.faults import Unavailable
@@ -24,7 +25,7 @@ async def streams_of(admin: Client) -> dict[str | None, StreamInfo]:
 
 
 async def test_everything_the_hub_keeps_is_made(admin: Client, functions: Client) -> None:
-    await layout.prepare(admin)
+    await preparing.prepare(admin)
 
     made = await streams_of(admin)
     buckets = sum(bucket.shards for bucket in BUCKETS.values())
@@ -45,12 +46,12 @@ async def test_everything_the_hub_keeps_is_made(admin: Client, functions: Client
 
 
 async def test_preparing_again_leaves_everything_as_it_was(admin: Client, functions: Client) -> None:
-    await layout.prepare(admin)
+    await preparing.prepare(admin)
     store = layout.open_stores(functions)["desired"]
     await store.create("D1", half(1))
     before = await streams_of(admin)
 
-    await layout.prepare(admin)
+    await preparing.prepare(admin)
 
     kept = await store.get("D1")
     assert kept is not None
@@ -61,9 +62,9 @@ async def test_preparing_again_leaves_everything_as_it_was(admin: Client, functi
 
 
 async def test_what_is_missing_is_added_to_what_is_there(admin: Client) -> None:
-    await layout.prepare(admin, buckets=(SMALL,), streams=())
+    await preparing.prepare(admin, buckets=(SMALL,), streams=())
 
-    await layout.prepare(admin, buckets=(SMALL, replace(SMALL, name="other")), streams=(LOG,))
+    await preparing.prepare(admin, buckets=(SMALL, replace(SMALL, name="other")), streams=(LOG,))
 
     assert set(await streams_of(admin)) == {
         "KV_small-0", "KV_small-1", "KV_other-0", "KV_other-1", "log-0", "log-1",
@@ -71,9 +72,9 @@ async def test_what_is_missing_is_added_to_what_is_there(admin: Client) -> None:
 
 
 async def test_wider_limits_are_set_on_what_is_there(admin: Client) -> None:
-    await layout.prepare(admin, buckets=(SMALL,), streams=(LOG,))
+    await preparing.prepare(admin, buckets=(SMALL,), streams=(LOG,))
 
-    await layout.prepare(
+    await preparing.prepare(
         admin,
         buckets=(replace(SMALL, history=8, limit_bytes=500_000),),
         streams=(replace(LOG, max_bytes=2_000_000, max_age_seconds=1200.0),),
@@ -87,40 +88,40 @@ async def test_wider_limits_are_set_on_what_is_there(admin: Client) -> None:
 
 @pytest.mark.parametrize("shards", [1, 3, 4])
 async def test_another_number_of_shards_is_refused(admin: Client, shards: int) -> None:
-    await layout.prepare(admin, buckets=(SMALL,), streams=())
+    await preparing.prepare(admin, buckets=(SMALL,), streams=())
     before = set(await streams_of(admin))
 
     with pytest.raises(LayoutError, match=rf"had 2 shards; this version has {shards}"):
-        await layout.prepare(admin, buckets=(replace(SMALL, shards=shards),), streams=())
+        await preparing.prepare(admin, buckets=(replace(SMALL, shards=shards),), streams=())
 
     assert set(await streams_of(admin)) == before
 
 
 async def test_a_shorter_history_is_refused(admin: Client) -> None:
     """It would be cut at once."""
-    await layout.prepare(admin, buckets=(SMALL,), streams=())
+    await preparing.prepare(admin, buckets=(SMALL,), streams=())
 
     with pytest.raises(LayoutError, match="keeps 4 revisions of a key; this version would drop all but 2"):
-        await layout.prepare(admin, buckets=(replace(SMALL, history=2),), streams=())
+        await preparing.prepare(admin, buckets=(replace(SMALL, history=2),), streams=())
 
 
 async def test_a_stream_of_somebody_else_is_left_alone(admin: Client) -> None:
     await admin.jetstream().add_stream(StreamConfig(name="KV_small-0", subjects=["theirs.>"]))
 
     with pytest.raises(LayoutError, match="'KV_small-0' that this hub did not make"):
-        await layout.prepare(admin, buckets=(SMALL,), streams=())
+        await preparing.prepare(admin, buckets=(SMALL,), streams=())
 
 
 async def test_subjects_taken_by_another_stream_are_told(admin: Client) -> None:
     await admin.jetstream().add_stream(StreamConfig(name="theirs", subjects=["devicehub.stored.>"]))
 
     with pytest.raises(LayoutError, match="subjects overlap"):
-        await layout.prepare(admin, buckets=(), streams=(LOG,))
+        await preparing.prepare(admin, buckets=(), streams=(LOG,))
 
 
 async def test_a_server_without_room_is_told(admin: Client) -> None:
     with pytest.raises(LayoutError, match="insufficient storage"):
-        await layout.prepare(admin, buckets=(), streams=(replace(LOG, max_bytes=2**50),))
+        await preparing.prepare(admin, buckets=(), streams=(replace(LOG, max_bytes=2**50),))
 
 
 async def test_a_server_that_is_away_is_unavailable(admin: Client, nats_server: NatsServer) -> None:
@@ -128,7 +129,7 @@ async def test_a_server_that_is_away_is_unavailable(admin: Client, nats_server: 
     await until_disconnected(admin)
 
     with refused(Unavailable):
-        await layout.prepare(admin)
+        await preparing.prepare(admin)
 
 
 def test_the_room_the_streams_take_is_what_the_layout_says() -> None:

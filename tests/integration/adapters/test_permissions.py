@@ -6,7 +6,7 @@ import nats.errors
 import pytest
 from nats.aio.client import Client
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.contract import bus
 from tests.integration.nats_server import NatsServer
 
@@ -26,7 +26,7 @@ FORBIDDEN = (
 
 @pytest.mark.parametrize("subject", FORBIDDEN)
 async def test_the_functions_may_not(nats_server: NatsServer, admin: Client, subject: str) -> None:
-    await layout.prepare(admin)
+    await preparing.prepare(admin)
     refused: asyncio.Queue[Exception] = asyncio.Queue()
     client = await bus.connect(nats_server.url, user="functions", password="functions", failed=refused.put)
     try:

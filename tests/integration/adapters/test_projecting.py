@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.clock import SystemClock
 from functions.adapters.layout import STREAMS
 from functions.adapters.projecting import Projector
@@ -26,7 +26,7 @@ EVENTS = TelemetryWanted(kind=Kind.EVENTS)
 
 @pytest.fixture
 async def streams(admin: Client, functions: Client) -> JetStreamStreams:
-    await layout.prepare(admin, buckets=(), streams=tuple(STREAMS.values()))
+    await preparing.prepare(admin, buckets=(), streams=tuple(STREAMS.values()))
     return JetStreamStreams(functions)
 
 
@@ -107,7 +107,7 @@ async def test_a_stream_that_was_made_anew_is_read_from_its_beginning(
         assert await store.count(EVERYTHING) == 3
     for name in STREAMS["telemetry"].names:
         await admin.jetstream().delete_stream(name)
-    await layout.prepare(admin, buckets=(), streams=tuple(STREAMS.values()))
+    await preparing.prepare(admin, buckets=(), streams=tuple(STREAMS.values()))
     for _ in range(4):
         await streams.append("telemetry", PUMP, b"{}", {})
 

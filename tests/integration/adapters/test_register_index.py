@@ -10,7 +10,7 @@ import pytest
 import structlog
 from nats.aio.client import Client
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.layout import BUCKETS
 from functions.adapters.register_index import SqliteRegister
@@ -33,7 +33,7 @@ def certificate(number: int, name: str = "pump-7", **facts: Any) -> Certificate:
 
 @pytest.fixture
 async def certificates(admin: Client, functions: Client) -> JetStreamStore[Certificate]:
-    await layout.prepare(admin, buckets=(CERTIFICATES, DEVICES), streams=())
+    await preparing.prepare(admin, buckets=(CERTIFICATES, DEVICES), streams=())
     return JetStreamStore(functions, CERTIFICATES.names, CERTIFICATES.codec())
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from nats.aio.client import Client
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.layout import BUCKETS
 from functions.adapters.roster import BucketRoster
@@ -22,7 +22,7 @@ ONE = Device("EDGB-0001", START, START)
 
 @pytest.fixture
 async def devices(admin: Client, functions: Client) -> JetStreamStore[Device]:
-    await layout.prepare(admin, buckets=(DEVICES,), streams=())
+    await preparing.prepare(admin, buckets=(DEVICES,), streams=())
     return JetStreamStore(functions, DEVICES.names, DEVICES.codec())
 
 

@@ -10,7 +10,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.events import NatsEvents
 from functions.adapters.streams import JetStreamStreams
 from functions.checks import Read, StreamsChecks
@@ -26,7 +26,7 @@ EDGB_0001 = DeviceId("EDGB-0001")
 
 @pytest.fixture
 async def streams(admin: Client, functions: Client) -> JetStreamStreams:
-    await layout.prepare(admin, buckets=())
+    await preparing.prepare(admin, buckets=())
     return JetStreamStreams(functions)
 
 

@@ -11,7 +11,7 @@ import structlog
 from nats.aio.client import Client
 from nats.js.api import StreamConfig
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.audit import JetStreamAudit
 from functions.adapters.layout import TRAILS
 from functions.adapters.trails import SqliteTrails
@@ -27,7 +27,7 @@ EVERYTHING = AuditWanted()
 
 @pytest.fixture
 async def audit(admin: Client, functions: Client) -> JetStreamAudit:
-    await layout.prepare(admin, buckets=(), streams=tuple(TRAILS.values()))
+    await preparing.prepare(admin, buckets=(), streams=tuple(TRAILS.values()))
     return JetStreamAudit(functions)
 
 
@@ -101,7 +101,7 @@ async def test_a_file_of_another_stream_is_made_anew(
     context = admin.jetstream()
     for trail in TRAILS.values():
         await context.delete_stream(trail.name)
-    await layout.prepare(admin, buckets=(), streams=tuple(TRAILS.values()))
+    await preparing.prepare(admin, buckets=(), streams=tuple(TRAILS.values()))
     await audit.append([audit_entry(100)])
 
     trails = await opened(functions, tmp_path)

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from nats.aio.client import Client
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.layout import BUCKETS
 from functions.adapters.whitelist_index import BucketWhitelist
@@ -27,7 +27,7 @@ def entry(number: int) -> Whitelisted:
 
 @pytest.fixture
 async def store(admin: Client, functions: Client) -> JetStreamStore[Whitelisted]:
-    await layout.prepare(admin, buckets=(BUCKET,), streams=())
+    await preparing.prepare(admin, buckets=(BUCKET,), streams=())
     return JetStreamStore(functions, BUCKET.names, BUCKET.codec())
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from nats.aio.client import Client
 
-from functions.adapters import layout
+from functions.adapters import preparing
 from functions.adapters.jetstream import JetStreamStore
 from functions.adapters.layout import BUCKETS
 from functions.contract.messages import Nothing, TokenCreate, TokenProof, TokenProven, TokenRevoke
@@ -22,7 +22,7 @@ BUCKET = BUCKETS["tokens"]
 
 @pytest.fixture
 async def hub(admin: Client, functions: Client) -> MemoryHub:
-    await layout.prepare(admin, buckets=(BUCKET,), streams=())
+    await preparing.prepare(admin, buckets=(BUCKET,), streams=())
     return replace(memory_hub(), tokens=JetStreamStore(functions, BUCKET.names, BUCKET.codec()))
 
 

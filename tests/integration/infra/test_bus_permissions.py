@@ -12,7 +12,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from functions.adapters import layout
+from functions.adapters import layout, preparing
 from functions.contract import bus
 from infra.stack import readiness
 from infra.stack.nats_server import find_program
@@ -168,8 +168,8 @@ async def test_nobody_comes_in_without_a_name_or_with_a_wrong_password(server: S
 
 async def test_admin_makes_the_layout_and_the_functions_work_on_it(server: Server) -> None:
     async with server.client("admin") as admin:
-        await layout.prepare(admin)
-        await layout.prepare(admin)
+        await preparing.prepare(admin)
+        await preparing.prepare(admin)
 
     refused: list[str] = []
     async with server.client("functions", refused.append) as client:

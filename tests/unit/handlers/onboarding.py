@@ -129,10 +129,10 @@ class Meddled:
     def recall(self, key: str) -> tuple[Any, int] | None:
         return self._remembered.get(key)
 
-    async def create(self, key: str, value: Any) -> int:
+    async def create(self, key: str, value: Any, *, pledge: AuditEntry | None = None) -> int:
         self._remembered.pop(key, None)
         await self._meddler.before_write()
-        revision = await self._store.create(key, value)
+        revision = await self._store.create(key, value, pledge=pledge)
         await self._meddler.after_write()
         self._remembered[key] = value, revision
         return revision
@@ -152,22 +152,25 @@ class Meddled:
         await self._meddler.before_read()
         return await self._store.get_all(keys)
 
-    async def replace(self, key: str, value: Any, *, expect: int) -> int:
+    async def replace(self, key: str, value: Any, *, expect: int, pledge: AuditEntry | None = None) -> int:
         self._remembered.pop(key, None)
         await self._meddler.before_write()
-        revision = await self._store.replace(key, value, expect=expect)
+        revision = await self._store.replace(key, value, expect=expect, pledge=pledge)
         await self._meddler.after_write()
         self._remembered[key] = value, revision
         return revision
 
-    async def remove(self, key: str, *, expect: int) -> None:
+    async def remove(self, key: str, *, expect: int, pledge: AuditEntry | None = None) -> None:
         self._remembered.pop(key, None)
         await self._meddler.before_write()
-        await self._store.remove(key, expect=expect)
+        await self._store.remove(key, expect=expect, pledge=pledge)
         await self._meddler.after_write()
 
     async def history(self, key: str) -> list[Kept[Any]]:
         return await self._store.history(key)
+
+    async def pledged(self, seen: dict[str, int]) -> list[AuditEntry]:
+        return await self._store.pledged(seen)
 
     async def entries(self, spoiled: list[Spoiled] | None = None) -> AsyncIterator[tuple[str, Kept[Any]]]:
         await self._meddler.before_read()

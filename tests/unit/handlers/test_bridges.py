@@ -25,7 +25,7 @@ class Paused:
         self._store = store
         self.create, self.replace, self.remove = store.create, store.replace, store.remove
         self.history, self.entries, self.recall = store.history, store.entries, store.recall
-        self.create_all, self.get_all = store.create_all, store.get_all
+        self.create_all, self.get_all, self.pledged = store.create_all, store.get_all, store.pledged
 
     async def get(self, key: str) -> Kept[BridgeStart] | None:
         kept = await self._store.get(key)

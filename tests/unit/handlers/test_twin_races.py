@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.contract.messages import Encoded, TwinAccepted, TwinDesire, TwinHistoryQuery, TwinReport
+from functions.domain.audit import AuditEntry
 from functions.domain.devices import Device
 from functions.domain.faults import Conflict, Reason, Unavailable
 from functions.domain.order import Order
@@ -60,9 +61,9 @@ class Meddled:
     def recall(self, key: str) -> tuple[Half, int] | None:
         return self._store.recall(key)
 
-    async def create(self, key: str, value: Half) -> int:
+    async def create(self, key: str, value: Half, *, pledge: AuditEntry | None = None) -> int:
         await self._before("write")
-        return await self._store.create(key, value)
+        return await self._store.create(key, value, pledge=pledge)
 
     async def create_all(self, values: Mapping[str, Half]) -> dict[str, Kept[Half]]:
         await self._before("write")
@@ -71,15 +72,18 @@ class Meddled:
     async def get_all(self, keys: Iterable[str]) -> dict[str, Kept[Half]]:
         return await self._store.get_all(keys)
 
-    async def replace(self, key: str, value: Half, *, expect: int) -> int:
+    async def replace(self, key: str, value: Half, *, expect: int, pledge: AuditEntry | None = None) -> int:
         await self._before("write")
-        return await self._store.replace(key, value, expect=expect)
+        return await self._store.replace(key, value, expect=expect, pledge=pledge)
 
-    async def remove(self, key: str, *, expect: int) -> None:
-        await self._store.remove(key, expect=expect)
+    async def remove(self, key: str, *, expect: int, pledge: AuditEntry | None = None) -> None:
+        await self._store.remove(key, expect=expect, pledge=pledge)
 
     async def history(self, key: str) -> list[Kept[Half]]:
         return await self._store.history(key)
+
+    async def pledged(self, seen: dict[str, int]) -> list[AuditEntry]:
+        return await self._store.pledged(seen)
 
     def entries(self, spoiled: list[Spoiled] | None = None) -> AsyncIterator[tuple[str, Kept[Half]]]:
         return self._store.entries(spoiled)
