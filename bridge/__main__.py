@@ -37,6 +37,7 @@ from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
 from functions.contract.messages import BridgeEpoch, BridgeName
+from functions.contract.notify import Starter
 from functions.contract.subjects import subject
 from functions.domain.callers import SYSTEM, Caller
 from functions.domain.faults import Unavailable
@@ -65,14 +66,15 @@ def main() -> None:
 
 
 async def _run(settings: Settings, names: Collection[Name]) -> int:
-    return await Process(settings, names).run()
+    return await Process(settings, names, Starter(os.environ)).run()
 
 
 class Process:
     """The lanes of this process and, beside the control lane, the broker's keeper."""
 
-    def __init__(self, settings: Settings, names: Collection[Name]) -> None:
+    def __init__(self, settings: Settings, names: Collection[Name], starter: Starter) -> None:
         self._settings = settings
+        self._starter = starter
         self._names = names
         self._lanes: list[Lane] = []
         self._keeper: Keeper | None = None
@@ -92,6 +94,7 @@ class Process:
         work = asyncio.create_task(self._work())
         work.add_done_callback(self._ended)
         await self._stop.wait()
+        self._starter.stopping()
         if self._status == 0:
             log.info("draining")
             await asyncio.gather(*(lane.stop() for lane in self._lanes))
@@ -184,6 +187,7 @@ class Process:
         await service.start()
         name = subject("bridge", self._settings.broker, "counters")
         await service.add_endpoint(EndpointConfig(name="counters", subject=name, handler=self._count))
+        self._starter.ready()
         log.info("ready", lanes=[lane.name for lane in self._lanes])
 
     async def _count(self, request: Request) -> None:

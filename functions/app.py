@@ -40,6 +40,7 @@ from functions.contract import bus
 from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
+from functions.contract.notify import Starter
 from functions.domain.faults import Fault, Unavailable
 from functions.domain.refusals import RefusalSums
 from functions.handlers import refusing
@@ -67,7 +68,7 @@ def main() -> None:
     configure(settings.log_level, settings.log_format, os.environ.get("JOURNAL_STREAM"))
     settle_memory()
     try:
-        lost = uvloop.run(serve(settings))
+        lost = uvloop.run(serve(settings, Starter(os.environ)))
     except UnlockError as problem:
         sys.exit(_complain(f"{problem} Name the file of its passphrase in HUB_CA_PASSPHRASE_FILE.", status=2))
     except (Fault, PluginError, OSError, ValueError) as problem:
@@ -75,8 +76,10 @@ def main() -> None:
     sys.exit(1 if lost else 0)
 
 
-async def serve(settings: Settings) -> bool:
+async def serve(settings: Settings, starter: Starter) -> bool:
     """Serve the role's routes until a signal; True if the connection was lost for good instead.
+
+    ``starter`` is told when it serves and when it ends.
 
     Raises:
         Fault: the bus or its buckets cannot be reached.
@@ -107,8 +110,10 @@ async def serve(settings: Settings) -> bool:
     runtime = Runtime(client, hub, routes, name=_SERVICE_NAMES[settings.role], version=version("devicehub"), more=more)
     await runtime.start()
     log.info("serving", role=settings.role, routes=len(routes))
+    starter.ready()
     chores, jobs = _begin(hub, routes, settings.role)
     await stop.wait()
+    starter.stopping()
     for chore in chores:
         chore.cancel()
     if client.is_closed:
@@ -119,13 +124,13 @@ async def serve(settings: Settings) -> bool:
     asyncio.get_running_loop().call_later(_LAST_ANSWER_SECONDS, downlink.end)
     if jobs is not None:
         await jobs.stop()
-    await projector.stop()
-    await _end(runtime, hub, telemetry)
+    await _end(runtime, hub, projector, telemetry)
     return False
 
 
-async def _end(runtime: Runtime, hub: Hub, telemetry: SqliteTelemetry) -> None:
+async def _end(runtime: Runtime, hub: Hub, projector: Projector, telemetry: SqliteTelemetry) -> None:
     """Leave nothing behind that only this process knows."""
+    await projector.stop()
     await attempt(refusing.write_rest, hub)
     await runtime.drain()
     await telemetry.close()

@@ -18,6 +18,7 @@ import uvloop
 from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
+from functions.contract.notify import Starter
 from gateway.app import create_app, settings_of_environment
 from gateway.connection import Connection
 from gateway.encryption import Encryption
@@ -46,14 +47,21 @@ def main() -> None:
         listener = listen(settings.host, settings.port)
     except OSError as problem:
         sys.exit(_complain(f"cannot listen on {settings.host}:{settings.port}: {problem}", status=1))
-    sys.exit(uvloop.run(Process(settings, listener, encryption).run()))
+    sys.exit(uvloop.run(Process(settings, listener, Starter(os.environ), encryption).run()))
 
 
 class Process:
     """The HTTP server and, beside it, the gateway's service on the bus."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, encryption: Encryption | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        starter: Starter,
+        encryption: Encryption | None = None,
+    ) -> None:
         self._listener = listener
+        self._starter = starter
         self._encryption = encryption
         self._stop = asyncio.Event()
         self._status = 0
@@ -80,6 +88,7 @@ class Process:
         host, port = self._listener.getsockname()[:2]
         log.info("listening", host=host, port=port, tls=self._encryption is not None)
         await self._stop.wait()
+        self._starter.stopping()
         log.info("draining")
         announcing.cancel()
         if following is not None:
@@ -99,6 +108,7 @@ class Process:
         await service.start()
         self._service = service
         settle_memory()
+        self._starter.ready()
         log.info("ready")
 
     def _stats(self) -> dict[str, int]:

@@ -28,6 +28,7 @@ from functions.contract import bus
 from functions.contract.environment import SettingsError
 from functions.contract.logs import configure
 from functions.contract.memory import settle_memory
+from functions.contract.notify import Starter
 
 log = structlog.get_logger("host")
 
@@ -45,7 +46,7 @@ def main() -> None:
         print(f"host: {problem}", file=sys.stderr)  # noqa: T201
         sys.exit(2)
     configure(settings.log_level, settings.log_format, os.environ.get("JOURNAL_STREAM"))
-    sys.exit(uvloop.run(Process(settings, services).run()))
+    sys.exit(uvloop.run(Process(settings, services, Starter(os.environ)).run()))
 
 
 def open_services(settings: Settings) -> Services:
@@ -96,7 +97,8 @@ async def _offer(functions: bus.Bus, told: str) -> None:
 class Process:
     """One shim."""
 
-    def __init__(self, settings: Settings, services: Services) -> None:
+    def __init__(self, settings: Settings, services: Services, starter: Starter) -> None:
+        self._starter = starter
         self._settings = settings
         self._services = services
         self._stop = asyncio.Event()
@@ -111,6 +113,7 @@ class Process:
         work = asyncio.create_task(self._work())
         work.add_done_callback(self._ended)
         await self._stop.wait()
+        self._starter.stopping()
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         return self._status
@@ -135,6 +138,7 @@ class Process:
         try:
             await desk.start()
             settle_memory()
+            self._starter.ready()
             log.info("ready", node=settings.node, source=settings.source, units=len(settings.allowed.units))
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(announcer.run())
