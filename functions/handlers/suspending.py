@@ -23,7 +23,9 @@ from functions.handlers.auditing import record, timer
 from functions.handlers.registry import read
 from functions.handlers.revoking import tell
 from functions.handlers.rewriting import Written, amend, rewrite, value_of
+from functions.handlers.salvaging import read_past
 from functions.ports import Call, Hub
+from functions.storage import Spoiled
 
 # No call is at work on an entry that has been as it is for this long.
 _SETTLED_AFTER = timedelta(minutes=1)
@@ -94,7 +96,7 @@ async def lift(hub: Hub, device: str) -> bool:
 
 
 async def finish_suspensions(hub: Hub) -> None:
-    """Finish what calls that were cut short left; for a timer, in as many processes as there are.
+    """Finish what calls that were cut short left, and mend what cannot be read; for a timer, in as many as there are.
 
     It reads the record of every device that is suspended, which are few: the
     broker itself takes half a second to deny 600.
@@ -104,8 +106,10 @@ async def finish_suspensions(hub: Hub) -> None:
         Conflict: others kept changing a record.
     """
     settled = hub.clock.now() - _SETTLED_AFTER
-    found = [(device, kept) async for device, kept in hub.suspensions.entries() if kept.at <= settled]
-    changed = [device for device, kept in found if await _finish(hub, device, kept.value)]
+    found, spoiled = await read_past(hub.suspensions)
+    old = {device: kept.value for device, kept in found.items() if kept.at <= settled}
+    changed = [device for device, entry in old.items() if await _finish(hub, device, entry)]
+    changed += [one.key for one in spoiled if one.at <= settled and await _mend(hub, one)]
     if changed:
         await tell(hub, changed)
 
@@ -123,6 +127,24 @@ async def _finish(hub: Hub, device: str, entry: Suspension) -> bool:
     if written is not None and written.changed:
         await _record(hub, timer(), written)
     return True
+
+
+async def _mend(hub: Hub, lost: Spoiled) -> bool:
+    """Make an entry that cannot be read anew, as the device's record has it; whether the device is denied no more.
+
+    Where the record cannot be read either, the device stays denied: that is for a person.
+    """
+    try:
+        await hub.devices.get(lost.key)
+    except Spoiled:
+        return False
+    entry = Suspension(lost.at, str(timer().caller), holds=True)
+    try:
+        await hub.suspensions.replace(lost.key, entry, expect=lost.revision)
+    except Conflict:
+        # Another process has just done the same.
+        return False
+    return await _finish(hub, lost.key, entry)
 
 
 async def _record(hub: Hub, doer: Doer, written: Written[rules.Device]) -> None:

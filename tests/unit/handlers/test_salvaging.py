@@ -12,10 +12,10 @@ from functions.adapters.codec import Codec
 from functions.adapters.tinydb_store import TinyStore
 from functions.contract.messages import AlarmQuery, CertificateRevoke, Nothing
 from functions.domain.certificates import Certificate, Purpose, RevocationReason
-from functions.domain.devices import Device, Suspension
+from functions.domain.devices import Device, Lifecycle, Suspension
 from functions.domain.enrolment import ClaimCertificate
 from functions.domain.marks import Mark, Revoked
-from functions.handlers import access, alarms, register
+from functions.handlers import access, alarms, register, suspending
 from functions.handlers.revoking import renew, revoke, spread
 from functions.testing import START, MemoryHub, call, memory_hub
 
@@ -155,3 +155,42 @@ async def test_a_bad_claim_is_left_out_and_a_bad_suspension_holds(rig: Rig) -> N
 
     assert (state.claims, state.suspended) == (["good"], ["pump-0001"])
     assert list(await alarmed(rig.hub)) == ["claim certificates", "suspensions"]
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "denied"), [(Lifecycle.SUSPENDED, ["a"]), (Lifecycle.ACTIVE, []), (Lifecycle.RETIRED, [])]
+)
+async def test_a_suspension_that_cannot_be_read_is_mended_by_the_devices_record(
+    rig: Rig, lifecycle: Lifecycle, denied: list[str]
+) -> None:
+    hub = rig.hub
+    device = await hub.devices.get("a")
+    assert device is not None
+    await hub.devices.replace("a", replace(device.value, lifecycle=lifecycle), expect=device.revision)
+    await hub.suspensions.create("b", Suspension(START, "user:anna", holds=True))
+    await rig.suspensions.create("a", Mark(START))
+    # No call can be at work on either any more.
+    hub.clock.advance(timedelta(minutes=2))
+    assert (await access.read(call(Nothing()), hub)).suspended == ["a", "b"]
+
+    await suspending.finish_suspensions(hub)
+
+    # Device b takes part, and so nothing is left of its entry; nobody had to suffer from that of a.
+    assert (await access.read(call(Nothing()), hub)).suspended == denied
+    (alarm,) = (await alarms.list_(call(AlarmQuery(kind=ALARM)), hub)).alarms
+    assert alarm.state == "closed"
+    if lifecycle is Lifecycle.SUSPENDED:
+        await suspending.resume(call(Nothing(), names=("a",)), hub)
+        assert (await access.read(call(Nothing()), hub)).suspended == []
+
+
+async def test_what_nothing_readable_is_known_of_stays_suspended(rig: Rig) -> None:
+    table = TinyDB(storage=MemoryStorage).table("devices", cache_size=0)
+    hub = replace(rig.hub, devices=TinyStore(table, Codec(Device), rig.hub.clock))
+    await TinyStore(table, Codec(Mark), hub.clock).create("a", Mark(START))
+    await rig.suspensions.create("a", Mark(START))
+    hub.clock.advance(timedelta(minutes=2))
+
+    await suspending.finish_suspensions(hub)
+
+    assert (await access.read(call(Nothing()), hub)).suspended == ["a"]
