@@ -216,7 +216,7 @@ def _socket(book: _Book) -> None:
     told = []
     for topic in TOPICS.values():
         subject = topic.subjects[0].removeprefix(f"{ROOT}.")
-        body = EVENTS.get(subject)
+        body = topic.model or EVENTS.get(subject)
         data = {"$ref": f"#/components/schemas/{book.message(body)}"}
         frame = {
             "type": "object",

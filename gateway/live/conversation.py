@@ -18,6 +18,7 @@ from gateway.live.listener import GAP, Listener
 from gateway.live.members import Members
 from gateway.live.sayings import CallMethod, Ping, Resume, SendMessage, Subscribe, Unsubscribe, named, read_saying
 from gateway.live.selection import Selection
+from gateway.live.topics import MOST_JOININGS, joining_of, route_of
 
 # Calls of one client that wait for an answer.
 _MOST_CALLS: Final = 64
@@ -108,6 +109,10 @@ class Conversation:
 
     async def _listen(self, selection: Selection) -> None:
         """Hear what is selected, if all of it may be heard."""
+        if sum(joining_of(topic) is not None for topic in selection.topics) > MOST_JOININGS:
+            raise Malformed(
+                detail=f"One socket can hear {MOST_JOININGS} joinings. Unsubscribe from one, or hear 'onboarding'."
+            )
         devices = await self._devices(selection)
         followed = await self._follow_logs(selection)
         if not self._selection.topics:
@@ -121,7 +126,7 @@ class Conversation:
         for place, topic in enumerate(sorted(name for name in selection.topics if logs.asked(name) is None)):
             # Any of them knows the devices.
             body = Follow(devices=names) if place == 0 else Follow()
-            reply = await self._ask(("live", topic, "follow"), body.encode(), QUICK_SECONDS)
+            reply = await self._ask(("live", route_of(topic), "follow"), body.encode(), QUICK_SECONDS)
             if place == 0:
                 ids = Followed.model_validate_json(reply).devices
         if selection.is_of_all:

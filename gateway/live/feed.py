@@ -14,7 +14,7 @@ from gateway.callers import Bus
 from gateway.live.listener import Listener
 from gateway.live.logs import topic_of
 from gateway.live.recent import Recent, Sent
-from gateway.live.topics import TOPICS, Topic
+from gateway.live.topics import TOPICS, Topic, joining_of
 
 # How long a topic is heard that nobody listens to any more: a client that comes again misses nothing of it.
 _LINGER_SECONDS: Final = 60.0
@@ -71,7 +71,7 @@ class Feed:
         """
         async with self._opening:
             for topic in topics:
-                await self._open(TOPICS[topic] if topic in TOPICS else topic_of(topic, (logs or {})[topic]))
+                await self._open(TOPICS.get(topic) or joining_of(topic) or topic_of(topic, (logs or {})[topic]))
         self._place(listener, devices)
         listener.topics = topics
         self._let_go()
@@ -107,10 +107,13 @@ class Feed:
     def _hand_on(self, topic: Topic) -> Callable[[Msg], Any]:
         async def heard(message: Msg) -> None:
             try:
-                device, data, more = topic.read(message)
+                told = topic.read(message)
             except (ValueError, KeyError, IndexError) as problem:
                 log.error("unreadable message", subject=message.subject, problem=repr(problem))
                 return
+            if told is None:
+                return
+            device, data, more = told
             whose = "" if device is None else f'"deviceId":"{device}",'
             seq = self._recent.number()
             frame = f'{{"type":"message","topic":"{topic.name}",{whose}{more}"data":{data},"seq":{seq}}}'

@@ -9,7 +9,7 @@ from functions.domain.faults import Malformed
 from functions.domain.methods import DEFAULT_TIMEOUT, LEAST_TIMEOUT, MOST_TIMEOUT
 from gateway.live import logs
 from gateway.live.selection import ALL
-from gateway.live.topics import TOPICS
+from gateway.live.topics import JOINING_PATTERN, MOST_JOININGS, TOPICS
 
 _MOST_DEVICES: Final = 1000
 _MOST_GROUPS: Final = 100
@@ -17,8 +17,8 @@ _MOST_WRONG: Final = 5
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 _Device = Annotated[str, Field(pattern=r"^([A-Za-z0-9_-]{1,64}|\*)$")]
-_Topic = Annotated[str, Field(pattern=f"^({'|'.join(TOPICS)}|{logs.PATTERN})$")]
-_Topics = Annotated[list[_Topic], Field(max_length=len(TOPICS) + logs.MOST)]
+_Topic = Annotated[str, Field(pattern=f"^({'|'.join(TOPICS)}|{JOINING_PATTERN}|{logs.PATTERN})$")]
+_Topics = Annotated[list[_Topic], Field(max_length=len(TOPICS) + MOST_JOININGS + logs.MOST)]
 _Devices = Annotated[list[_Device], Field(max_length=_MOST_DEVICES)]
 _Groups = Annotated[list[_Name], Field(max_length=_MOST_GROUPS)]
 

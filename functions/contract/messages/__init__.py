@@ -158,7 +158,7 @@ from functions.contract.messages.jobs import (
     TagJob,
     TwinJob,
 )
-from functions.contract.messages.live import Follow, Followed
+from functions.contract.messages.live import Follow, Followed, LiveChange
 from functions.contract.messages.logs import (
     LogCursor,
     LogEntry,

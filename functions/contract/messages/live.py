@@ -1,5 +1,6 @@
 """Messages of who wants to hear what devices say and do as it happens."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -19,3 +20,11 @@ class Followed(Message):
     """The topic may be heard; the devices by their ids, in the order in which they were named."""
 
     devices: list[str]
+
+
+class LiveChange(Message):
+    """Told to who follows ``devices`` or ``certificates``: what was done to which one, as an audit entry names both."""
+
+    action: str
+    target: str
+    timestamp: datetime

@@ -119,7 +119,8 @@ def test_every_live_topic_is_there_with_what_it_carries(described: dict[str, Any
     frames = [described["components"]["messages"][name]["payload"]["properties"] for name in names]
     assert [frame["topic"]["const"] for frame in frames] == list(TOPICS)
     assert [frame["data"]["$ref"].rpartition("/")[2] for frame in frames if "AnyJson" not in frame["data"]["$ref"]] == [
-        "PresenceChanged", "TwinDocuments", "DeviceSwapped", "JobProgress", "ServiceView", "HostSample",
+        "PresenceChanged", "PresenceChanged", "LiveChange", "LiveChange", "AlarmChanged", "AuditRecorded",
+        "OnboardingStep", "TwinDocuments", "DeviceSwapped", "JobProgress", "ServiceView", "HostSample",
     ]  # fmt: skip
 
 

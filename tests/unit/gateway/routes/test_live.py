@@ -137,6 +137,13 @@ async def test_who_took_the_last_device_away_hears_none_and_not_all(rig: Rig) ->
     [
         ("status", "devices:read"),
         ("swap", "devices:read"),
+        ("presence", "devices:read"),
+        ("devices", "devices:read"),
+        ("certificates", "admin"),
+        ("alarms", "admin"),
+        ("audit", "admin"),
+        ("onboarding", "admin"),
+        ("onboarding:uuid-1", "admin"),
         ("twin", "twins:read"),
         ("telemetry", "telemetry:read"),
         ("events", "telemetry:read"),
@@ -151,6 +158,75 @@ async def test_each_topic_needs_its_scope(rig: Rig, topic: str, scope: str) -> N
     assert (refused["type"], refused["error"]) == ("error", "denied")
     assert f"'{scope}'" in refused["message"]
     assert taken["type"] == "subscribed"
+
+
+RECORDED = (
+    b'{"id":"1","at":"2026-01-01T00:00:00Z","action":"%s","actor":"user:anna","origin":"cli","kind":"k","target":"%s"}'
+)
+STEP = (
+    b'{"deviceId":"pump-0001","step":"%s","error":null,"message":null,"actor":"claim:c","call":"1",'
+    b'"timestamp":"2026-01-01T00:00:00Z"}'
+)
+
+
+async def record(rig: Rig, action: bytes, target: bytes = b"pump-0001") -> None:
+    await rig.bus.say("devicehub.audit.recorded", RECORDED % (action, target))
+
+
+async def test_changes_of_records_and_certificates_are_told_without_who_made_them(rig: Rig) -> None:
+    async with talk(rig, "admin") as devices, talk(rig, "admin") as certificates:
+        await devices.ask(type="subscribe", topics=["devices"])
+        await certificates.ask(type="subscribe", topics=["certificates"])
+        await record(rig, b"device.changed")
+        await record(rig, b"group.created", b"cellar")
+        await record(rig, b"certificate.revoked", b"4a")
+        for name in ("uuid-1", "pump-0001"):
+            for step in (b"signed", b"accepted"):
+                await rig.bus.say(f"devicehub.onboarding.{name}", STEP % step)
+
+        told = [await devices.hear(), await devices.hear()]
+        assert [(one["deviceId"], one["data"]["action"]) for one in told] == [
+            ("pump-0001", "device.changed"),
+            ("pump-0001", "device.joined"),
+        ]
+        assert told[0]["data"] == {
+            "action": "device.changed",
+            "target": "pump-0001",
+            "timestamp": "2026-01-01T00:00:00Z",
+        }
+        actions = [(await certificates.hear())["data"]["action"] for _ in range(3)]
+        assert actions == ["device.changed", "certificate.revoked", "device.joined"]
+        assert devices.is_silent
+        assert certificates.is_silent
+
+
+async def test_one_joining_is_a_topic_and_all_are_one(rig: Rig) -> None:
+    async with talk(rig, "admin") as one, talk(rig, "admin") as all_:
+        told = await one.ask(type="subscribe", topics=["onboarding:uuid-1"])
+        await all_.ask(type="subscribe", topics=["onboarding"])
+        for name in ("uuid-2", "uuid-1"):
+            await rig.bus.say(f"devicehub.onboarding.{name}", STEP % b"signed")
+
+        heard = await one.hear()
+        assert told["topics"] == ["onboarding:uuid-1"]
+        assert (heard["topic"], heard["deviceId"], heard["data"]["step"]) == ("onboarding:uuid-1", "uuid-1", "signed")
+        assert [(await all_.hear())["deviceId"] for _ in range(2)] == ["uuid-2", "uuid-1"]
+        assert one.is_silent
+        many = [f"onboarding:uuid-{number}" for number in range(17)]
+        refused = await one.ask(type="subscribe", topics=many)
+        assert (refused["error"], "16 joinings" in refused["message"]) == ("bad_request", True)
+
+
+async def test_the_trail_and_alarms_are_told_as_they_are(rig: Rig) -> None:
+    alarm = b'{"id":"a","kind":"k","subject":"s","severity":"warning","state":"open"}'
+    async with talk(rig, "admin") as socket:
+        await socket.ask(type="subscribe", topics=["audit", "alarms"])
+        await record(rig, b"device.changed")
+        await rig.bus.say("devicehub.alarms.changed", alarm)
+
+        first, second = await socket.hear(), await socket.hear()
+        assert (first["topic"], first["data"]["actor"], "deviceId" in first) == ("audit", "user:anna", False)
+        assert (second["topic"], second["data"]["id"]) == ("alarms", "a")
 
 
 async def test_a_wrong_token_is_told_and_the_socket_closed(rig: Rig) -> None:
