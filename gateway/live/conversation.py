@@ -47,7 +47,7 @@ class Conversation:
         self._choosing = asyncio.Lock()
         self._calls: set[asyncio.Task[None]] = set()
 
-    async def hear(self, text: str) -> None:
+    async def hear(self, text: str | bytes) -> None:
         """Do what the client says, or answer why not."""
         told: dict[str, Any] = {}
         try:

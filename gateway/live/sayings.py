@@ -79,12 +79,17 @@ Saying = Subscribe | Unsubscribe | CallMethod | SendMessage | Ping | Resume
 _ANY: Final[TypeAdapter[Saying]] = TypeAdapter(Annotated[Saying, Field(discriminator="type")])
 
 
-def read_saying(text: str) -> Saying:
+def read_saying(text: str | bytes) -> Saying:
     """What a client says.
 
     Raises:
-        Malformed: it is no JSON, of no known type, or has what it must not have.
+        Malformed: it is no JSON in UTF-8, of no known type, or has what it must not have.
     """
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError as problem:
+            raise Malformed(detail="The frame is no JSON in UTF-8.") from problem
     try:
         return _ANY.validate_json(text)
     except ValidationError as problem:

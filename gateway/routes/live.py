@@ -138,9 +138,7 @@ class _Talk:
                 return
             # Bytes are JSON in UTF-8 as well, or nothing that could be read.
             text = message.get("text")
-            await self._conversation.hear(
-                text if text is not None else (message["bytes"] or b"").decode(errors="replace")
-            )
+            await self._conversation.hear(text if text is not None else message["bytes"] or b"")
 
     async def _send(self) -> None:
         while True:

@@ -41,6 +41,9 @@ class Socket:
     async def say_text(self, text: str) -> None:
         await self._said.put({"type": "websocket.receive", "text": text})
 
+    async def say_bytes(self, frame: bytes) -> None:
+        await self._said.put({"type": "websocket.receive", "bytes": frame})
+
     async def hear(self) -> dict[str, Any]:
         """The next message; of a closing, its code."""
         async with asyncio.timeout(10):

@@ -369,6 +369,16 @@ async def test_what_cannot_be_understood_is_told_where(rig: Rig, text: str, fiel
         assert await socket.ask(type="ping") == {"type": "pong"}
 
 
+async def test_bytes_that_are_no_utf_8_are_refused_and_not_guessed_at(rig: Rig) -> None:
+    async with talk(rig) as socket:
+        await socket.say_bytes(b'{"type":"callMethod","requestId":"\xff","deviceId":"pump-0001","methodName":"reboot"}')
+        told = await socket.hear()
+        await socket.say_bytes(b'{"type":"ping"}')
+
+        assert (told["error"], told["message"]) == ("bad_request", "The frame is no JSON in UTF-8.")
+        assert await socket.hear() == {"type": "pong"}
+
+
 async def test_more_sockets_than_may_be_are_refused() -> None:
     rig = make_rig(bounds=Bounds(sockets=1))
     token = await rig.token("devices:read")
