@@ -56,8 +56,8 @@ _NO_DOCS: Final = """<h1>The interface of Device Hub</h1>
 <p>It is described for machines: <a href="/openapi.json">/openapi.json</a> has every address of HTTP.
 Of what is said over NATS, MQTT and the WebSocket, /asyncapi.json.</p>
 <h2>To read it here</h2>
-<p>The viewer is a part of the web interface, and this gateway was given none. In a clone, this builds both:</p>
-<pre><code>make up</code></pre>
+<p>The viewer is a part of the web interface, and this gateway was given none that has it. Until then any reader
+of OpenAPI 3.1 shows that description.</p>
 <p>A gateway that runs by itself is given the folder of a built web interface with <code>HUB_WEBUI_DIR</code>,
 and then started again.</p>"""
 

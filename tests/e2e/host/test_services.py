@@ -126,3 +126,32 @@ def test_who_may_only_read_devices_restarts_nothing(hub: RunningHub, web: httpx.
 
     assert web.get("/api/services", headers=headers).status_code == 403
     assert web.post("/api/services/bridge/restart", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "upset",
+    [("systemctl", "daemon-reexec"), ("systemctl", "kill", "--signal=KILL", "dbus.service")],
+    ids=["systemd is executed anew", "the message bus is restarted"],
+)
+def test_a_shim_that_runs_goes_on_through_what_befalls_its_host(
+    hub: RunningHub, box: Box, web: httpx.Client, token: str, remote: str, upset: tuple[str, ...]
+) -> None:
+    before = web.post(f"/api/services/{UNIT}/start").json()["service"]
+    with listening(hub, token, "services") as ears:
+        box.run(*upset)
+
+        def order() -> dict[str, Any] | None:
+            answer = web.post(f"/api/services/{UNIT}/restart")
+            # Until the host can be asked again, the refusal has a name.
+            assert answer.status_code in (200, 503, 504), answer.text
+            return answer.json()["service"] if answer.status_code == 200 else None
+
+        restarted = until(order)
+        told: dict[str, Any] = {}
+        while (told.get("unit"), told.get("pid")) != (UNIT, restarted["pid"]):
+            told = ears.hear()["data"]
+
+    assert restarted["state"] == "active"
+    assert restarted["pid"] not in (None, before["pid"])
+    until(lambda: shown(web, remote, UNIT)["problem"] is None)
+    assert box.run("systemctl", "show", "-P", "MainPID", UNIT).strip() == str(restarted["pid"])
