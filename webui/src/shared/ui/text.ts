@@ -12,6 +12,9 @@ export const text = {
     type: (word: string) => `Type ${word} to go on`,
     wrong: (word: string) => `That is not ${word}.`,
   },
+  table: { choose: (id: string) => `Choose ${id}`, all: 'Choose all that match' },
+  status: { online: 'Online', offline: 'Offline', unknown: 'Never seen' },
+  at: (position: number) => `(at character ${position})`,
   clear: 'Clear all',
   remove: (what: string) => `Remove ${what}`,
 } as const;
