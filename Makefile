@@ -52,7 +52,7 @@ soak: dependencies ## run the long kill and endurance tests
 format: dependencies ## put the code into the form that check wants
 	@$(bin)/ruff format .
 	@$(bin)/ruff check --fix .
-	@cd webui && PATH="$$PATH:$(CURDIR)/$(bin)" npm run --silent format
+	@.ci/webui format
 
 lock: dependencies ## pin the newest allowed versions of what pyproject.toml names
 	@$(bin)/pip-compile --upgrade $(lock_options) --output-file=requirements.lock pyproject.toml

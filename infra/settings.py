@@ -147,7 +147,7 @@ class Settings:
 
 
 def _shipped_webui() -> Path | None:
-    """The built web interface, which a wheel brings and 'make up' builds in a clone."""
+    """The built web interface, which a wheel brings; in a clone it is there once it was built."""
     return WEBUI if (WEBUI / "index.html").is_file() else None
 
 

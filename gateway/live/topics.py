@@ -18,7 +18,7 @@ from functions.domain.names import is_token
 MOST_JOININGS: Final = 16
 
 JOINING_PATTERN: Final = r"onboarding:[A-Za-z0-9_-]{1,64}"
-_JOINING: Final = re.compile(r"onboarding:([A-Za-z0-9_-]{1,64})", re.ASCII)
+_JOINING: Final = re.compile(JOINING_PATTERN)
 
 
 class Told(NamedTuple):
@@ -144,8 +144,9 @@ TOPICS: Final[Mapping[str, Topic]] = {
 
 def joining_of(name: str) -> Topic | None:
     """One joining as a topic, ``onboarding:ID``; None for what is none. It is not kept: it would put out all others."""
-    match = _JOINING.fullmatch(name)
-    return None if match is None else Topic(name, (f"{ROOT}.onboarding.{match[1]}",), _joined, is_kept=False)
+    if _JOINING.fullmatch(name) is None:
+        return None
+    return Topic(name, (f"{ROOT}.{name.replace(':', '.')}",), _joined, is_kept=False)
 
 
 def route_of(name: str) -> str:

@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -104,7 +105,7 @@ def _holder(port: int) -> str:
     except psutil.AccessDenied:
         return ""
     for connection in connections:
-        if connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,) and connection.pid:
+        if _is_listener(connection, port) and connection.pid:
             try:
                 return f" by {psutil.Process(connection.pid).name()} (process {connection.pid})"
             except psutil.NoSuchProcess:
@@ -119,7 +120,12 @@ def listens(pid: int, port: int) -> bool:
         found = [one.net_connections("tcp") for one in (process, *process.children(recursive=True))]
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
-    return any(one.status == psutil.CONN_LISTEN and one.laddr[1:2] == (port,) for each in found for one in each)
+    return any(_is_listener(one, port) for each in found for one in each)
+
+
+def _is_listener(connection: Any, port: int) -> bool:
+    """Whether it is a socket of ``psutil`` that waits for connections on a port."""
+    return bool(connection.status == psutil.CONN_LISTEN and connection.laddr[1:] == (port,))
 
 
 def _next_free(address: Address) -> int:

@@ -421,6 +421,14 @@ async def _do(hub: MemoryHub, asked: Call) -> Reply | None:
     return await answer(_route(asked.subject), hub, f"devicehub.{asked.subject}", orjson.dumps(asked.body()), headers)
 
 
+async def _before(subject: str) -> MemoryHub:
+    """A hub in which all is done that the act of a route needs."""
+    hub = _hub()
+    for first in ACTS[subject].before:
+        await _do(hub, first)
+    return hub
+
+
 async def _done(hub: MemoryHub, asked: Call) -> list[AuditEntry]:
     """What was written of a call that must succeed."""
     known = len(hub.audit.written)
@@ -439,9 +447,7 @@ def test_every_function_is_here() -> None:
 
 @pytest.mark.parametrize("subject", ACTS)
 async def test_a_change_is_written_down(subject: str) -> None:
-    hub, act = _hub(), ACTS[subject]
-    for first in act.before:
-        await _do(hub, first)
+    hub, act = await _before(subject), ACTS[subject]
 
     entries = await _done(hub, act.call)
 
@@ -470,10 +476,7 @@ class _Cut:
 
 @pytest.mark.parametrize("subject", PLEDGED)
 async def test_a_change_whose_process_is_killed_is_written_down_by_another(subject: str) -> None:
-    whole, hub, act, pledges = _hub(), _hub(), ACTS[subject], Pledges()
-    for one in (whole, hub):
-        for first in act.before:
-            await _do(one, first)
+    whole, hub, act, pledges = await _before(subject), await _before(subject), ACTS[subject], Pledges()
     (wanted,) = [one for one in await _done(whole, act.call) if one.action == act.action]
     known = len(hub.audit.written)
 
@@ -498,9 +501,7 @@ async def test_a_change_whose_process_is_killed_is_written_down_by_another(subje
 
 @pytest.mark.parametrize("subject", PLEDGED)
 async def test_what_is_written_down_is_not_again_by_another(subject: str) -> None:
-    hub, act = _hub(), ACTS[subject]
-    for first in act.before:
-        await _do(hub, first)
+    hub, act = await _before(subject), ACTS[subject]
     await _done(hub, act.call)
     hub.clock.advance(60)
     known = len(hub.audit.written)
@@ -512,9 +513,7 @@ async def test_what_is_written_down_is_not_again_by_another(subject: str) -> Non
 
 @pytest.mark.parametrize("subject", sorted(ACTS.keys() - set(EVERY_TIME)))
 async def test_a_repeat_that_changes_nothing_is_not(subject: str) -> None:
-    hub, act = _hub(), ACTS[subject]
-    for first in act.before:
-        await _do(hub, first)
+    hub, act = await _before(subject), ACTS[subject]
     await _done(hub, act.call)
     known = len(hub.audit.written)
 
@@ -525,9 +524,7 @@ async def test_a_repeat_that_changes_nothing_is_not(subject: str) -> None:
 
 @pytest.mark.parametrize("subject", EVERY_TIME)
 async def test_what_is_an_act_each_time_is_written_down_again(subject: str) -> None:
-    hub, act = _hub(), ACTS[subject]
-    for first in act.before:
-        await _do(hub, first)
+    hub, act = await _before(subject), ACTS[subject]
     await _done(hub, act.call)
 
     (again,) = await _done(hub, act.call)

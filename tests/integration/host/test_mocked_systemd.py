@@ -57,7 +57,7 @@ def address() -> Iterator[str]:
     """A message bus of its own, for any user."""
     pytest.importorskip("gi", reason="python3-gi is not linked into this environment: '.ci/prepare dev' does it")
     if shutil.which("dbus-daemon") is None:
-        pytest.skip("dbus-daemon is not installed: apt-get install dbus")
+        pytest.skip("dbus-daemon is not installed: apt-get install dbus-daemon")
     words = ["dbus-daemon", "--session", "--nofork", "--nopidfile", "--print-address"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as daemon:
         assert daemon.stdout is not None

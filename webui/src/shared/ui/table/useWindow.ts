@@ -26,8 +26,7 @@ export function useWindow<Row>(
   load: (offset: number, limit: number, signal: AbortSignal) => Promise<Page<Row>>,
 ): Window<Row> {
   const [shown, setShown] = useState<readonly [number, number]>([0, 0]);
-  const name = JSON.stringify(key);
-  const last = useRef({ name, total: null as number | null });
+  const last = useRef<number | null>(null);
   const pages = useMemo(() => {
     const wanted: number[] = [];
     for (let at = shown[0]; at <= shown[1]; at++) wanted.push(at);
@@ -41,14 +40,14 @@ export function useWindow<Row>(
     })),
   });
   const told = asked.find((one) => one.data !== undefined && !one.isPlaceholderData)?.data?.total;
-  if (told !== undefined) last.current = { name, total: told };
+  if (told !== undefined) last.current = told;
   const show = useCallback((first: number, end: number) => {
     const next = [Math.floor(Math.max(0, first) / SIZE), Math.floor(Math.max(0, end) / SIZE)] as const;
     setShown((before) => (before[0] === next[0] && before[1] === next[1] ? before : next));
   }, []);
   return {
     // While another query is under way the rows of the one before stay, so that nothing flickers.
-    total: last.current.total,
+    total: last.current,
     row: (at) => {
       const index = pages.indexOf(Math.floor(at / SIZE));
       return index < 0 ? undefined : asked[index]?.data?.rows[at % SIZE];
